@@ -1,0 +1,110 @@
+package binding
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Why an event was not taken. A source translates them into its own protocol.
+var (
+	// ErrBusy: the queue is full; the peer should repeat.
+	ErrBusy = errors.New("busy")
+	// ErrClosed: the Registry is stopping.
+	ErrClosed = errors.New("registry is stopping")
+	// ErrCapacity: no room for a new session (rule T14).
+	ErrCapacity = errors.New("capacity reached")
+	// ErrJournal: the journal cannot commit; nothing is durable.
+	ErrJournal = errors.New("journal is down")
+)
+
+// A Kind says what happened to a session or to a node.
+type Kind uint8
+
+// The kinds of events.
+const (
+	SessionStart  Kind = iota + 1 // establishment: CCR-I, Start, Create Session
+	SessionUpdate                 // modification or refresh: CCR-U, Interim-Update
+	SessionStop                   // release: CCR-T, Stop, Delete Session
+	NodeRestart                   // all earlier sessions of the node are gone (rule T7)
+	NodeDown                      // the transport to the node is lost; ends nothing (rule T8)
+	NodeUp                        // the node is heard again without a restart
+)
+
+var kindNames = [...]string{"none", "session-start", "session-update", "session-stop", "node-restart", "node-down", "node-up"}
+
+func (k Kind) String() string {
+	if int(k) < len(kindNames) {
+		return kindNames[k]
+	}
+	return fmt.Sprintf("kind%d", uint8(k))
+}
+
+// An Event is one fact that a source learned about a session or a node.
+//
+// It keeps nothing that aliases a receive buffer, so a source may reuse its
+// buffer as soon as Submit returns; Addrs and Gone belong to the Registry from
+// then on.
+type Event struct {
+	Kind   Kind
+	Source Source
+	// Node is the owner of the session: Origin-Host, NAS-Identifier or
+	// NAS-IP-Address, GTP-C entity, PFCP Node ID. Never empty.
+	Node string
+	// Session is the session's id, unique within (Source, Node); empty for
+	// events of a node.
+	Session string
+
+	// Time is the network's time of the event (rule T2); zero means Arrived.
+	Time time.Time
+	// Slack is how much later than Time the event may really have happened,
+	// when the network's own words leave that open.
+	Slack time.Duration
+	// Age is how long the session already existed at Time (Acct-Session-Time),
+	// for a session whose start we did not hear.
+	Age time.Duration
+	// Arrived is when the edge received it.
+	Arrived time.Time
+
+	MSISDN MSISDN
+	IMSI   IMSI
+	IMEI   IMEI
+	APN    string
+	RAT    RAT
+
+	// Addrs are addresses that the session holds. With Complete, the session
+	// holds no other address of the families named in Addrs: IPv4, blocks of
+	// ports, IPv6.
+	Addrs    []Address
+	Complete bool
+	// Gone are addresses that the session gave up while it goes on; an IPv4
+	// address without ports includes its blocks of ports.
+	Gone []Address
+
+	// Lease is how long the session counts without a refresh; zero means the
+	// configured lease.
+	Lease time.Duration
+	// Contexts is the set of bearer contexts (bit n: NSAPI n) that the event
+	// speaks for, zero if the network does not say. A stop that names contexts
+	// without Last ends the session only when none is left (3GPP TS 29.061
+	// clause 16.4.7.2, Session-Stop-Indicator).
+	Contexts uint16
+	Last     bool
+
+	// Ack is told about Token once the event is durable, or that it never will
+	// be. Nil if nobody waits.
+	Ack   Acknowledger
+	Token uint64
+}
+
+// An Acknowledger is told the fate of each submitted event exactly once: nil
+// after the journal's commit, ErrCapacity if it was refused, ErrJournal or
+// ErrClosed if it was given up. It is called from one goroutine of the
+// Registry and must not block.
+type Acknowledger interface {
+	Acknowledge(token uint64, err error)
+}
+
+// A SubmitFunc offers an event to the Registry. It never blocks. On an error
+// (ErrBusy, ErrClosed) the event was not taken and Ack will not be called.
+type SubmitFunc func(Event) error

@@ -1,0 +1,195 @@
+package binding
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A loader rebuilds the memory from the journal's rows. What is loaded answers
+// at once, except where a row alone does not tell: a shared address, or a
+// prefix that a longer one may lie in (T12).
+type loader struct {
+	ctx     context.Context
+	a       *arbiter
+	domains []Domain
+	ready   bool // the domains have their numbers
+	alive   int64
+	skipped int // rows for which there is no room, domain or pool any more
+}
+
+func (l *loader) Node(r *NodeRow) error {
+	a := l.a
+	names := *a.nodeNames.Load()
+	for int(r.ID) >= len(names) {
+		names = append(names, nodeKey{})
+	}
+	names[r.ID] = nodeKey{r.Source, r.Name}
+	a.nodeIDs[names[r.ID]] = r.ID
+	a.nodeNames.Store(&names)
+	a.m.storeNode(r.ID, nodeEpoch, uint64(r.Epoch))
+	a.m.storeNode(r.ID, nodeSource, uint64(r.Source))
+	a.m.storeNode(r.ID, nodeRestart, uint64(r.Restart))
+	// Sessions that outlived a restart were given the new epoch by the sweep;
+	// of the others none is spared.
+	a.m.storeNode(r.ID, nodeSpares, uint64(max(r.Restart, l.alive)))
+	return nil
+}
+
+func (l *loader) APN(r *NameRow) error {
+	names := *l.a.apnNames.Load()
+	for int(r.ID) >= len(names) {
+		names = append(names, "")
+	}
+	names[r.ID] = r.Name
+	l.a.apnIDs[r.Name] = r.ID
+	l.a.apnNames.Store(&names)
+	return nil
+}
+
+func (l *loader) Domain(r *NameRow) error {
+	l.a.domainIDs[r.Name] = r.ID
+	return nil
+}
+
+func (l *loader) Subscriber(r *SubscriberRow) error {
+	id, ok := l.a.m.subs.Alloc()
+	if !ok {
+		l.skipped++
+		return nil
+	}
+	l.a.insertSubscriber(id, &subscriber{
+		Subscriber: r.Subscriber, simSince: uint32(r.SIMSince), deviceSince: uint32(r.DeviceSince),
+	})
+	return nil
+}
+
+func (l *loader) Block(r *BlockRow) error {
+	h := holding{state: holdBlocked, since: r.Since, deadline: uint32(r.Until / 1000)}
+	for _, k := range keysOf(r.Domain, r.Addr) {
+		l.a.m.addrs.Put(k, h.pack())
+	}
+	return nil
+}
+
+// number gives the configured domains their numbers, once the stored ones are
+// known.
+func (l *loader) number() {
+	if !l.ready {
+		l.a.setDomains(l.domains)
+		l.ready = true
+	}
+}
+
+func (l *loader) Session(r *SessionRow) error {
+	if err := l.ctx.Err(); err != nil {
+		return err
+	}
+	l.number()
+	a := l.a
+	id, ok := a.m.sessions.Alloc()
+	if !ok {
+		return fmt.Errorf("the journal holds more sessions than capacity %d: raise capacity", a.m.sessions.Cap())
+	}
+	s := session{
+		key: r.Key.words(), start: r.Start, last: r.Last, seen: r.Seen, node: r.Node, epoch: r.Epoch,
+		apn: r.APN, rat: r.RAT, contexts: r.Contexts, lease: r.Lease,
+	}
+	a.m.putSession(id, &s)
+	a.m.bySession.Insert(s.key[0], id)
+	if r.Ended {
+		a.entomb(id, r.Last, r.Seen)
+		return nil
+	}
+	a.m.storeNode(r.Node, nodeSessions, a.m.loadNode(r.Node, nodeSessions)+1)
+	f := &fact{Event: &Event{}, now: r.Seen, t: r.Last}
+	a.adopt(id, Subscriber{r.MSISDN, r.IMSI, r.IMEI}, f)
+	for i := range r.Holds {
+		l.restore(id, &r.Holds[i])
+	}
+	return nil
+}
+
+// restore claims an address again for a loaded session.
+func (l *loader) restore(id uint32, r *HoldRow) {
+	a := l.a
+	d := a.domains.Load().byID(r.Domain)
+	if d == nil || !d.has(r.Addr.Prefix) {
+		l.skipped++
+		return
+	}
+	for _, k := range keysOf(r.Domain, r.Addr) {
+		o := a.open(k)
+		if o.existed && o.h.state == holdBlocked || !o.add(id) {
+			l.skipped++
+			continue
+		}
+		deadline := o.h.deadline
+		if r.Ending > 0 {
+			deadline = max(deadline, uint32(r.Ending/1000))
+		}
+		owner, who, ok := o.holder()
+		h := holding{
+			state: holdBound, msisdn: who.MSISDN, claim: o.claims[0].id, owner: owner, deadline: deadline,
+			since: r.Since, version: max(o.h.version, r.Version),
+			shared: len(o.claims) > 1 || r.Ending == HoldShared || o.h.shared,
+		}
+		if !ok {
+			h.state, h.msisdn, h.owner = holdConflict, 0, o.claims[0].session
+		}
+		if !a.m.addrs.Put(k, h.pack()) {
+			o.remove(id)
+			a.m.freeClaim(o.garbage[0])
+			l.skipped++
+		}
+	}
+}
+
+func (k SessionKey) words() [2]uint64 {
+	var w [2]uint64
+	for i := range 8 {
+		w[0], w[1] = w[0]<<8|uint64(k[i]), w[1]<<8|uint64(k[i+8])
+	}
+	return w
+}
+
+// load rebuilds the state and decides what an absence since alive means for it
+// (T12). It takes seconds for millions of sessions; readers may ask meanwhile.
+func (a *arbiter) load(ctx context.Context, j Journal, domains []Domain, now func() time.Time) (skipped int, err error) {
+	meta := j.Meta()
+	a.seq = meta.Seq
+	l := &loader{ctx: ctx, a: a, domains: domains, alive: meta.Alive.UnixMilli()}
+	if err := j.Load(l); err != nil {
+		return l.skipped, fmt.Errorf("load the journal: %w", err)
+	}
+	l.number()
+	a.unload()
+	if !meta.Alive.IsZero() {
+		a.distrust(meta.Alive.UnixMilli(), now().UnixMilli())
+	}
+	return l.skipped, nil
+}
+
+// unload drops what loading marked as changed: it came from the journal. New
+// names of domains stay.
+func (a *arbiter) unload() {
+	for _, id := range a.batch.dirty {
+		if a.m.sessions.Load(id, 0) != 0 {
+			a.update(id, func(s *session) { s.flags &^= flagDirty })
+		}
+	}
+	domains, forgotten := a.batch.Domains, a.batch.forgotten
+	a.batch.reset()
+	a.batch.Domains, a.batch.forgotten = domains, forgotten
+}
+
+// distrust makes what was last confirmed before now stale, for the sources for
+// which an absence of ours from since to now may have missed an end (T12).
+func (a *arbiter) distrust(since, now int64) {
+	gap := now - since
+	for s := SourceGx; s < sourceCount; s++ {
+		if gap > a.times.trustGap || gap > 0 && !s.Retransmits() {
+			a.m.setTrust(s, now)
+		}
+	}
+}

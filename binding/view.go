@@ -1,0 +1,96 @@
+package binding
+
+import "time"
+
+// A State is the condition of a binding.
+type State uint8
+
+// The states. StateBound is the only one that a verdict can rest on.
+const (
+	StateReleased State = iota
+	StateBound
+	StateAmbiguous
+	StateStale
+	StateUnknown
+)
+
+var stateNames = [...]string{"released", "bound", "ambiguous", "stale", "unknown"}
+
+func (s State) String() string { return stateNames[s] }
+
+// A Binding is what is known about one address, for people (LOOKUP, SESSIONS).
+// Numbers are in clear: only roles that may read get it.
+type Binding struct {
+	Subscriber
+	Addr    Address
+	Domain  string
+	APN     string
+	RAT     RAT
+	Node    string // of the session that owns the address
+	Sources SourceSet
+	State   State
+	Reason  Reason
+	// Since is the network's time of the start of the holding; Seen is when a
+	// source last confirmed it; Expires is when it goes stale without a
+	// refresh.
+	Since, Seen, Expires time.Time
+	Version              uint64
+}
+
+// A Node is an owner of sessions as the Registry knows it.
+type Node struct {
+	Name     string
+	Source   Source
+	Up       bool
+	Since    time.Time // of the current up or down
+	Heard    time.Time // last event
+	Restart  time.Time // last restart that it told, by its own clock; zero if none
+	Restarts uint64    // how many
+	Sessions int       // live ones
+	Events   uint64
+}
+
+// A Selection asks for sessions by one attribute.
+type Selection struct {
+	By    string // "msisdn", "imsi", "apn", "node", "domain", or "" for all
+	Value string
+	Limit int // 1 to 10000
+	// Cursor continues an earlier answer; zero starts.
+	Cursor uint64
+}
+
+// A TraceEntry is one recent event and what became of it.
+type TraceEntry struct {
+	At      time.Time
+	Kind    string // event kind, or "operator-release", "lease", "linger"
+	Source  Source
+	Node    string
+	Session string
+	Subscriber
+	Addrs   []Address
+	Domain  string
+	Time    time.Time // network's time
+	Outcome string    // "applied", "late", "duplicate", "refused: …", "conflict", …
+}
+
+// Status is the Registry's own account of itself.
+type Status struct {
+	Site        string
+	Started     time.Time
+	Warming     bool
+	Healthy     bool
+	Problems    []string // why not healthy, in words for an operator
+	Sessions    int
+	SessionsCap int
+	Addresses   int
+	AddressCap  int
+	Tombstones  int
+	Queue       int
+	QueueCap    int
+	Nodes       int
+	JournalSeq  uint64        // last change decided
+	Commits     uint64        // journal commits so far
+	CommitTime  time.Duration // of the last commit
+	// Counters by name, e.g. "events_applied", "events_late", "refused_pool".
+	Counters map[string]uint64
+}
