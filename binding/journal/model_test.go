@@ -1,0 +1,371 @@
+package journal
+
+import (
+	"encoding/binary"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// A model is what a journal must hold after the batches that it has been
+// given: the plain twin that the tests compare with.
+type model struct {
+	sessions    map[binding.SessionKey]binding.SessionRow
+	nodes       map[uint16]binding.NodeRow
+	apns        map[uint16]binding.NameRow
+	domains     map[uint16]binding.NameRow
+	subscribers map[string]binding.SubscriberRow
+	blocks      map[string]binding.BlockRow
+	changes     []binding.Change
+	alive       int64
+}
+
+func newModel() *model {
+	return &model{
+		sessions: map[binding.SessionKey]binding.SessionRow{}, nodes: map[uint16]binding.NodeRow{},
+		apns: map[uint16]binding.NameRow{}, domains: map[uint16]binding.NameRow{},
+		subscribers: map[string]binding.SubscriberRow{}, blocks: map[string]binding.BlockRow{},
+	}
+}
+
+func subscriberName(s binding.Subscriber) string {
+	if s.MSISDN != 0 {
+		return s.MSISDN.String()
+	}
+	return s.IMSI.String()
+}
+
+func blockName(r binding.BlockRow) string { return fmt.Sprint(r.Domain, r.Addr) }
+
+func (m *model) apply(b *binding.Batch) {
+	for _, r := range b.Sessions {
+		r.Holds = slices.Clone(r.Holds)
+		m.sessions[r.Key] = r
+	}
+	for _, k := range b.Forgotten {
+		delete(m.sessions, k)
+	}
+	for _, r := range b.Nodes {
+		m.nodes[r.ID] = r
+	}
+	for _, r := range b.APNs {
+		m.apns[r.ID] = r
+	}
+	for _, r := range b.Domains {
+		m.domains[r.ID] = r
+	}
+	for _, r := range b.Subscribers {
+		m.subscribers[subscriberName(r.Subscriber)] = r
+	}
+	for _, r := range b.Blocks {
+		if r.Gone {
+			delete(m.blocks, blockName(r))
+			continue
+		}
+		m.blocks[blockName(r)] = r
+	}
+	m.changes = append(m.changes, b.Changes...)
+	m.alive = b.Alive
+}
+
+func (m *model) seq() uint64 { return uint64(len(m.changes)) }
+
+func (m *model) clone() *model {
+	return &model{
+		maps.Clone(m.sessions), maps.Clone(m.nodes), maps.Clone(m.apns), maps.Clone(m.domains),
+		maps.Clone(m.subscribers), maps.Clone(m.blocks), slices.Clone(m.changes), m.alive,
+	}
+}
+
+// diff tells how a journal differs from the model, or nothing.
+func (m *model) diff(j *Journal) string {
+	got := newModel()
+	l := &modelLoader{m: got}
+	if err := j.Load(l); err != nil {
+		return err.Error()
+	}
+	if l.wrong != "" {
+		return l.wrong
+	}
+	for after := j.trimmed.Load(); ; after = got.changes[len(got.changes)-1].Seq {
+		list, err := j.ReadOutbox(after, 100)
+		if err != nil {
+			return err.Error()
+		}
+		if len(list) == 0 {
+			break
+		}
+		got.changes = append(got.changes, list...)
+	}
+	want := *m
+	want.changes = want.changes[min(j.trimmed.Load(), m.seq()):]
+	got.alive = j.Meta().Alive.UnixMilli()
+	if j.Meta().Alive.IsZero() {
+		got.alive = 0
+	}
+	return differences(got, &want)
+}
+
+func differences(got, want *model) string {
+	var all []string
+	g, w := reflect.ValueOf(*got), reflect.ValueOf(*want)
+	for i := range g.NumField() {
+		name := g.Type().Field(i).Name
+		a, b := g.Field(i), w.Field(i)
+		if a.Kind() != reflect.Int64 && a.Len() == 0 && b.Len() == 0 {
+			continue
+		}
+		if !reflect.DeepEqual(exported(got, name), exported(want, name)) {
+			all = append(all, fmt.Sprintf("%s: got %v, want %v", name, summary(a), summary(b)))
+		}
+	}
+	return strings.Join(all, "; ")
+}
+
+func exported(m *model, name string) any {
+	switch name {
+	case "sessions":
+		return m.sessions
+	case "nodes":
+		return m.nodes
+	case "apns":
+		return m.apns
+	case "domains":
+		return m.domains
+	case "subscribers":
+		return m.subscribers
+	case "blocks":
+		return m.blocks
+	case "changes":
+		return m.changes
+	}
+	return m.alive
+}
+
+func summary(v reflect.Value) string {
+	if v.Kind() == reflect.Int64 {
+		return fmt.Sprint(v)
+	}
+	return fmt.Sprintf("%d entries", v.Len())
+}
+
+// A modelLoader collects what Load hands over and checks the order.
+type modelLoader struct {
+	m     *model
+	stage int
+	wrong string
+}
+
+func (l *modelLoader) at(stage int, what string) {
+	if stage < l.stage {
+		l.wrong = what + " out of order"
+	}
+	l.stage = stage
+}
+
+func (l *modelLoader) Node(r *binding.NodeRow) error {
+	l.at(0, "node")
+	l.m.nodes[r.ID] = *r
+	*r = binding.NodeRow{}
+	return nil
+}
+
+func (l *modelLoader) APN(r *binding.NameRow) error {
+	l.at(1, "APN")
+	l.m.apns[r.ID] = *r
+	return nil
+}
+
+func (l *modelLoader) Domain(r *binding.NameRow) error {
+	l.at(2, "domain")
+	l.m.domains[r.ID] = *r
+	return nil
+}
+
+func (l *modelLoader) Subscriber(r *binding.SubscriberRow) error {
+	l.at(3, "subscriber")
+	l.m.subscribers[subscriberName(r.Subscriber)] = *r
+	return nil
+}
+
+func (l *modelLoader) Block(r *binding.BlockRow) error {
+	l.at(4, "block")
+	l.m.blocks[blockName(*r)] = *r
+	return nil
+}
+
+func (l *modelLoader) Session(r *binding.SessionRow) error {
+	l.at(5, "session")
+	row := *r
+	row.Holds = slices.Clone(r.Holds)
+	if len(row.Holds) == 0 {
+		row.Holds = nil
+	}
+	l.m.sessions[r.Key] = row
+	clear(r.Holds) // the journal may not rely on what it handed out
+	return nil
+}
+
+// A history makes random batches, small enough worlds that rows overwrite and
+// delete each other.
+type history struct {
+	*rand.Rand
+	alive int64
+}
+
+func newHistory(seed uint64) *history {
+	return &history{Rand: rand.New(rand.NewPCG(seed, seed^0xABCDEF)), alive: 1_790_000_000_000}
+}
+
+func (h *history) millis() int64 { return 1_790_000_000_000 + h.Int64N(1<<40) - 1<<39 }
+
+func (h *history) time() time.Time { return time.UnixMilli(h.millis()).UTC() }
+
+func (h *history) word(words ...string) string { return words[h.IntN(len(words))] }
+
+func (h *history) address() binding.Address {
+	var a binding.Address
+	if h.IntN(2) == 0 {
+		ip := netip.AddrFrom4([4]byte{10, byte(h.IntN(4)), byte(h.IntN(256)), byte(h.IntN(256))})
+		a.Prefix = netip.PrefixFrom(ip, 32)
+		if h.IntN(4) == 0 {
+			a.PortLow, a.PortHigh = 1024, 1024+uint16(h.IntN(9999))
+		}
+		if h.IntN(4) == 0 {
+			a.Prefix, _ = ip.Prefix(8 + h.IntN(24))
+		}
+		return a
+	}
+	raw := [16]byte{0x20, 0x01, 0x0d, 0xb8}
+	for i := 4; i < 16; i++ {
+		raw[i] = byte(h.Uint32())
+	}
+	a.Prefix, _ = netip.AddrFrom16(raw).Prefix(44 + h.IntN(85))
+	return a
+}
+
+func (h *history) subscriber() binding.Subscriber {
+	var s binding.Subscriber
+	n := uint64(h.IntN(500))
+	if h.IntN(5) != 0 {
+		s.MSISDN = binding.MSISDN(34_600_000_000 + n)
+	}
+	if h.IntN(10) != 0 || s.MSISDN == 0 {
+		s.IMSI, _ = binding.ParseIMSI(fmt.Sprintf("00101%010d", n))
+	}
+	if h.IntN(3) != 0 {
+		s.IMEI, _ = binding.ParseIMEI(fmt.Sprintf("3569380356438%d", h.IntN(10)))
+	}
+	return s
+}
+
+func (h *history) session() binding.SessionRow {
+	var r binding.SessionRow
+	r.Key = h.sessionKey()
+	r.Node, r.Epoch = uint16(h.IntN(1<<16)), h.Uint32()>>uint(h.IntN(32))
+	r.Start, r.Last, r.Seen = h.millis(), h.millis(), h.millis()
+	r.Lease = h.Uint32() >> uint(h.IntN(32))
+	if h.IntN(2) == 0 {
+		r.Contexts = uint16(h.IntN(1 << 16))
+	}
+	r.Ended = h.IntN(4) == 0
+	s := h.subscriber()
+	r.MSISDN, r.IMSI, r.IMEI = s.MSISDN, s.IMSI, s.IMEI
+	r.APN, r.RAT = uint16(h.IntN(300)), binding.RAT(h.IntN(256))
+	for range h.IntN(4) {
+		hold := binding.HoldRow{Domain: uint16(h.IntN(300)), Addr: h.address(), Since: h.millis(), Version: h.Uint64() >> uint(h.IntN(64))}
+		if h.IntN(4) == 0 {
+			hold.Ending = h.millis()
+		}
+		r.Holds = append(r.Holds, hold)
+	}
+	return r
+}
+
+func (h *history) sessionKey() (k binding.SessionKey) {
+	binary.BigEndian.PutUint64(k[:], uint64(h.IntN(400))*0x9E3779B97F4A7C15)
+	return k
+}
+
+func (h *history) change(seq uint64) binding.Change {
+	c := binding.Change{
+		Seq: seq, Kind: binding.ChangeKind(1 + h.IntN(6)), At: h.time(), EventTime: h.time(),
+		Domain: h.word("internet", "ims", ""), Addr: h.address(), Now: h.subscriber(),
+		APN: h.word("internet", "ims.mnc001", ""), RAT: binding.RAT(h.IntN(256)),
+		Node: h.word("pgw1.example", "pgw2.example"), Sources: binding.SourceSet(h.IntN(128)),
+		Why: h.word("start", "update", "lease"),
+	}
+	if h.IntN(2) == 0 {
+		c.Was = h.subscriber()
+	}
+	if h.IntN(6) == 0 {
+		c.Addr = binding.Address{}
+	}
+	if h.IntN(50) == 0 {
+		c.EventTime = time.Time{}
+	}
+	return c
+}
+
+// batch makes a batch whose changes continue from seq, with at most one row
+// per key.
+func (h *history) batch(seq uint64) *binding.Batch {
+	h.alive += h.Int64N(1000)
+	b := &binding.Batch{Alive: h.alive}
+	h.extend(b, seq)
+	return b
+}
+
+// extend adds more to a batch, as the Registry does when Commit failed: newer
+// rows replace older ones of the same key.
+func (h *history) extend(b *binding.Batch, seq uint64) {
+	for range h.IntN(30) {
+		r := h.session()
+		same := func(o binding.SessionRow) bool { return o.Key == r.Key }
+		b.Sessions = append(slices.DeleteFunc(b.Sessions, same), r)
+		b.Forgotten = slices.DeleteFunc(b.Forgotten, func(k binding.SessionKey) bool { return k == r.Key })
+	}
+	for range h.IntN(5) {
+		k := h.sessionKey()
+		b.Sessions = slices.DeleteFunc(b.Sessions, func(o binding.SessionRow) bool { return o.Key == k })
+		b.Forgotten = append(slices.DeleteFunc(b.Forgotten, func(o binding.SessionKey) bool { return o == k }), k)
+	}
+	if h.IntN(3) == 0 {
+		h.extendNames(b)
+	}
+	for range h.IntN(5) {
+		r := binding.SubscriberRow{Subscriber: h.subscriber(), SIMSince: h.Int64N(1 << 31), DeviceSince: h.Int64N(1 << 31)}
+		b.Subscribers = slices.DeleteFunc(b.Subscribers, func(o binding.SubscriberRow) bool {
+			return subscriberName(o.Subscriber) == subscriberName(r.Subscriber)
+		})
+		b.Subscribers = append(b.Subscribers, r)
+	}
+	for range h.IntN(3) {
+		r := binding.BlockRow{Domain: uint16(h.IntN(2)), Addr: h.address(), Since: h.millis(), Until: h.millis(), Gone: h.IntN(3) == 0}
+		b.Blocks = append(slices.DeleteFunc(b.Blocks, func(o binding.BlockRow) bool { return blockName(o) == blockName(r) }), r)
+	}
+	more := h.IntN(40)
+	if h.IntN(10) == 0 {
+		more = h.IntN(3 * groupMax)
+	}
+	for range more {
+		b.Changes = append(b.Changes, h.change(seq+uint64(len(b.Changes))+1))
+	}
+}
+
+func (h *history) extendNames(b *binding.Batch) {
+	id := uint16(1 + h.IntN(300))
+	b.Nodes = append(slices.DeleteFunc(b.Nodes, func(o binding.NodeRow) bool { return o.ID == id }), binding.NodeRow{
+		ID: id, Source: binding.Source(1 + h.IntN(5)), Name: fmt.Sprintf("node%d.example", id),
+		Epoch: h.Uint32(), Restart: h.millis(), Restarts: h.Uint64N(100),
+	})
+	b.APNs = append(slices.DeleteFunc(b.APNs, func(o binding.NameRow) bool { return o.ID == id }), binding.NameRow{ID: id, Name: fmt.Sprintf("apn%d", h.IntN(99))})
+	b.Domains = append(slices.DeleteFunc(b.Domains, func(o binding.NameRow) bool { return o.ID == id }), binding.NameRow{ID: id, Name: ""})
+}

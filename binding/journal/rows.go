@@ -1,0 +1,199 @@
+package journal
+
+import (
+	"encoding/binary"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// Times are varints of milliseconds; what lies close to another time is stored
+// as the difference. Differences wrap, so that every int64 survives.
+
+// The flags of a session row.
+const (
+	sessionEnded = 1 << iota
+	sessionContexts
+)
+
+// holdMin is the least number of bytes that a hold takes, which bounds what a
+// malformed count can make us allocate.
+const holdMin = 5
+
+func appendSession(b []byte, r *binding.SessionRow) []byte {
+	var flags byte
+	if r.Ended {
+		flags |= sessionEnded
+	}
+	if r.Contexts != 0 {
+		flags |= sessionContexts
+	}
+	b = append(b, format, flags)
+	b = binary.AppendUvarint(b, uint64(r.Node))
+	b = binary.AppendUvarint(b, uint64(r.Epoch))
+	b = binary.AppendVarint(b, r.Start)
+	b = binary.AppendVarint(b, r.Last-r.Start)
+	b = binary.AppendVarint(b, r.Seen-r.Last)
+	b = binary.AppendUvarint(b, uint64(r.Lease))
+	if flags&sessionContexts != 0 {
+		b = binary.AppendUvarint(b, uint64(r.Contexts))
+	}
+	b = appendSubscriber(b, &binding.Subscriber{MSISDN: r.MSISDN, IMSI: r.IMSI, IMEI: r.IMEI})
+	b = binary.AppendUvarint(b, uint64(r.APN))
+	b = append(b, byte(r.RAT))
+	b = binary.AppendUvarint(b, uint64(len(r.Holds)))
+	for i := range r.Holds {
+		h := &r.Holds[i]
+		b = binary.AppendUvarint(b, uint64(h.Domain))
+		b = appendAddress(b, &h.Addr)
+		b = binary.AppendVarint(b, h.Since-r.Start)
+		b = binary.AppendUvarint(b, h.Version)
+		b = binary.AppendVarint(b, h.Ending)
+	}
+	return b
+}
+
+// decodeSession fills r, reusing its Holds.
+func decodeSession(key, value []byte, r *binding.SessionRow) error {
+	in, err := openValue(value)
+	if err != nil {
+		return err
+	}
+	holds := r.Holds[:0]
+	*r = binding.SessionRow{}
+	if len(key) != 1+len(r.Key) || key[0] != kindSession {
+		return errMalformed
+	}
+	copy(r.Key[:], key[1:])
+	flags := in.byte()
+	if flags&^(sessionEnded|sessionContexts) != 0 {
+		return errMalformed
+	}
+	r.Ended = flags&sessionEnded != 0
+	r.Node = uint16(in.uint(16))
+	r.Epoch = uint32(in.uint(32))
+	r.Start = in.int()
+	r.Last = r.Start + in.int()
+	r.Seen = r.Last + in.int()
+	r.Lease = uint32(in.uint(32))
+	if flags&sessionContexts != 0 {
+		r.Contexts = uint16(in.uint(16))
+	}
+	var who binding.Subscriber
+	in.subscriber(&who)
+	r.MSISDN, r.IMSI, r.IMEI = who.MSISDN, who.IMSI, who.IMEI
+	r.APN = uint16(in.uint(16))
+	r.RAT = binding.RAT(in.byte())
+	r.Holds = in.holds(holds, r.Start)
+	return in.close()
+}
+
+func (in *input) holds(holds []binding.HoldRow, start int64) []binding.HoldRow {
+	n := in.uint(32)
+	if n > uint64(len(in.b)/holdMin) {
+		in.fail()
+		return holds
+	}
+	for range n {
+		holds = append(holds, binding.HoldRow{})
+		h := &holds[len(holds)-1]
+		h.Domain = uint16(in.uint(16))
+		in.address(&h.Addr)
+		h.Since = start + in.int()
+		h.Version = in.uint(64)
+		h.Ending = in.int()
+	}
+	return holds
+}
+
+func appendNode(b []byte, r *binding.NodeRow) []byte {
+	b = append(b, format, byte(r.Source))
+	b = binary.AppendUvarint(b, uint64(r.Epoch))
+	b = binary.AppendVarint(b, r.Restart)
+	b = binary.AppendUvarint(b, r.Restarts)
+	return appendString(b, r.Name)
+}
+
+func decodeNode(key, value []byte, r *binding.NodeRow) error {
+	in, err := openValue(value)
+	if err != nil {
+		return err
+	}
+	*r = binding.NodeRow{}
+	if r.ID, err = decodeID(key, kindNode); err != nil {
+		return err
+	}
+	r.Source = binding.Source(in.byte())
+	r.Epoch = uint32(in.uint(32))
+	r.Restart = in.int()
+	r.Restarts = in.uint(64)
+	r.Name = in.string()
+	return in.close()
+}
+
+func decodeID(key []byte, kind byte) (uint16, error) {
+	if len(key) != 3 || key[0] != kind {
+		return 0, errMalformed
+	}
+	return binary.BigEndian.Uint16(key[1:]), nil
+}
+
+func appendName(b []byte, r *binding.NameRow) []byte {
+	return appendString(append(b, format), r.Name)
+}
+
+// decodeName reads the row of an APN or a domain.
+func decodeName(kind byte, key, value []byte, r *binding.NameRow) error {
+	in, err := openValue(value)
+	if err != nil {
+		return err
+	}
+	*r = binding.NameRow{}
+	if r.ID, err = decodeID(key, kind); err != nil {
+		return err
+	}
+	r.Name = in.string()
+	return in.close()
+}
+
+func appendSubscriberRow(b []byte, r *binding.SubscriberRow) []byte {
+	b = appendSubscriber(append(b, format), &r.Subscriber)
+	b = binary.AppendVarint(b, r.SIMSince)
+	return binary.AppendVarint(b, r.DeviceSince)
+}
+
+// decodeSubscriberRow needs no key: the value holds the identities.
+func decodeSubscriberRow(value []byte, r *binding.SubscriberRow) error {
+	in, err := openValue(value)
+	if err != nil {
+		return err
+	}
+	in.subscriber(&r.Subscriber)
+	r.SIMSince = in.int()
+	r.DeviceSince = in.int()
+	return in.close()
+}
+
+func appendBlock(b []byte, r *binding.BlockRow) []byte {
+	b = binary.AppendVarint(append(b, format), r.Since)
+	return binary.AppendVarint(b, r.Until)
+}
+
+func decodeBlock(key, value []byte, r *binding.BlockRow) error {
+	in, err := openValue(value)
+	if err != nil {
+		return err
+	}
+	*r = binding.BlockRow{}
+	if len(key) < 3 || key[0] != kindBlock {
+		return errMalformed
+	}
+	r.Domain = binary.BigEndian.Uint16(key[1:])
+	where := input{b: key[3:]}
+	where.address(&r.Addr)
+	if err := where.close(); err != nil {
+		return err
+	}
+	r.Since = in.int()
+	r.Until = in.int()
+	return in.close()
+}
