@@ -1,0 +1,88 @@
+package query
+
+import (
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// atSlack is how far ahead of ours the clock of an asker may be.
+const atSlack = 5 * time.Second
+
+// lookup answers LOOKUP: nil if nobody is known to hold the address; a map of
+// state and reason if something else keeps us from saying; else all fields.
+func lookup(s *Server, _ *conn, w *reply, args [][]byte) {
+	var g given
+	q, ok := g.readQuery(w, args[1], args[2:], optPort|optDomain|optAt, s.domains)
+	if !ok {
+		return
+	}
+	asked := g.set&optAt != 0
+	if asked && time.Until(g.at) > atSlack {
+		w.refuse(refusedERR, "AT is in the future")
+		return
+	}
+	b, a := s.reg.Lookup(q)
+	s.countAnswer(a)
+	known := b.Addr.Prefix.IsValid()
+	switch {
+	case asked && known && g.at.Before(b.Since), asked && !known && a.Reason == binding.ReasonNoBinding:
+		w.doubt(binding.Unknown.String(), "no-history")
+	case known:
+		w.binding(settle(b, a))
+	case a.Reason == binding.ReasonNoBinding:
+		w.null()
+	default:
+		w.doubt(a.Verdict.String(), a.Reason.String())
+	}
+}
+
+// settle makes a binding that looks sure show the answer's doubt. A missing
+// number is no doubt about the SIM: only the reason tells it.
+func settle(b binding.Binding, a binding.Answer) binding.Binding {
+	if b.State != binding.StateBound || a.Verdict == binding.Match {
+		return b
+	}
+	b.Reason = a.Reason
+	switch {
+	case a.Reason == binding.ReasonNoMSISDN:
+	case a.Verdict == binding.Ambiguous:
+		b.State = binding.StateAmbiguous
+	case a.Verdict == binding.Stale:
+		b.State = binding.StateStale
+	default:
+		b.State = binding.StateUnknown
+	}
+	return b
+}
+
+func (w *reply) doubt(state, reason string) {
+	w.object(2)
+	w.textField("state", state)
+	w.textField("reason", reason)
+}
+
+// binding writes every field, those that are not known as "".
+func (w *reply) binding(b binding.Binding) {
+	w.object(15)
+	w.textField("addr", b.Addr.String())
+	w.subscriber("", b.Subscriber)
+	w.textField("apn", b.APN)
+	w.textField("rat", b.RAT.String())
+	w.textField("domain", b.Domain)
+	w.textField("node", b.Node)
+	w.wordsField("sources", b.Sources.Names())
+	w.textField("state", b.State.String())
+	w.textField("reason", b.Reason.String())
+	w.timeField("since", b.Since)
+	w.timeField("seen", b.Seen)
+	w.timeField("expires", b.Expires)
+	w.uintField("version", b.Version)
+}
+
+// subscriber writes three fields, their names after a prefix.
+func (w *reply) subscriber(prefix string, s binding.Subscriber) {
+	w.textField(prefix+"msisdn", s.MSISDN.String())
+	w.textField(prefix+"imsi", s.IMSI.String())
+	w.textField(prefix+"imei", s.IMEI.String())
+}

@@ -1,0 +1,115 @@
+package query
+
+import "time"
+
+// A VerifyReply answers VERIFY.
+type VerifyReply struct {
+	// Verdict is "match", "mismatch", "unknown", "ambiguous" or "stale". Only
+	// the first two say something about the number.
+	Verdict string `json:"verdict"`
+	Reason  string `json:"reason"`
+	// AgeMS is how long ago the network last confirmed the binding, in
+	// milliseconds.
+	AgeMS int64 `json:"age_ms"`
+	// Version changes whenever the holder of the address does; zero without a
+	// binding.
+	Version uint64 `json:"version"`
+}
+
+// A BindingReply is what is known about one address. When nothing more is
+// known than why not, only State and Reason are set; when nothing at all is
+// known it is the zero value. Identities are digits, the MSISDN with '+', and
+// "" if unknown.
+type BindingReply struct {
+	Addr    string    `json:"addr"`
+	MSISDN  string    `json:"msisdn"`
+	IMSI    string    `json:"imsi"`
+	IMEI    string    `json:"imei"`
+	APN     string    `json:"apn"`
+	RAT     string    `json:"rat"`
+	Domain  string    `json:"domain"`
+	Node    string    `json:"node"`
+	Sources []string  `json:"sources"`
+	State   string    `json:"state"`
+	Reason  string    `json:"reason"`
+	Since   time.Time `json:"since,omitzero"`
+	Seen    time.Time `json:"seen,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+	Version uint64    `json:"version"`
+}
+
+// Known reports whether the address has, or lately had, a holder.
+func (b BindingReply) Known() bool { return b.Addr != "" }
+
+// A NodeReply is one owner of sessions.
+type NodeReply struct {
+	Name     string    `json:"name"`
+	Source   string    `json:"source"`
+	Up       bool      `json:"up"`
+	Since    time.Time `json:"since,omitzero"`   // of the current up or down
+	Heard    time.Time `json:"heard,omitzero"`   // last event
+	Restart  time.Time `json:"restart,omitzero"` // last restart it told, by its own clock
+	Restarts uint64    `json:"restarts"`
+	Sessions int       `json:"sessions"`
+	Events   uint64    `json:"events"`
+}
+
+// A StatusReply is the daemon's own account of itself.
+type StatusReply struct {
+	Site         string            `json:"site"`
+	Daemon       string            `json:"daemon"` // version of the program
+	Started      time.Time         `json:"started,omitzero"`
+	Warming      bool              `json:"warming"`
+	Healthy      bool              `json:"healthy"`
+	Problems     []string          `json:"problems"`
+	Sessions     int               `json:"sessions"`
+	SessionsCap  int               `json:"sessions_cap"`
+	Addresses    int               `json:"addresses"`
+	AddressCap   int               `json:"address_cap"`
+	Tombstones   int               `json:"tombstones"`
+	Queue        int               `json:"queue"`
+	QueueCap     int               `json:"queue_cap"`
+	Nodes        int               `json:"nodes"`
+	JournalSeq   uint64            `json:"journal_seq"`
+	Commits      uint64            `json:"commits"`
+	CommitMicros int64             `json:"commit_us"` // duration of the last commit
+	Counters     map[string]uint64 `json:"counters"`
+}
+
+// A TraceReply is one recent event and what became of it.
+type TraceReply struct {
+	At      time.Time `json:"at,omitzero"`
+	Kind    string    `json:"kind"`
+	Source  string    `json:"source"`
+	Node    string    `json:"node"`
+	Session string    `json:"session"`
+	MSISDN  string    `json:"msisdn"`
+	IMSI    string    `json:"imsi"`
+	IMEI    string    `json:"imei"`
+	Addrs   []string  `json:"addrs"`
+	Domain  string    `json:"domain"`
+	Time    time.Time `json:"time,omitzero"` // the network's time
+	Outcome string    `json:"outcome"`
+}
+
+// A ChangeReply is one change of a binding. The Was fields are the former
+// holder.
+type ChangeReply struct {
+	Seq       uint64    `json:"seq"`
+	Kind      string    `json:"kind"`
+	At        time.Time `json:"at,omitzero"`         // when it was decided
+	EventTime time.Time `json:"event_time,omitzero"` // when the network says it happened
+	Domain    string    `json:"domain"`
+	Addr      string    `json:"addr"`
+	MSISDN    string    `json:"msisdn"`
+	IMSI      string    `json:"imsi"`
+	IMEI      string    `json:"imei"`
+	WasMSISDN string    `json:"was_msisdn"`
+	WasIMSI   string    `json:"was_imsi"`
+	WasIMEI   string    `json:"was_imei"`
+	APN       string    `json:"apn"`
+	RAT       string    `json:"rat"`
+	Node      string    `json:"node"`
+	Sources   []string  `json:"sources"`
+	Why       string    `json:"why"`
+}
