@@ -1,0 +1,204 @@
+package feed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// errForeign: somebody else publishes in the name of our site.
+var errForeign = errors.New("another publisher uses this site's name")
+
+// A position is where publishing stands.
+type position struct {
+	// incarnation is what consumers see: the journal's, or the journal's with
+	// a suffix (see firstPosition).
+	incarnation string
+	after       uint64 // the last change that is stored
+	streamSeq   uint64 // of the site's last message in the stream, zero if none
+}
+
+// A stored is the site's last message in the stream.
+type stored struct {
+	incarnation string
+	seq         uint64 // zero if the message has no id of this site
+	streamSeq   uint64
+	payload     []byte
+}
+
+// resume asks the stream where the site's changes end and takes up there.
+func (p *publisher) resume(ctx context.Context) error {
+	last, streamLast, err := p.lastStored(ctx)
+	if err != nil {
+		return err
+	}
+	var pos position
+	if p.pos.incarnation == "" {
+		pos, err = p.firstPosition(last, streamLast)
+	} else {
+		pos, err = p.nextPosition(last)
+	}
+	p.state.hold(errors.Is(err, errForeign))
+	if err != nil {
+		return err
+	}
+	p.moveTo(pos)
+	return nil
+}
+
+// lastStored returns nil without an error if the stream has no message of the
+// site. streamLast is the number of the stream's last message, also if that
+// has been removed. The stream's leader is asked: any copy may answer a direct
+// get, and one that lags behind would have us send again what is there.
+func (p *publisher) lastStored(ctx context.Context) (last *stored, streamLast uint64, err error) {
+	info, err := p.stream.Info(ctx)
+	if err != nil {
+		return nil, 0, fmt.Errorf("stream info: %w", err)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errNoAnswer)
+	defer cancel()
+	msg, err := p.leader.GetLastMsg(p.cfg.Stream.Name, siteSubjects(p.cfg.Site), nats.Context(ctx))
+	if errors.Is(err, nats.ErrMsgNotFound) {
+		return nil, info.State.LastSeq, nil
+	}
+	if err != nil {
+		return nil, 0, fmt.Errorf("last message of %s: %w", p.cfg.Site, err)
+	}
+	last = &stored{streamSeq: msg.Sequence, payload: msg.Data}
+	if inc, seq, ok := parseMessageID(p.cfg.Site, msg.Header.Get(nats.MsgIdHdr)); ok {
+		last.incarnation, last.seq = inc, seq
+	}
+	return last, max(info.State.LastSeq, msg.Sequence), nil
+}
+
+// firstPosition takes up after a start.
+//
+// If the last message is one of this journal's changes, publishing goes on
+// after it. Otherwise somebody else spoke for the site, or the stream is
+// empty, or the journal is a copy that does not know what the stream knows: its
+// numbers may have been used for other changes. A journal that never had a
+// change is new and starts under its own incarnation. Any other goes on under
+// its incarnation with the stream's last number as suffix, which no message id
+// has had, so that no id can stand for two changes.
+func (p *publisher) firstPosition(last *stored, streamLast uint64) (position, error) {
+	own := p.cfg.Journal
+	ours := last != nil && baseOf(last.incarnation) == own.Incarnation
+	if ours && last.seq > 0 && last.seq <= p.top {
+		same, err := p.agrees(last)
+		if err != nil {
+			return position{}, err
+		}
+		if same {
+			return position{last.incarnation, last.seq, last.streamSeq}, nil
+		}
+	}
+	pos := position{incarnation: own.Incarnation}
+	if last != nil {
+		pos.streamSeq = last.streamSeq
+	}
+	if ours || own.Seq > 0 {
+		pos.incarnation += "." + strconv.FormatUint(streamLast, 10)
+	}
+	if ours {
+		p.warn(fmt.Sprintf("the stream has change %d of this journal, which does not know it: was data_dir restored from a copy? consumers see the new incarnation %s", last.seq, pos.incarnation))
+	}
+	return p.fromOutbox(pos)
+}
+
+// nextPosition takes up after an error or a reconnect.
+func (p *publisher) nextPosition(last *stored) (position, error) {
+	pos := p.pos
+	switch {
+	case last == nil:
+		pos.streamSeq = 0 // emptied
+	case last.incarnation == pos.incarnation && last.seq > 0 && last.seq <= p.top:
+		same, err := p.agrees(last)
+		if err != nil {
+			return position{}, err
+		}
+		if !same {
+			return position{}, p.foreign(last)
+		}
+		pos.after, pos.streamSeq = last.seq, last.streamSeq
+		return pos, nil
+	case last.streamSeq > pos.streamSeq:
+		return position{}, p.foreign(last)
+	default:
+		pos.streamSeq = last.streamSeq // ours are gone, an older one is left
+	}
+	return p.fromOutbox(pos)
+}
+
+func (p *publisher) foreign(last *stored) error {
+	return fmt.Errorf("%w: it stored change %d of incarnation %q; this one holds its changes back: give each simbindd its own site name, or restart this one to take over",
+		errForeign, last.seq, last.incarnation)
+}
+
+// fromOutbox sets the position before everything that the outbox still has.
+func (p *publisher) fromOutbox(pos position) (position, error) {
+	rows, err := p.outbox.ReadOutbox(0, 1)
+	if err != nil {
+		return position{}, fmt.Errorf("read outbox: %w", err)
+	}
+	pos.after = p.top
+	if len(rows) > 0 {
+		pos.after = rows[0].Seq - 1
+	}
+	return pos, nil
+}
+
+func (p *publisher) warn(text string) {
+	p.log.Warn(text)
+	p.state.warn(text)
+}
+
+// moveTo makes pos the position and tells who asks.
+func (p *publisher) moveTo(pos position) {
+	if pos.incarnation == p.pos.incarnation && pos.after < p.pos.after {
+		p.log.Warn("the stream has lost its last changes, sending them again", "from", pos.after+1, "to", p.pos.after)
+		p.trim.forget()
+	}
+	p.pos = pos
+	p.top = max(p.top, pos.after)
+	p.trim.stored(pos.after, time.Now())
+	p.state.resumed(pos)
+}
+
+// agrees reports whether the stored message is the change that the outbox has
+// under the same number, as far as the outbox still has it. Numbers and
+// identities are left out: what is published of them is a setting.
+func (p *publisher) agrees(last *stored) (bool, error) {
+	rows, err := p.outbox.ReadOutbox(last.seq-1, 1)
+	if err != nil {
+		return false, fmt.Errorf("read outbox: %w", err)
+	}
+	if len(rows) == 0 || rows[0].Seq != last.seq {
+		return true, nil
+	}
+	have, want := fingerprint{}, fingerprint{}
+	if json.Unmarshal(last.payload, &have) != nil {
+		return false, nil
+	}
+	enc := encoder{site: p.cfg.Site, privacy: None}
+	if err := json.Unmarshal(enc.appendChange(nil, &rows[0]), &want); err != nil {
+		return false, fmt.Errorf("payload of change %d: %w", last.seq, err)
+	}
+	return have == want, nil
+}
+
+type fingerprint struct {
+	Kind, At, Domain, Addr string
+}
+
+// baseOf is the journal's incarnation within a published one. A journal's own
+// has no dot.
+func baseOf(incarnation string) string {
+	base, _, _ := strings.Cut(incarnation, ".")
+	return base
+}

@@ -1,0 +1,145 @@
+package feed
+
+import (
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+)
+
+// A State says how publishing goes, for STATUS and health.
+type State struct {
+	// Connected: there is a connection to a server.
+	Connected bool
+	// Server is the URL of the connected server without credentials, or
+	// "embedded".
+	Server string
+	// Stream is the stream's name.
+	Stream string
+	// Incarnation is the one that consumers see; empty before the stream was
+	// first reached.
+	Incarnation string
+	// Delivered is the number of the last change that the stream has stored,
+	// as far as is known.
+	Delivered uint64
+	// Behind is when the Registry decided the oldest change that is known to
+	// wait; zero if none is.
+	Behind time.Time
+	// Problem says in words for an operator what keeps changes from being
+	// delivered; empty if nothing does.
+	Problem string
+	// Warnings are what does not stop delivery and yet needs an operator.
+	Warnings []string
+}
+
+// health is the state and its counters, written by Run and the connection's
+// callbacks and read by anyone.
+type health struct {
+	mu       sync.Mutex
+	state    State
+	concerns []string // about the stream
+	journal  []string // about the journal
+	held     bool     // another publisher speaks for the site
+	counters counters
+}
+
+type counters struct {
+	changes, batches, lost, errors, resumes, connects uint64
+}
+
+func (h *health) get() State {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.state
+	s.Warnings = slices.Concat(h.journal, h.concerns)
+	return s
+}
+
+func (h *health) link(connected bool, server string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state.Connected, h.state.Server = connected, server
+	if connected {
+		h.counters.connects++
+	}
+}
+
+// problem notes why nothing is delivered and reports whether that is news.
+func (h *health) problem(text string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counters.errors++
+	news := h.state.Problem != text
+	h.state.Problem = text
+	return news
+}
+
+// hold notes whether another publisher speaks for the site.
+func (h *health) hold(held bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.held = held
+}
+
+func (h *health) isHeld() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.held
+}
+
+func (h *health) resumed(pos position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state.Incarnation, h.state.Delivered = pos.incarnation, pos.after
+	h.counters.resumes++
+}
+
+func (h *health) delivered(seq uint64, n int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state.Delivered, h.state.Problem = seq, ""
+	h.counters.changes += uint64(n)
+	h.counters.batches++
+}
+
+func (h *health) waiting(at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state.Behind = at
+}
+
+func (h *health) caughtUp() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state.Behind, h.state.Problem = time.Time{}, ""
+}
+
+func (h *health) lost(n uint64) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counters.lost += n
+}
+
+// setConcerns replaces what is known about the stream and logs what is new.
+func (h *health) setConcerns(log *slog.Logger, concerns []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, text := range concerns {
+		if !slices.Contains(h.concerns, text) {
+			log.Warn(text)
+		}
+	}
+	h.concerns = concerns
+}
+
+func (h *health) warn(text string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.journal = append(h.journal, text)
+}
+
+func (h *health) count() counters {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.counters
+}
