@@ -1,0 +1,187 @@
+package radius
+
+import (
+	"errors"
+	"net/netip"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// A lane is one way in which requests come: a UDP socket or a TLS connection.
+// Its reader goroutine takes them in their order; its sender goroutine answers
+// as outcomes come.
+type lane struct {
+	server *Server
+	table  *transactions
+	done   *completions
+	// patience is how long a full queue is waited for: on TLS, where nobody
+	// repeats, the wait holds back the peer.
+	patience time.Duration
+
+	// Owned by the reader.
+	digest  *digester
+	names   *names
+	fields  fields
+	request Request
+	family  []string
+}
+
+func newLane(s *Server, transactions int) *lane {
+	return &lane{
+		server: s, table: newTransactions(transactions, s.cfg.DuplicateWindow), done: newCompletions(),
+		digest: newDigester(), names: newNames(),
+	}
+}
+
+// Acknowledge takes the fate of an event from the Registry.
+func (l *lane) Acknowledge(token uint64, err error) { l.settle(token, outcomeOf(err)) }
+
+// settle hands an outcome to the sender.
+func (l *lane) settle(token uint64, o outcome) {
+	l.done.put(completion{token, o}, int(l.table.capacity))
+}
+
+// receive takes one datagram of a client. It reports whether it began a
+// transaction, which will end; an error means that the datagram is not an
+// authentic request.
+func (l *lane) receive(datagram []byte, c *client, from netip.Addr, peer *sockaddr, asked *local, now time.Time) (began bool, err error) {
+	s := l.server
+	p, err := newPacket(datagram)
+	if err != nil {
+		s.drop(c, dropMalformed, from, err)
+		return false, err
+	}
+	if reason, err := l.check(p, c); err != nil {
+		s.drop(c, reason, from, err)
+		return false, err
+	}
+	c.counts.received(&l.fields, p)
+	key := requestKey{peer: *peer, auth: authenticator(p.authenticator()), id: p.id(), code: p.code()}
+	waits := 1
+	if s.home != nil && p.code() == codeAccountingRequest {
+		waits = 2
+	}
+	token, v := l.table.begin(&key, asked, c, p, waits, now)
+	switch v {
+	case fresh:
+		return l.process(token, p, c, from, now), nil
+	case open:
+		c.counts.dropped[dropInFlight].Add(1)
+		if s.home != nil {
+			s.home.again(l, token, p)
+		}
+	case answered:
+		c.counts.repeats.Add(1)
+		l.settle(token, outcomeRepeat)
+	case full:
+		s.drop(c, dropFull, from, errTableFull)
+	}
+	return false, nil
+}
+
+var (
+	errTableFull     = errors.New("too many requests wait for their commit")
+	errAuthenticator = errors.New("the Request Authenticator is not of this client's secret")
+	errMessage       = errors.New("the Message-Authenticator is not of this client's secret")
+	errNoMessage     = errors.New("no Message-Authenticator")
+	errNode          = errors.New("the client may not speak for this node")
+)
+
+// check verifies the authenticators and collects the fields.
+func (l *lane) check(p packet, c *client) (dropReason, error) {
+	auth := l.digest.zero[:]
+	switch p.code() {
+	case codeAccountingRequest:
+		if !l.digest.checkRequest(p, c.Secret) {
+			return dropAuthenticator, errAuthenticator
+		}
+	case codeStatusServer:
+		auth = p.authenticator()
+	default:
+		return dropCode, errCode
+	}
+	if err := l.fields.collect(p); err != nil {
+		return dropMalformed, err
+	}
+	switch at := l.fields.message; {
+	case at != 0 && !l.digest.checkMessage(p, at, auth, c.key):
+		return dropMessage, errMessage
+	case at == 0 && (c.RequireMessageAuthenticator || p.code() == codeStatusServer):
+		return dropNoMessage, errNoMessage
+	}
+	return 0, nil
+}
+
+// process takes a request that is new. It reports whether the transaction goes
+// on.
+func (l *lane) process(token uint64, p packet, c *client, from netip.Addr, now time.Time) bool {
+	s := l.server
+	if p.code() == codeStatusServer {
+		s.nodes.alive(&l.fields, from, now)
+		l.settle(token, outcomeDurable)
+		return true
+	}
+	node, ok := s.nodes.heard(&l.fields, from, c, now)
+	if !ok {
+		l.table.forget(token)
+		s.drop(c, dropNode, from, errNode)
+		return false
+	}
+	origin := Origin{From: from, Arrived: now, MSISDNStrip: c.MSISDNStrip, names: l.names}
+	err := l.request.decode(&l.fields, &origin, node)
+	if err != nil {
+		s.drop(c, dropMalformed, from, err)
+		if s.home == nil {
+			l.table.forget(token)
+			return false
+		}
+	}
+	c.counts.noted(l.request.Notes)
+	if s.home != nil {
+		s.home.forward(l, token, p)
+	}
+	ev := &l.request.Event
+	switch {
+	case err != nil || ev.Kind == 0:
+		l.settle(token, outcomeDurable)
+	case ev.Kind == binding.NodeRestart:
+		l.restart(token, c, from)
+	default:
+		l.offer(token, ev)
+	}
+	return true
+}
+
+// restart ends the sessions of every node that the NAS is known as.
+func (l *lane) restart(token uint64, c *client, from netip.Addr) {
+	l.family = l.server.nodes.family(&l.fields, from, l.request.Event.Node, l.family[:0])
+	n := 0
+	for _, name := range l.family {
+		if c.allows(name) {
+			l.family[n] = name
+			n++
+		}
+	}
+	l.table.await(token, n-1)
+	for _, name := range l.family[:n] {
+		ev := l.request.Event
+		ev.Node = name
+		l.offer(token, &ev)
+	}
+}
+
+// offer submits an event; what becomes of it is settled exactly once.
+func (l *lane) offer(token uint64, ev *binding.Event) {
+	ev.Ack, ev.Token = l, token
+	err := l.server.submit(*ev)
+	for waited := time.Duration(0); errors.Is(err, binding.ErrBusy) && waited < l.patience; waited += busyPause {
+		time.Sleep(busyPause)
+		err = l.server.submit(*ev)
+	}
+	if err != nil {
+		l.settle(token, outcomeOf(err))
+	}
+}
+
+const busyPause = 5 * time.Millisecond
