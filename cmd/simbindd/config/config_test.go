@@ -1,0 +1,332 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/query"
+)
+
+// write makes a file that only its owner can read.
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func load(t *testing.T, text string) (Config, error) {
+	t.Helper()
+	return Load(write(t, "c.yaml", text))
+}
+
+// problems are the lines of an error, without the name of the file.
+func problems(t *testing.T, err error) []string {
+	t.Helper()
+	var e *Error
+	if !errors.As(err, &e) {
+		t.Fatalf("error is %v, not one with lines", err)
+	}
+	var list []string
+	for _, line := range strings.Split(err.Error(), "\n") {
+		list = append(list, strings.TrimPrefix(line, e.File+":"))
+	}
+	return list
+}
+
+const minimal = "site: lab\ndata_dir: d\n"
+
+func TestWhatIsRefused(t *testing.T) {
+	tests := []struct {
+		claim string
+		text  string
+		want  []string
+	}{
+		{"an empty file", "# nothing\n", []string{` is empty; at least site and data_dir are required`}},
+		{"two documents", minimal + "---\nsite: other\n", []string{` has more than one document ("---")`}},
+		{"text that is no YAML", "site: lab\n\tdata_dir: d\n", []string{"2: found a tab character that violates indentation"}},
+		{"a list where keys belong", "- site\n", []string{"1: a list is not a mapping of keys"}},
+		{"the required keys are missing", "capacity: 1\n", []string{"1: data_dir: is required", "1: site: is required"}},
+		{"a key twice", minimal + "site: b\n", []string{`3: mapping key "site" already defined at line 1`}},
+
+		{"an unknown key, with its line", minimal + "sitte: x\n", []string{`3: unknown key "sitte"`}},
+		{"an unknown key deep down", minimal + "query:\n  socket: s\n  sock: t\n", []string{`5: unknown key "sock"`}},
+		{"an unknown key in a list", minimal + "domains:\n  - name: a\n  - name: b\n    pool: x\n", []string{`6: unknown key "pool"`}},
+		{"all unknown keys at once", minimal + "a: 1\nb: 2\n", []string{`3: unknown key "a"`, `4: unknown key "b"`}},
+		{"a section that this build cannot serve", minimal + "diameter: {listen: []}\n", []string{"3: diameter: this build has no Diameter edge"}},
+		{"another one", minimal + "tap: {interfaces: [eth0]}\n", []string{"3: tap: this build has no tap"}},
+		{"a section without content", minimal + "radius:\n", []string{"3: radius: is empty: fill it in, or leave it out to turn it off"}},
+
+		{"a text for a number", minimal + "capacity: many\n", []string{"3: the text `many` is not a whole number within its range"}},
+		{"a number for a list", minimal + "radius: {listen: 5}\n", []string{"3: the number `5` is not a list"}},
+		{"a text for yes or no", minimal + "metrics: {listen: '127.0.0.1:1', allow_remote: perhaps}\n", []string{"3: the text `perhaps` is not true or false"}},
+		{"a negative uid", minimal + "query: {socket: s, roles: {read: {uids: [-1]}}}\n", []string{"3: the number `-1` is not a whole number within its range"}},
+
+		{"a capacity of nothing", minimal + "capacity: 0\n", []string{"3: capacity: 0 is not within 1 to 134217726"}},
+		{"a capacity that no index has", minimal + "capacity: 134217727\n", []string{"3: capacity: 134217727 is not within 1 to 134217726"}},
+		{"too many addresses", minimal + "addresses: 200000000\n", []string{"3: addresses: 200000000 is not within 1 to 134217726"}},
+		{"negative tombstones", minimal + "tombstones: -1\n", []string{"3: tombstones: -1 is not within 1 to 134217726"}},
+		{"a queue without end", minimal + "queue: 10000000\n", []string{"3: queue: 10000000 is not within 1 to 1048576"}},
+		{"a duration without a unit", minimal + "lease: 24\n", []string{`3: lease: "24" is not a duration; write it as 24h, 90s or 1h30m`}},
+		{"a negative duration", minimal + "linger: -1s\n", []string{`3: linger: "-1s": a duration must not be negative`}},
+		{"a zero that would mean the default", minimal + "trust_gap: 0s\n", []string{`3: trust_gap: "0s": a duration must be above zero`}},
+		{"a lease too short for the index", minimal + "lease: 10ms\n", []string{"3: lease: lease 10ms is not within 1s to 291h16m15s"}},
+		{"a lease too long for the index", minimal + "lease: 1000h\n", []string{"3: lease: lease 1000h0m0s is not within 1s to 291h16m15s"}},
+		{"each time has its line", minimal + "tombstone_ttl: x\nlease_grace: x\nloss_timeout: x\n", []string{
+			`3: tombstone_ttl: "x" is not a duration; write it as 24h, 90s or 1h30m`,
+			`4: lease_grace: "x" is not a duration; write it as 24h, 90s or 1h30m`,
+			`5: loss_timeout: "x" is not a duration; write it as 24h, 90s or 1h30m`,
+		}},
+
+		{"a site that is no token of a subject", "site: lab.eu\ndata_dir: d\n", []string{`1: site: site "lab.eu": only A-Z a-z 0-9 _ - are allowed`}},
+		{"a domain without a name", minimal + "domains:\n  - apns: [a]\n", []string{`4: domains[0]: domain name "" is empty or not unique`}},
+		{"a domain's name twice", minimal + "domains:\n  - name: a\n  - name: a\n", []string{`5: domains[1]: domain name "a" is empty or not unique`}},
+		{"an APN in two domains", minimal + "domains:\n  - {name: a, apns: [x]}\n  - {name: b, apns: [X]}\n", []string{`5: domains[1]: APN "x" is in domain "a" and in domain "b"`}},
+		{"a pool with host bits", minimal + "domains:\n  - name: a\n    pools:\n      - 10.0.0.0/8\n      - 10.45.0.1/16\n", []string{
+			`7: domains[0].pools[1]: "10.45.0.1/16" has bits set beyond its length; write 10.45.0.0/16`}},
+		{"a pool that is no prefix", minimal + "domains: [{name: a, pools: [10.45]}]\n", []string{
+			`3: domains[0].pools[0]: "10.45" is not a prefix; write it as 10.45.0.0/16 or 2001:db8::/32`}},
+		{"a pool of mapped addresses", minimal + "domains: [{name: a, pools: ['::ffff:10.0.0.0/104']}]\n", []string{
+			`3: domains[0].pools[0]: "::ffff:10.0.0.0/104" is not a prefix; write it as 10.45.0.0/16 or 2001:db8::/32`}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.claim, func(t *testing.T) {
+			_, err := load(t, tt.text)
+			if got := problems(t, err); !slices.EqualFunc(got, tt.want, func(got, want string) bool { return strings.TrimSpace(got) == strings.TrimSpace(want) }) {
+				t.Errorf("got\n  %s\nwant\n  %s", strings.Join(got, "\n  "), strings.Join(tt.want, "\n  "))
+			}
+		})
+	}
+}
+
+func TestWhatTheSectionsRefuse(t *testing.T) {
+	client := func(more string) string {
+		return minimal + "radius:\n  listen: ['127.0.0.1:1813']\n  clients:\n    - {name: a, prefix: 10.0.0.0/8, secret: s}\n    - " + more + "\n"
+	}
+	tests := []struct {
+		claim string
+		text  string
+		want  string
+	}{
+		{"radius that listens nowhere", minimal + "radius: {clients: []}\n", "3: radius: has neither listen nor radsec"},
+		{"a listener without a port", minimal + "radius: {listen: ['127.0.0.1']}\n", `3: radius.listen[0]: "127.0.0.1" is not host:port`},
+		{"a listener with a name", minimal + "radius: {listen: ['pgw:1813']}\n", `3: radius.listen[0]: "pgw:1813": "pgw" is not an IP address`},
+		{"a listener beyond the ports", minimal + "radius: {listen: [':70000']}\n", `3: radius.listen[0]: ":70000": port "70000" is not within`},
+		{"a client without a secret", client("{name: b, prefix: 11.0.0.0/8}"), `7: radius.clients[1]: radius client "b": no secret`},
+		{"a client with two secrets", client("{name: b, prefix: 11.0.0.0/8, secret: s, secret_file: f}"), "7: radius.clients[1]: has both secret and secret_file"},
+		{"a secret file that is missing", client("{name: b, prefix: 11.0.0.0/8, secret_file: /nonexistent/s}"), "7: radius.clients[1].secret_file: stat /nonexistent/s: no such file"},
+		{"a secret file that is a directory", client("{name: b, prefix: 11.0.0.0/8, secret_file: /tmp}"), "7: radius.clients[1].secret_file: /tmp is not a regular file"},
+		{"a client that nothing identifies", client("{name: b, secret: s}"), `7: radius.clients[1]: radius client "b": neither a prefix nor a certificate`},
+		{"a client's name twice", client("{name: a, prefix: 11.0.0.0/8, secret: s}"), `7: radius.clients[1]: radius client "a": the name is empty or not unique`},
+		{"a client's prefix twice", client("{name: b, prefix: 10.0.0.0/8, secret: s}"), `7: radius.clients[1]: radius client "b": prefix 10.0.0.0/8 is another client's`},
+		{"a client's prefix with host bits", client("{name: b, prefix: 10.0.0.1/8, secret: s}"), "7: radius.clients[1].prefix:"},
+		{"a negative loss timeout", client("{name: b, prefix: 11.0.0.0/8, secret: s, loss_timeout: -1s}"), "7: radius.clients[1].loss_timeout:"},
+		{"a buffer that is no size", minimal + "radius: {listen: [':1'], receive_buffer: big}\n", `3: radius.receive_buffer: "big" is not a size`},
+		{"a buffer too small for a packet", minimal + "radius: {listen: [':1'], receive_buffer: '100'}\n", "3: radius: radius receive buffer of 100 octets is not within"},
+		{"a home server by name", minimal + "radius: {listen: [':1'], proxy_to: {server: 'aaa:1813', secret: s}}\n", `3: radius.proxy_to.server: "aaa:1813" is not address:port`},
+		{"a home server without a secret", minimal + "radius: {listen: [':1'], proxy_to: {server: '192.0.2.1:1813'}}\n", "3: radius.proxy_to: radius proxy: no secret"},
+		{"radsec without certificates", minimal + "radius:\n  radsec:\n    listen: [':2083']\n", "4: radius.radsec.cert_file: is required"},
+
+		{"query without a socket", minimal + "query: {}\n", "3: query.socket: is required"},
+		{"a socket's path beyond sun_path", minimal + "query: {socket: " + strings.Repeat("x", 108) + "}\n", "3: query.socket:"},
+		{"an abstract socket", minimal + "query: {socket: '@simbind'}\n", "3: query.socket:"},
+		{"an unknown priority", minimal + "query: {socket: s, priority: urgent}\n", `3: query.priority: "urgent": choose normal, high`},
+		{"too many connections", minimal + "query: {socket: s, max_connections: 100000}\n", "3: query.max_connections: 100000 is not within 1 to 65536"},
+
+		{"an unknown privacy", minimal + "privacy: {publish_msisdn: md5}\n", `3: privacy.publish_msisdn: "md5": choose none, clear, sha256`},
+		{"a stream's name with a dot", minimal + "nats:\n  stream:\n    name: a.b\n", `5: nats.stream.name: stream name "a.b"`},
+		{"a stream that forgets at once", minimal + "nats:\n  stream:\n    max_age: 1s\n", "5: nats.stream.max_age: stream max_age is below one minute"},
+		{"a stream without room", minimal + "nats:\n  stream:\n    max_bytes: 1KiB\n", "5: nats.stream.max_bytes: stream max_bytes is below 1 MiB"},
+		{"six replicas", minimal + "nats:\n  stream:\n    replicas: 6\n", "5: nats.stream.replicas: 6 is not within 1 to 5"},
+		{"replicas without a cluster", minimal + "nats:\n  stream:\n    replicas: 3\n", "3: nats: the embedded server keeps one replica"},
+		{"credentials for no server", minimal + "nats: {token_file: /dev/null}\n", "3: nats.token_file: /dev/null is not a regular file"},
+		{"an embedded server beside the operator's", minimal + "nats:\n  url: nats://n\n  embedded:\n    listen: ':4222'\n", "5: nats.embedded: has no effect with nats.url"},
+		{"an open feed without a token", minimal + "nats: {embedded: {listen: ':4222'}}\n", "3: nats: embedded listen \":4222\" is reachable from other hosts"},
+
+		{"metrics for everybody", minimal + "metrics: {listen: ':9464'}\n", `3: metrics.listen: ":9464" can be reached from other hosts`},
+		{"metrics on a name", minimal + "metrics: {listen: 'host:9464'}\n", `3: metrics.listen: "host:9464": "host" is not an IP address`},
+		{"metrics without an address", minimal + "metrics: {allow_remote: true}\n", "3: metrics.listen: is required"},
+		{"an unknown level", minimal + "log: {level: loud}\n", `3: log.level: "loud": choose info, debug, warn, error`},
+		{"an unknown format", minimal + "log: {format: xml}\n", `3: log.format: "xml": choose text, json`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.claim, func(t *testing.T) {
+			_, err := load(t, tt.text)
+			got := problems(t, err)
+			if !slices.ContainsFunc(got, func(line string) bool { return strings.HasPrefix(line, tt.want) }) {
+				t.Errorf("got\n  %s\nwant\n  %s…", strings.Join(got, "\n  "), tt.want)
+			}
+		})
+	}
+}
+
+func TestAMinimalFileIsEnough(t *testing.T) {
+	cfg, err := load(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cfg.RADIUS != nil || cfg.Query != nil || cfg.Metrics != nil {
+		t.Error("a section that is absent is on")
+	}
+	if cfg.Feed.PublishMSISDN != "none" || cfg.Feed.Service || cfg.Feed.Embedded.Listen != "" {
+		t.Errorf("identities leave the host without being asked for: %+v", cfg.Feed)
+	}
+	if cfg.JournalDir() != "d/journal" || cfg.Feed.Embedded.StoreDir != "d/nats" {
+		t.Errorf("data is kept in %q and %q", cfg.JournalDir(), cfg.Feed.Embedded.StoreDir)
+	}
+	if got := cfg.Log; got.Level != slog.LevelInfo || got.JSON {
+		t.Errorf("log is %+v", got)
+	}
+	if len(cfg.Warnings) != 3 { // no edge, nobody can ask, no pools
+		t.Errorf("warnings: %q", cfg.Warnings)
+	}
+}
+
+func TestWhatAFileMeans(t *testing.T) {
+	secret := write(t, "secret", "from a file\n")
+	cfg, err := load(t, fmt.Sprintf(`
+site: lab
+data_dir: /var/lib/simbind
+capacity: 5000
+lease: 1h30m
+domains: [{name: internet, apns: [internet], pools: [10.45.0.0/16, "2001:db8::/48", 192.0.2.1]}]
+radius:
+  listen: ["127.0.0.1:1813", "[::1]:1813"]
+  receive_buffer: 4MiB
+  clients:
+    - {name: a, prefix: 127.0.0.0/8, secret: 0123, loss_timeout: 0s}
+    - {name: b, prefix: "2001:db8::1", secret_file: %s, nodes: [x], msisdn_strip: ["+"]}
+query:
+  socket: ./s.sock
+  roles: {verify: {uids: [33]}, read: {gids: [4]}, admin: {uids: [0]}}
+  idle_timeout: 0s
+nats: {url: "", stream: {max_bytes: 2GiB}, service: true}
+privacy: {publish_msisdn: sha256}
+metrics: {listen: "0.0.0.0:9464", allow_remote: true}
+log: {level: debug, format: json}
+`, secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	check := func(what string, got, want any) {
+		t.Helper()
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%s is %v, want %v", what, got, want)
+		}
+	}
+	check("registry", cfg.Registry, binding.Config{
+		Site: "lab", Capacity: 5000, Lease: 90 * time.Minute,
+		Domains: []binding.Domain{{Name: "internet", APNs: []string{"internet"}, Pools: []netip.Prefix{
+			netip.MustParsePrefix("10.45.0.0/16"), netip.MustParsePrefix("2001:db8::/48"), netip.MustParsePrefix("192.0.2.1/32")}}},
+	})
+	check("secret with leading zeros", string(cfg.RADIUS.Clients[0].Secret), "0123")
+	check("secret of a file", string(cfg.RADIUS.Clients[1].Secret), "from a file")
+	check("prefix of one address", cfg.RADIUS.Clients[1].Prefix, netip.MustParsePrefix("2001:db8::1/128"))
+	check("receive buffer", cfg.RADIUS.ReceiveBuffer, 4<<20)
+	check("roles", cfg.Query.Roles, query.Roles{
+		Verify: query.Principals{UIDs: []uint32{33}}, Read: query.Principals{GIDs: []uint32{4}}, Admin: query.Principals{UIDs: []uint32{0}}})
+	check("idle timeout", cfg.Query.IdleTimeout, time.Duration(-1))
+	check("stream size", cfg.Feed.Stream.MaxBytes, int64(2<<30))
+	check("privacy", cfg.Feed.PublishMSISDN, "sha256")
+	check("service", cfg.Feed.Service, true)
+	check("metrics", *cfg.Metrics, Metrics{"0.0.0.0:9464"})
+	check("log", cfg.Log, Log{slog.LevelDebug, true})
+	check("warnings", len(cfg.Warnings), 0)
+}
+
+func TestSecretFiles(t *testing.T) {
+	client := func(file string) string {
+		return minimal + "radius: {listen: [':1'], clients: [{name: a, prefix: 10.0.0.0/8, secret_file: " + file + "}]}\n"
+	}
+	for text, want := range map[string]string{
+		"plain": "plain", "one line end\n": "one line end", "dos\r\n": "dos", "two\n\n": "two\n", " spaces \n": " spaces ", "\n": "",
+	} {
+		cfg, err := load(t, client(write(t, "s", text)))
+		if want == "" {
+			if got := problems(t, err); !strings.Contains(got[0], "is empty") {
+				t.Errorf("%q: %q", text, got)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := string(cfg.RADIUS.Clients[0].Secret); got != want {
+			t.Errorf("file %q: secret %q, want %q", text, got, want)
+		}
+	}
+	open := write(t, "s", "x")
+	if err := os.Chmod(open, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg, err := load(t, client(open))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.ContainsFunc(cfg.Warnings, func(w string) bool { return strings.Contains(w, "every user of this host can read "+open) }) {
+		t.Errorf("no warning about a secret that everybody can read: %q", cfg.Warnings)
+	}
+	large := write(t, "s", strings.Repeat("x", maxSecret+1))
+	if _, err := load(t, client(large)); err == nil {
+		t.Error("a secret of any size is read")
+	}
+}
+
+func TestAnInlineSecretInAnOpenFileIsAWarning(t *testing.T) {
+	file := write(t, "c.yaml", minimal+"radius: {listen: [':1'], clients: [{name: a, prefix: 10.0.0.0/8, secret: x}]}\n")
+	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+		cfg, err := Load(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.ContainsFunc(cfg.Warnings, func(w string) bool { return strings.Contains(w, "which has secrets") }); got != want {
+			t.Errorf("mode %o: warned %v, want %v", mode, got, want)
+		}
+	}
+}
+
+func TestChangedNamesWhatNeedsARestart(t *testing.T) {
+	base := minimal + "domains: [{name: a}]\nradius: {listen: [':1'], clients: []}\nquery: {socket: s}\nlog: {level: info}\n"
+	start, err := load(t, base)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		claim, old, new string
+		want            []string
+	}{
+		{"nothing has changed", "", "", nil},
+		{"clients are reloaded", "clients: []", "clients: [{name: a, prefix: 10.0.0.0/8, secret: x}]", nil},
+		{"pools are reloaded", "[{name: a}]", "[{name: a, pools: [10.0.0.0/8]}]", nil},
+		{"roles are reloaded", "socket: s", "socket: s, roles: {read: {uids: [1]}}", nil},
+		{"the level is reloaded", "level: info", "level: debug", nil},
+		{"a listener is not", "':1'", "':2'", []string{"radius.listen"}},
+		{"a section that came is not", "log:", "metrics: {listen: '127.0.0.1:1'}\nlog:", []string{"metrics"}},
+		{"several", "data_dir: d", "data_dir: e\ncapacity: 5\nnats: {stream: {name: X}}", []string{"data_dir", "capacity", "nats.stream.name"}},
+	} {
+		t.Run(tt.claim, func(t *testing.T) {
+			next, err := load(t, strings.Replace(base, tt.old, tt.new, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := start.Changed(next); !slices.Equal(got, tt.want) {
+				t.Errorf("changed: %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

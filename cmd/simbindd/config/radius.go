@@ -1,0 +1,135 @@
+package config
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"net/netip"
+
+	"github.com/simbind/simbind/radius"
+)
+
+func (s *radiusSection) check(p place) *radius.Config {
+	before := len(p.problems)
+	cfg := &radius.Config{
+		Clients:         s.clients(p.key("clients")),
+		ReceiveBuffer:   int(p.key("receive_buffer").size(s.ReceiveBuffer)),
+		DuplicateWindow: p.key("duplicate_window").duration(s.DuplicateWindow),
+	}
+	for i, listen := range s.Listen {
+		cfg.Listen = append(cfg.Listen, p.key("listen").item(i).listener(listen))
+	}
+	if len(s.Listen) == 0 && s.RadSec == nil {
+		p.failf("has neither listen nor radsec: leave the section out, or say where to listen")
+	}
+	if len(s.Clients) == 0 {
+		p.key("clients").warnf("none: every request will be dropped")
+	}
+	if s.ProxyTo != nil {
+		cfg.ProxyTo = s.ProxyTo.check(p.key("proxy_to"))
+	}
+	if s.RadSec != nil {
+		cfg.RadSec = s.RadSec.check(p.key("radsec"))
+	}
+	if len(p.problems) == before {
+		p.check(cfg.Check())
+	}
+	return cfg
+}
+
+func (s *radiusSection) clients(p place) []radius.Client {
+	var list []radius.Client
+	for i, c := range s.Clients {
+		at, before := p.item(i), len(p.problems)
+		client := radius.Client{
+			Name:                        c.Name,
+			Certificate:                 c.Certificate,
+			Secret:                      secretOf(at, c.Secret, c.SecretFile),
+			RequireMessageAuthenticator: c.RequireMessageAuthenticator,
+			MSISDNStrip:                 c.MSISDNStrip,
+			Nodes:                       c.Nodes,
+			LossTimeout:                 at.key("loss_timeout").durationOrZero(c.LossTimeout),
+		}
+		if c.Prefix != "" {
+			client.Prefix = at.key("prefix").prefix(c.Prefix)
+		}
+		if len(p.problems) > before {
+			continue
+		}
+		// Each with those before it, so that what is not unique has its line.
+		list = append(list, client)
+		if !at.check(radius.Config{Clients: list}.Check()) {
+			break
+		}
+	}
+	return list
+}
+
+// secretOf reads the keys secret and secret_file, of which one may be given.
+func secretOf(p place, secret, file string) []byte {
+	switch {
+	case secret != "" && file != "":
+		p.failf("has both secret and secret_file")
+	case file != "":
+		return p.key("secret_file").secret(file)
+	}
+	return []byte(secret)
+}
+
+func (s *radiusProxy) check(p place) *radius.Proxy {
+	before := len(p.problems)
+	proxy := &radius.Proxy{
+		Secret:  secretOf(p, s.Secret, s.SecretFile),
+		Timeout: p.key("timeout").duration(s.Timeout),
+		Pending: p.key("pending").count(s.Pending, 1<<18),
+	}
+	at := p.key("server")
+	if !at.required(s.Server) {
+		return proxy
+	}
+	server, err := netip.ParseAddrPort(s.Server)
+	if err != nil {
+		at.failf("%q is not address:port; write it as 192.0.2.1:1813", s.Server)
+		return proxy
+	}
+	proxy.Server = server
+	if len(p.problems) == before {
+		p.check(radius.Config{ProxyTo: proxy}.Check())
+	}
+	return proxy
+}
+
+func (s *radsecSection) check(p place) *radius.RadSec {
+	cfg := &radius.RadSec{
+		MaxConnections: p.key("max_connections").count(s.MaxConnections, 1<<16),
+		IdleTimeout:    p.key("idle_timeout").duration(s.IdleTimeout),
+	}
+	for i, listen := range s.Listen {
+		cfg.Listen = append(cfg.Listen, p.key("listen").item(i).listener(listen))
+	}
+	if len(s.Listen) == 0 {
+		p.key("listen").failf("is required")
+	}
+	cfg.TLS = s.tls(p)
+	return cfg
+}
+
+// tls reads the certificates once: new ones need a restart.
+func (s *radsecSection) tls(p place) *tls.Config {
+	cert, key, ca := p.key("cert_file").required(s.CertFile), p.key("key_file").required(s.KeyFile), p.key("ca_file").required(s.CAFile)
+	if !cert || !key || !ca {
+		return nil
+	}
+	p.key("key_file").secretFile(s.KeyFile)
+	pair, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
+	if err != nil {
+		p.key("cert_file").failf("%v", err)
+	}
+	pem, _, err := readBounded(s.CAFile, maxFile)
+	pool := x509.NewCertPool()
+	if err == nil && !pool.AppendCertsFromPEM(pem) {
+		err = fmt.Errorf("%s has no PEM certificate", s.CAFile)
+	}
+	p.key("ca_file").check(err)
+	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, MinVersion: tls.VersionTLS12}
+}

@@ -1,0 +1,136 @@
+package config
+
+// file is the configuration file as it is written. Durations, sizes, addresses
+// and prefixes are text until they are checked; zero values are absent keys.
+type file struct {
+	Site         string   `yaml:"site"`
+	DataDir      string   `yaml:"data_dir"`
+	Capacity     *int     `yaml:"capacity"`
+	Addresses    *int     `yaml:"addresses"`
+	Tombstones   *int     `yaml:"tombstones"`
+	TombstoneTTL string   `yaml:"tombstone_ttl"`
+	Lease        string   `yaml:"lease"`
+	LeaseGrace   string   `yaml:"lease_grace"`
+	Linger       string   `yaml:"linger"`
+	LossTimeout  string   `yaml:"loss_timeout"`
+	TrustGap     string   `yaml:"trust_gap"`
+	Queue        *int     `yaml:"queue"`
+	Domains      []domain `yaml:"domains"`
+
+	RADIUS  *radiusSection  `yaml:"radius"`
+	Query   *querySection   `yaml:"query"`
+	NATS    natsSection     `yaml:"nats"`
+	Privacy privacySection  `yaml:"privacy"`
+	Metrics *metricsSection `yaml:"metrics"`
+	Log     logSection      `yaml:"log"`
+}
+
+type domain struct {
+	Name  string   `yaml:"name"`
+	APNs  []string `yaml:"apns"`
+	Pools []string `yaml:"pools"`
+}
+
+type radiusSection struct {
+	Listen          []string       `yaml:"listen"`
+	Clients         []radiusClient `yaml:"clients"`
+	ReceiveBuffer   string         `yaml:"receive_buffer"`
+	DuplicateWindow string         `yaml:"duplicate_window"`
+	ProxyTo         *radiusProxy   `yaml:"proxy_to"`
+	RadSec          *radsecSection `yaml:"radsec"`
+}
+
+type radiusClient struct {
+	Name                        string   `yaml:"name"`
+	Prefix                      string   `yaml:"prefix"`
+	Certificate                 string   `yaml:"certificate"`
+	Secret                      string   `yaml:"secret"`
+	SecretFile                  string   `yaml:"secret_file"`
+	RequireMessageAuthenticator bool     `yaml:"require_message_authenticator"`
+	MSISDNStrip                 []string `yaml:"msisdn_strip"`
+	Nodes                       []string `yaml:"nodes"`
+	LossTimeout                 string   `yaml:"loss_timeout"`
+}
+
+type radiusProxy struct {
+	Server     string `yaml:"server"`
+	Secret     string `yaml:"secret"`
+	SecretFile string `yaml:"secret_file"`
+	Timeout    string `yaml:"timeout"`
+	Pending    *int   `yaml:"pending"`
+}
+
+type radsecSection struct {
+	Listen         []string `yaml:"listen"`
+	CertFile       string   `yaml:"cert_file"`
+	KeyFile        string   `yaml:"key_file"`
+	CAFile         string   `yaml:"ca_file"`
+	MaxConnections *int     `yaml:"max_connections"`
+	IdleTimeout    string   `yaml:"idle_timeout"`
+}
+
+type querySection struct {
+	Socket         string `yaml:"socket"`
+	Roles          roles  `yaml:"roles"`
+	MaxConnections *int   `yaml:"max_connections"`
+	IdleTimeout    string `yaml:"idle_timeout"`
+	Priority       string `yaml:"priority"`
+}
+
+type roles struct {
+	Verify principals `yaml:"verify"`
+	Read   principals `yaml:"read"`
+	Admin  principals `yaml:"admin"`
+}
+
+type principals struct {
+	UIDs []uint32 `yaml:"uids"`
+	GIDs []uint32 `yaml:"gids"`
+}
+
+type natsSection struct {
+	URL       string          `yaml:"url"`
+	CredsFile string          `yaml:"creds_file"`
+	NKeyFile  string          `yaml:"nkey_file"`
+	TokenFile string          `yaml:"token_file"`
+	TLS       tlsClient       `yaml:"tls"`
+	Embedded  embeddedSection `yaml:"embedded"`
+	Stream    streamSection   `yaml:"stream"`
+	Hold      string          `yaml:"hold"`
+	Service   *bool           `yaml:"service"`
+}
+
+type tlsClient struct {
+	CAFile   string `yaml:"ca_file"`
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+type embeddedSection struct {
+	Listen    string `yaml:"listen"`
+	TokenFile string `yaml:"token_file"`
+	CertFile  string `yaml:"cert_file"`
+	KeyFile   string `yaml:"key_file"`
+	MaxBytes  string `yaml:"max_bytes"`
+}
+
+type streamSection struct {
+	Name     string `yaml:"name"`
+	MaxAge   string `yaml:"max_age"`
+	MaxBytes string `yaml:"max_bytes"`
+	Replicas *int   `yaml:"replicas"`
+}
+
+type privacySection struct {
+	PublishMSISDN string `yaml:"publish_msisdn"`
+}
+
+type metricsSection struct {
+	Listen      string `yaml:"listen"`
+	AllowRemote bool   `yaml:"allow_remote"`
+}
+
+type logSection struct {
+	Level  string `yaml:"level"`
+	Format string `yaml:"format"`
+}

@@ -1,0 +1,51 @@
+package demo
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"time"
+
+	"github.com/simbind/simbind/radius/radiustest"
+)
+
+// hints tell how to look around.
+func (d *demo) hints() {
+	simbind := "./bin/simbind"
+	d.printf("\nThe site stays up. In another terminal")
+	if _, err := os.Stat(simbind); err != nil {
+		d.printf(", after `make build`")
+	}
+	d.printf(":\n\n")
+	for _, hint := range [][2]string{
+		{simbind + " --socket " + d.site.socket() + " status", "how the daemon is"},
+		{simbind + " --socket " + d.site.socket() + " watch", "changes as they come"},
+		{simbind + " --socket " + d.site.socket() + " lookup 10.45.0.3", "who has this address"},
+		{simbind + " --socket " + d.site.socket() + " verify 10.45.0.3 +" + msisdn(3), "is this the number behind it?"},
+		{"redis-cli -s " + d.site.socket() + " VERIFY 10.45.0.3 +" + msisdn(3), "the same, with any Redis client"},
+		{"curl -s http://" + d.site.metrics + "/metrics", "what Prometheus would see"},
+		{"nats -s nats://" + d.site.nats + " sub '" + subject + "'", "the changes on NATS"},
+	} {
+		d.printf("  # %s\n  %s\n", hint[1], hint[0])
+	}
+	d.printf("\nEvery few seconds somebody attaches or leaves. Ctrl-C ends the demo.\n")
+}
+
+// goOn lets further subscribers come and go until ctx ends.
+func (d *demo) goOn(ctx context.Context) error {
+	summary, err := radiustest.Simulate(ctx, radiustest.Options{
+		Server: d.site.radius, Secret: []byte(secret), NAS: "demo-pgw-2",
+		Subscribers: 20, Rate: 0.4, Hold: 40 * time.Second, Duration: 1000 * time.Hour,
+		Pool: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, 1, 0}), 24), FirstMSISDN: 447700900101, FirstIMSI: 1010000000101,
+		Sockets: 1,
+	}, nil)
+	if err != nil {
+		return fmt.Errorf("the packet core: %w", err)
+	}
+	if context.Cause(ctx) == errDaemon {
+		return errDaemon
+	}
+	d.printf("\nIt answered %d requests of the packet core. The site is gone.\n", summary.Answered+subscribers+1)
+	return nil
+}

@@ -1,0 +1,37 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/simbind/simbind/radius/radiustest"
+)
+
+func TestTheAlertsNameMetricsThatExist(t *testing.T) {
+	const file = "../../deploy/prometheus-rules.yaml"
+	rules, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := newHome(t).start(t)
+	// Some series exist only once there is something to count.
+	d.mustAccount(t, 1, radiustest.Start)
+	d.verdict(t, testAddr(1).String(), testNumber(1))
+	if d.account(t, 2, radiustest.Start, "a wrong secret", brief) {
+		t.Error("a wrong secret was answered")
+	}
+	_, metrics := d.get(t, "/metrics")
+	for _, m := range regexp.MustCompile(`(simbindd_\w+)(\{[^}]*\})?`).FindAllStringSubmatch(string(rules), -1) {
+		name := m[1]
+		if !strings.Contains(metrics, "\n# TYPE "+name+" ") {
+			t.Errorf("%s: there is no metric %s", file, name)
+		}
+		for _, label := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(m[2], -1) {
+			if !regexp.MustCompile(`(?m)^` + name + `\{[^}]*\b` + label[1] + `="`).MatchString(metrics) {
+				t.Errorf("%s: %s has no label %s", file, name, label[1])
+			}
+		}
+	}
+}

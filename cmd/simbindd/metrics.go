@@ -1,0 +1,93 @@
+package main
+
+import (
+	"runtime"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// newMetrics makes the registry of /metrics: the process, the Go runtime, the
+// registry's account of itself, and the collectors of the parts.
+func newMetrics(registry *binding.Registry, parts ...prometheus.Collector) *prometheus.Registry {
+	m := prometheus.NewRegistry()
+	m.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+		prometheus.CollectorFunc(buildInfo),
+		prometheus.CollectorFunc(func(ch chan<- prometheus.Metric) { collectBinding(registry, ch) }),
+	)
+	m.MustRegister(parts...)
+	return m
+}
+
+func buildInfo(ch chan<- prometheus.Metric) {
+	desc := prometheus.NewDesc("simbindd_build_info", "1; the labels say which build runs.", []string{"version", "go"}, nil)
+	ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, 1, version(), runtime.Version())
+}
+
+// collectBinding shows Registry.Status.
+func collectBinding(registry *binding.Registry, ch chan<- prometheus.Metric) {
+	st := registry.Status()
+	gauge := func(name, help string, v float64) {
+		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("simbindd_binding_"+name, help, nil, nil), prometheus.GaugeValue, v)
+	}
+	gauge("healthy", "1 while nothing keeps the registry from telling the truth.", truth(st.Healthy))
+	gauge("warming", "1 while the journal is being loaded.", truth(st.Warming))
+	gauge("sessions", "Sessions known.", float64(st.Sessions))
+	gauge("sessions_capacity", "Sessions that fit, tombstones included.", float64(st.SessionsCap))
+	gauge("addresses", "Addresses held or claimed.", float64(st.Addresses))
+	gauge("addresses_capacity", "Addresses that fit.", float64(st.AddressCap))
+	gauge("tombstones", "Ended sessions that are remembered.", float64(st.Tombstones))
+	gauge("queue", "Events that wait.", float64(st.Queue))
+	gauge("queue_capacity", "Events that may wait.", float64(st.QueueCap))
+	gauge("change_seq", "Number of the last change that is durable.", float64(st.JournalSeq))
+	collectCounters(st.Counters, ch)
+	collectNodes(registry.Nodes(), ch)
+}
+
+// collectCounters makes labels of the families "changes_…" and "refused_…".
+func collectCounters(counters map[string]uint64, ch chan<- prometheus.Metric) {
+	changes := prometheus.NewDesc("simbindd_binding_changes_total", "Changes decided, by kind.", []string{"kind"}, nil)
+	refused := prometheus.NewDesc("simbindd_binding_refused_total", "Events or addresses refused, by reason.", []string{"reason"}, nil)
+	for name, n := range counters {
+		if kind, ok := strings.CutPrefix(name, "changes_"); ok {
+			ch <- prometheus.MustNewConstMetric(changes, prometheus.CounterValue, float64(n), kind)
+		} else if reason, ok := strings.CutPrefix(name, "refused_"); ok {
+			ch <- prometheus.MustNewConstMetric(refused, prometheus.CounterValue, float64(n), reason)
+		} else {
+			desc := prometheus.NewDesc("simbindd_binding_"+name+"_total", "The registry's counter "+name+".", nil, nil)
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.CounterValue, float64(n))
+		}
+	}
+}
+
+// collectNodes counts nodes by source; each by name would be one series for
+// every NAS that ever spoke.
+func collectNodes(nodes []binding.Node, ch chan<- prometheus.Metric) {
+	up, lost := map[binding.Source]int{}, map[binding.Source]int{}
+	for _, n := range nodes {
+		if n.Up {
+			up[n.Source]++
+		} else {
+			lost[n.Source]++
+		}
+	}
+	desc := prometheus.NewDesc("simbindd_binding_nodes", "Owners of sessions by source; lost: not heard for longer than its timeout.", []string{"source", "state"}, nil)
+	for s := binding.SourceGx; s <= binding.SourceFeed; s++ {
+		if up[s]+lost[s] > 0 {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(up[s]), s.String(), "up")
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(lost[s]), s.String(), "lost")
+		}
+	}
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}

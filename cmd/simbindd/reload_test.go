@@ -1,0 +1,102 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/radius/radiustest"
+)
+
+// reload replaces the configuration and waits for the outcome.
+func (d *daemon) reload(t *testing.T, text, outcome string) {
+	t.Helper()
+	before := d.log.count(outcome)
+	d.configure(t, text)
+	d.hup <- os.Signal(syscall.SIGHUP)
+	d.awaitMore(t, outcome, before)
+}
+
+const (
+	reloaded = "the configuration was reloaded"
+	refused  = "the configuration was not reloaded; the old one stays in force"
+)
+
+// brief is how long the tests wait for an answer that must not come.
+const brief = 300 * time.Millisecond
+
+func TestReloadTakesANewSecret(t *testing.T) {
+	d := newHome(t).start(t)
+	d.mustAccount(t, 1, radiustest.Start)
+	d.reload(t, strings.Replace(d.yaml(), testSecret, "another-secret", 1), reloaded)
+	if d.account(t, 2, radiustest.Start, testSecret, brief) {
+		t.Error("the old secret is still good")
+	}
+	if !d.account(t, 2, radiustest.Start, "another-secret", patience) {
+		t.Error("the new secret is not good")
+	}
+	if got := d.verdict(t, testAddr(1).String(), testNumber(1)); got != "match bound" {
+		t.Errorf("a binding of before: %s", got)
+	}
+}
+
+func TestReloadTakesNewPools(t *testing.T) {
+	d := newHome(t).start(t)
+	d.mustAccount(t, 1, radiustest.Start)
+	d.reload(t, strings.Replace(d.yaml(), "10.0.0.0/8", "192.0.2.0/24", 1), reloaded)
+	d.mustAccount(t, 2, radiustest.Start)
+	if got := d.verdict(t, testAddr(2).String(), testNumber(2)); got != "unknown out-of-pool" {
+		t.Errorf("an address outside of the new pools: %s", got)
+	}
+	d.reload(t, strings.Replace(d.yaml(), "domains: [{name: internet, apns: [internet], pools: [10.0.0.0/8]}]", "", 1), reloaded)
+	eventually(t, "without domains any address is good", func() bool {
+		d.mustAccount(t, 2, radiustest.Interim)
+		return d.verdict(t, testAddr(2).String(), testNumber(2)) == "match bound"
+	})
+}
+
+func TestReloadTakesNewRoles(t *testing.T) {
+	d := newHome(t).start(t)
+	client := d.client(t)
+	if _, err := client.Lookup(t.Context(), testAddr(1).String()); err != nil {
+		t.Fatalf("with the default roles: %v", err)
+	}
+	d.reload(t, strings.Replace(d.yaml(), "socket: "+d.socket(), "socket: "+d.socket()+", roles: {read: {uids: [4294967294]}}", 1), reloaded)
+	_, err := client.Lookup(t.Context(), testAddr(1).String())
+	var refusal *query.ReplyError
+	if !errors.As(err, &refusal) || refusal.Code != "NOPERM" {
+		t.Errorf("who is not named any more: %v, want NOPERM", err)
+	}
+}
+
+func TestReloadTakesTheLevel(t *testing.T) {
+	d := newHome(t).start(t)
+	d.configure(t, strings.Replace(d.yaml(), "level: info", "level: error", 1))
+	d.hup <- os.Signal(syscall.SIGHUP)
+	d.reload(t, "nonsense", refused)
+	if d.log.count(reloaded) != 0 {
+		t.Error("info is still logged")
+	}
+}
+
+func TestReloadRefusesABadFileAsAWhole(t *testing.T) {
+	d := newHome(t).start(t)
+	text := strings.Replace(d.yaml(), testSecret, "another-secret", 1)
+	d.reload(t, strings.Replace(text, "site: test", "site: te.st\nfoo: 1", 1), refused)
+	if got := d.log.find(refused, "err"); !strings.Contains(got, d.file+":3: unknown key \"foo\"") {
+		t.Errorf("the error is %q", got)
+	}
+	d.mustAccount(t, 1, radiustest.Start) // with the old secret
+}
+
+func TestReloadNamesWhatWaitsForARestart(t *testing.T) {
+	d := newHome(t).start(t)
+	d.reload(t, strings.Replace(d.yaml(), "capacity: 200000", "capacity: 300000", 1), reloaded)
+	if got := d.log.find("some keys have changed that take effect only at the next start", "keys"); got != "capacity" {
+		t.Errorf("the keys are %q", got)
+	}
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/binding/journal"
+	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/cmd/simbindd/config"
+	"github.com/simbind/simbind/radius"
+)
+
+// A life is what one run of the daemon is given.
+type life struct {
+	file    string // of cfg, for a reload
+	cfg     config.Config
+	logs    logs
+	hangups <-chan os.Signal
+	notify  func(state string) // the service manager
+}
+
+// run is the daemon from start to stop: the whole wiring. It returns nil after
+// an orderly stop, else the error of the part that failed.
+func run(ctx context.Context, l life) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	log := l.logs.Logger
+	for _, w := range l.cfg.Warnings {
+		log.Warn(w)
+	}
+	store, err := journal.Open(l.cfg.JournalDir(), journal.Options{Log: log})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	registry, err := binding.NewRegistry(l.cfg.Registry, store, log)
+	if err != nil {
+		return err
+	}
+	l.cfg.Feed.Journal = store.Meta()
+	publisher := feed.New(l.cfg.Feed, store, registry, log)
+
+	health := &health{registry: registry, feed: publisher}
+	metrics := newMetrics(registry, store.Collector(), publisher.Collector())
+	reload := &reloader{file: l.file, cfg: l.cfg, logs: l.logs, registry: registry, hangups: l.hangups}
+
+	// In the order of starting; they stop in the reverse order. The socket
+	// answers while the registry still loads, and an edge listens only when the
+	// registry can take what it hears.
+	var parts []part
+	if cfg := l.cfg.Query; cfg != nil {
+		cfg.Version = version()
+		server := query.NewServer(*cfg, described{registry, publisher}, log)
+		metrics.MustRegister(server.Collector())
+		reload.query = server
+		parts = append(parts, part{name: "query", run: server.Run, ready: server.Ready()})
+	}
+	if cfg := l.cfg.Metrics; cfg != nil {
+		server := newMonitor(cfg.Listen, health, metrics, log)
+		parts = append(parts, part{name: "metrics", run: server.Run, ready: server.ready})
+	}
+	parts = append(parts,
+		part{name: "feed", run: publisher.Run, drain: func() { drainFeed(publisher, store) }},
+		part{name: "registry", run: registry.Run, ready: registry.Ready()})
+	if cfg := l.cfg.RADIUS; cfg != nil {
+		edge := radius.New(*cfg, registry.Submit, log)
+		metrics.MustRegister(edge.Collector())
+		reload.radius = edge
+		parts = append(parts, part{name: "radius", run: edge.Run, ready: edge.Ready()})
+	}
+	parts = append(parts, part{name: "reload", run: reload.Run})
+
+	started := func() { health.started.Store(true); log.Info("ready", "version", version()); l.notify(stateReady) }
+	stopping := func() { health.started.Store(false); l.notify(stateStopping) }
+	return runParts(ctx, log, parts, started, stopping)
+}
+
+// described is the registry with the feed's part of the status.
+type described struct {
+	*binding.Registry
+	feed *feed.Feed
+}
+
+func (d described) Status() binding.Status {
+	status, published := d.Registry.Status(), d.feed.State()
+	status.Counters["feed_delivered"] = published.Delivered
+	status.Counters["feed_connected"] = 0
+	if published.Connected {
+		status.Counters["feed_connected"] = 1
+	}
+	return status
+}
+
+// drainTime bounds how long a stop waits for the last changes to be published.
+// What is not stays in the outbox and goes out after the next start.
+const drainTime = 5 * time.Second
+
+func drainFeed(f *feed.Feed, store *journal.Journal) {
+	deadline := time.After(drainTime)
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		state := f.State()
+		if state.Problem != "" || state.Delivered >= store.Meta().Seq {
+			return
+		}
+		select {
+		case <-deadline:
+			return
+		case <-tick.C:
+		}
+	}
+}
