@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/simbind/simbind/binding/query"
+)
+
+// From when on a share or a duration deserves a look, and from when on it is
+// a failure.
+const (
+	warnPercent = 80
+	failPercent = 95
+	slowCommit  = 50 * time.Millisecond
+	warnBacklog = 100_000 // changes
+)
+
+// checkDaemon looks at what the daemon says of itself. When it cannot be
+// asked, that is the only finding.
+func (c *cli) checkDaemon(ctx context.Context) []finding {
+	var s query.StatusReply
+	var nodes []query.NodeReply
+	err := c.ask(ctx, func(ctx context.Context, q *query.Client) (err error) {
+		if s, err = q.Status(ctx); err == nil {
+			nodes, err = q.Nodes(ctx)
+		}
+		return err
+	})
+	if err != nil {
+		says, do, _ := strings.Cut(strings.TrimPrefix(c.explain(ctx, err), query.ErrUnreachable.Error()+": "), ": ")
+		if do == "" {
+			do = "see the daemon's log (journalctl -u simbindd)"
+		}
+		return []finding{ok("socket", "%s", says).fail(do)}
+	}
+	findings := []finding{ok("socket", "%s answers", c.socket), checkVersion(s.Daemon, version())}
+	findings = append(findings, checkStatus(s)...)
+	return append(findings, checkNodes(nodes))
+}
+
+// checkStatus judges the daemon's account of itself.
+func checkStatus(s query.StatusReply) []finding {
+	const full = "raise capacity in simbindd.yaml and restart: when it is full, new sessions answer unknown"
+	return append(checkHealth(s),
+		checkShare("sessions", s.Sessions, s.SessionsCap, full),
+		checkShare("addresses", s.Addresses, s.AddressCap, full),
+		checkShare("queue", s.Queue, s.QueueCap, "events come faster than they are stored: see the disk of data_dir, and the daemon's CPU"),
+		checkJournal(s),
+		checkFeed(s),
+		checkRefused(s),
+	)
+}
+
+func checkVersion(daemon, mine string) finding {
+	f := ok("version", "simbindd %s, simbind %s", daemon, mine)
+	if daemon != mine {
+		return f.warn("install both from one release; restart simbindd if it is the older one")
+	}
+	return f
+}
+
+// checkHealth repeats the daemon's problems, each as a finding of its own.
+func checkHealth(s query.StatusReply) []finding {
+	var findings []finding
+	for _, problem := range s.Problems {
+		findings = append(findings, ok("health", "%s", problem).fail("see the daemon's log (journalctl -u simbindd)"))
+	}
+	switch {
+	case len(findings) > 0:
+	case s.Warming:
+		findings = append(findings, ok("health", "the journal is still being loaded").
+			warn("wait; until then an address not yet loaded answers unknown/warming"))
+	case !s.Healthy:
+		findings = append(findings, ok("health", "simbindd says it is not healthy").fail("see the daemon's log (journalctl -u simbindd)"))
+	default:
+		findings = append(findings, ok("health", "site %s is healthy", s.Site))
+	}
+	return findings
+}
+
+func checkShare(name string, n, limit int, do string) finding {
+	f := ok(name, "%s", share(n, limit))
+	switch p := percent(n, limit); {
+	case p >= failPercent:
+		return f.fail(do)
+	case p >= warnPercent:
+		return f.warn(do)
+	default:
+		return f
+	}
+}
+
+func checkJournal(s query.StatusReply) finding {
+	took := time.Duration(s.CommitMicros) * time.Microsecond
+	f := ok("journal", "change %d, the last of %d commits took %v", s.JournalSeq, s.Commits, took)
+	if took > slowCommit {
+		return f.warn("the disk of data_dir is slow to sync; peers wait for it before they are answered")
+	}
+	return f
+}
+
+// checkFeed compares what was decided with what NATS has.
+func checkFeed(s query.StatusReply) finding {
+	delivered, known := s.Counters["feed_delivered"]
+	if !known {
+		return ok("feed", "simbindd does not say how many changes NATS has").warn("see /healthz on metrics.listen")
+	}
+	backlog := s.JournalSeq - min(delivered, s.JournalSeq)
+	f := ok("feed", "%d changes wait for NATS", backlog)
+	if backlog > warnBacklog {
+		return f.warn("see that NATS is up and stores; nothing is lost while data_dir has room")
+	}
+	return f
+}
+
+// checkRefused tells of events that were heard and not taken since the start.
+func checkRefused(s query.StatusReply) finding {
+	var refused []string
+	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
+		if why, found := strings.CutPrefix(name, "refused_"); found && s.Counters[name] != 0 {
+			refused = append(refused, fmt.Sprintf("%s %d", why, s.Counters[name]))
+		}
+	}
+	if len(refused) == 0 {
+		return ok("refused", "no event since the start")
+	}
+	return ok("refused", "events since the start: %s", strings.Join(refused, ", ")).
+		warn("simbind trace ADDRESS tells of each; compare with capacity, and the apns and pools of the domains in simbindd.yaml")
+}
+
+func checkNodes(nodes []query.NodeReply) finding {
+	var lost []string
+	for _, n := range nodes {
+		if !n.Up {
+			lost = append(lost, fmt.Sprintf("%s (%s, since %s)", n.Name, n.Source, utc(n.Since)))
+		}
+	}
+	if len(nodes) == 0 {
+		return ok("nodes", "no node was ever heard").
+			warn("point a PGW, SMF or NAS at simbindd; see that its address is among the clients and peers in simbindd.yaml")
+	}
+	if len(lost) == 0 {
+		return ok("nodes", "%d, all of them heard", len(nodes))
+	}
+	return ok("nodes", "%d of %d not heard: %s", len(lost), len(nodes), strings.Join(lost, ", ")).
+		warn("see the link to them; their bindings turn stale after loss_timeout")
+}

@@ -1,0 +1,158 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/simbind/simbind/binding/query"
+)
+
+// find returns the finding of one check.
+func find(t *testing.T, findings []finding, check string) finding {
+	t.Helper()
+	for _, f := range findings {
+		if f.Check == check {
+			return f
+		}
+	}
+	t.Fatalf("no finding about %s in %+v", check, findings)
+	return finding{}
+}
+
+func TestDoctorLooksAtTheMachine(t *testing.T) {
+	denied := errors.New("denied")
+	file := func(h *host, path, text string) {
+		files := fstest.MapFS{}
+		for name, f := range h.root.(fstest.MapFS) {
+			files[name] = f
+		}
+		files[path] = &fstest.MapFile{Data: []byte(text)}
+		h.root = files
+	}
+	clock := func(synchronised bool, off time.Duration, err error) func() (bool, time.Duration, error) {
+		return func() (bool, time.Duration, error) { return synchronised, off, err }
+	}
+	disk := func(free uint64, err error) func(string) (uint64, uint64, error) {
+		return func(string) (uint64, uint64, error) { return free, 1 << 40, err }
+	}
+	for _, tc := range []struct {
+		claim, check string
+		spoil        func(*host)
+		want         level
+	}{
+		{"a synchronised clock is fine", "clock", func(*host) {}, levelOK},
+		{"a free-running clock", "clock", func(h *host) { h.clock = clock(false, 0, nil) }, levelWarn},
+		{"a clock that may be far off", "clock", func(h *host) { h.clock = clock(true, 3*time.Second, nil) }, levelWarn},
+		{"a clock that cannot be asked", "clock", func(h *host) { h.clock = clock(false, 0, denied) }, levelWarn},
+		{"a large receive buffer is fine", "udp-buffer", func(*host) {}, levelOK},
+		{"the stock receive buffer", "udp-buffer", func(h *host) { file(h, "proc/sys/net/core/rmem_max", "212992\n") }, levelWarn},
+		{"the stock receive buffer for a daemon that may exceed it", "udp-buffer", func(h *host) {
+			file(h, "proc/sys/net/core/rmem_max", "212992\n")
+			file(h, "proc/42/status", "Name:\tsimbindd\nCapEff:\t0000000000001000\n")
+		}, levelOK},
+		{"a capability that is another", "udp-buffer", func(h *host) {
+			file(h, "proc/sys/net/core/rmem_max", "212992\n")
+			file(h, "proc/42/status", "CapEff:\t0000000000002000\n")
+		}, levelWarn},
+		{"a buffer that is no number", "udp-buffer", func(h *host) { file(h, "proc/sys/net/core/rmem_max", "many\n") }, levelWarn},
+		{"enough open files", "open-files", func(*host) {}, levelOK},
+		{"unlimited open files", "open-files", func(h *host) { file(h, "proc/42/limits", "Max open files unlimited unlimited files\n") }, levelOK},
+		{"few open files", "open-files", func(h *host) { file(h, "proc/42/limits", "Max open files 1024 4096 files\n") }, levelWarn},
+		{"limits in another form", "open-files", func(h *host) { file(h, "proc/42/limits", "Max open files\n") }, levelWarn},
+		{"no daemon: our own limit", "open-files", func(h *host) { h.pid = func(string) (int, error) { return 0, denied } }, levelWarn},
+		{"huge pages on demand are fine", "huge-pages", func(*host) {}, levelOK},
+		{"no huge pages", "huge-pages", func(h *host) {
+			file(h, "sys/kernel/mm/transparent_hugepage/enabled", "always madvise [never]\n")
+		}, levelWarn},
+		{"a kernel without huge pages", "huge-pages", func(h *host) { h.root = fstest.MapFS{} }, levelWarn},
+		{"a closed socket is fine", "permission", func(*host) {}, levelOK},
+		{"an open socket", "permission", func(h *host) { h.mode = func(string) (fs.FileMode, error) { return 0o666, nil } }, levelWarn},
+		{"room on the disk", "disk", func(*host) {}, levelOK},
+		{"little room", "disk", func(h *host) { h.disk = disk(2<<30, nil) }, levelWarn},
+		{"no room", "disk", func(h *host) { h.disk = disk(1<<20, nil) }, levelFail},
+		{"no such data_dir", "disk", func(h *host) { h.disk = disk(0, fs.ErrNotExist) }, levelFail},
+	} {
+		t.Run(tc.claim, func(t *testing.T) {
+			h := healthyHost()
+			tc.spoil(&h)
+			f := find(t, h.check("/s", "/d"), tc.check)
+			if f.Level != tc.want {
+				t.Errorf("%+v, want level %s", f, tc.want)
+			}
+			if (f.Level == levelOK) != (f.Do == "") {
+				t.Errorf("%+v: what is not ok says what to do, and nothing else does", f)
+			}
+		})
+	}
+}
+
+func TestDoctorLooksAtTheDaemon(t *testing.T) {
+	well := query.StatusReply{Site: "lab", Healthy: true, SessionsCap: 100, AddressCap: 100, QueueCap: 100, JournalSeq: 500_000, Commits: 1,
+		Counters: map[string]uint64{"feed_delivered": 500_000}}
+	for _, tc := range []struct {
+		claim string
+		spoil func(*query.StatusReply)
+		want  string // "check level" of the only finding that is not ok, "" for none
+	}{
+		{"all is well", func(*query.StatusReply) {}, ""},
+		{"warming", func(s *query.StatusReply) { s.Warming = true }, "health warn"},
+		{"a problem", func(s *query.StatusReply) { s.Healthy, s.Problems = false, []string{"x"} }, "health fail"},
+		{"unhealthy without a word", func(s *query.StatusReply) { s.Healthy = false }, "health fail"},
+		{"nearly full", func(s *query.StatusReply) { s.Sessions = 80 }, "sessions warn"},
+		{"full", func(s *query.StatusReply) { s.Sessions = 100 }, "sessions fail"},
+		{"addresses run out", func(s *query.StatusReply) { s.Addresses = 95 }, "addresses fail"},
+		{"events queue up", func(s *query.StatusReply) { s.Queue = 85 }, "queue warn"},
+		{"a slow disk", func(s *query.StatusReply) { s.CommitMicros = 60_000 }, "journal warn"},
+		{"NATS is away", func(s *query.StatusReply) { s.Counters = map[string]uint64{"feed_delivered": 1} }, "feed warn"},
+		{"a feed ahead of its status", func(s *query.StatusReply) { s.JournalSeq = 1 }, ""},
+		{"no word about the feed", func(s *query.StatusReply) { s.Counters = nil }, "feed warn"},
+		{"addresses outside the pools", func(s *query.StatusReply) {
+			s.Counters = map[string]uint64{"feed_delivered": s.JournalSeq, "refused_pool": 3, "refused_busy": 0}
+		}, "refused warn"},
+	} {
+		t.Run(tc.claim, func(t *testing.T) {
+			s := well
+			tc.spoil(&s)
+			got := ""
+			for _, f := range checkStatus(s) {
+				if f.Level != levelOK {
+					got += fmt.Sprint(f.Check, " ", f.Level)
+				}
+			}
+			if got != tc.want {
+				t.Errorf("found %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
+
+func TestDoctorNamesTheLostNodes(t *testing.T) {
+	f := checkNodes([]query.NodeReply{{Name: "pgw1", Source: "gx", Up: true}, {Name: "pgw2", Source: "radius", Since: noon}})
+	if f.Level != levelWarn || f.Says != "1 of 2 not heard: pgw2 (radius, since 2026-03-01T12:00:00Z)" {
+		t.Errorf("%+v", f)
+	}
+	if f := checkNodes(nil); f.Level != levelWarn {
+		t.Errorf("without any node: %+v", f)
+	}
+}
+
+func TestThisHostCanBeRead(t *testing.T) {
+	h := thisHost()
+	if _, _, err := h.clock(); err != nil {
+		t.Errorf("clock: %v", err)
+	}
+	if free, size, err := h.disk(t.TempDir()); err != nil || size == 0 || free > size {
+		t.Errorf("disk: %d of %d, %v", free, size, err)
+	}
+	if _, err := fs.ReadFile(h.root, "proc/self/limits"); err != nil {
+		t.Errorf("limits: %v", err)
+	}
+	socket := serve(t, newFakeRegistry())
+	if pid, err := h.pid(socket); err != nil || pid == 0 {
+		t.Errorf("pid of the server: %d, %v", pid, err)
+	}
+}

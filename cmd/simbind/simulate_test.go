@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	layeh "layeh.com/radius"
+
+	"github.com/simbind/simbind/radius/radiustest"
+)
+
+// accounting is a RADIUS server of others that answers every request.
+func accounting(t *testing.T, secret string) (address string, seen *atomic.Int64) {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen = new(atomic.Int64)
+	server := &layeh.PacketServer{
+		SecretSource: layeh.StaticSecretSource([]byte(secret)),
+		Handler: layeh.HandlerFunc(func(w layeh.ResponseWriter, r *layeh.Request) {
+			seen.Add(1)
+			w.Write(r.Response(layeh.CodeAccountingResponse))
+		}),
+	}
+	done := make(chan error, 1)
+	go func() { done <- server.Serve(conn) }()
+	t.Cleanup(func() {
+		conn.Close()
+		server.Shutdown(context.Background())
+		if err := <-done; err != nil && !errors.Is(err, layeh.ErrServerShutdown) && !errors.Is(err, net.ErrClosed) {
+			t.Errorf("accounting server: %v", err)
+		}
+	})
+	return conn.LocalAddr().String(), seen
+}
+
+func TestSimulateCountsWhatIsAnswered(t *testing.T) {
+	server, seen := accounting(t, "testing123")
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("testing123\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range [][]string{{"--secret", "testing123"}, {"--secret-file", file}} {
+		seen.Store(0)
+		args := []string{"simulate", "radius", "-o", "json", "--server", server, "--subscribers", "20", "--rate", "1000", "--hold", "20ms"}
+		s := newSession(append(args, secret...)...)
+		if code := s.run(); code != exitYes {
+			t.Fatalf("exit %d: %s", code, &s.err)
+		}
+		var got simulated
+		if err := json.Unmarshal(s.out.Bytes(), &got); err != nil {
+			t.Fatal(err)
+		}
+		if got.Sent != 40 || got.Answered != 40 || got.Lost != 0 || got.Attached != 0 || got.P99Micros < got.P50Micros {
+			t.Errorf("20 subscribers came and went: %+v", got)
+		}
+		if n := seen.Load(); n < 40 {
+			t.Errorf("the server saw %d requests", n)
+		}
+	}
+}
+
+func TestSimulateFailsWhenRequestsAreLost(t *testing.T) {
+	server, _ := accounting(t, "another")
+	s := newSession("simulate", "radius", "--server", server, "--secret", "testing123", "--subscribers", "2", "--rate", "1000", "--timeout", "20ms")
+	if code := s.run(); code != exitNo {
+		t.Errorf("exit %d, want %d", code, exitNo)
+	}
+	if got := s.err.String(); !strings.Contains(got, "radius.clients") {
+		t.Errorf("says %q, want what to look at", got)
+	}
+	if !strings.Contains(s.out.String(), "lost      2\n") {
+		t.Errorf("printed\n%s", &s.out)
+	}
+}
+
+func TestSimulateEndsOnAnInterrupt(t *testing.T) {
+	server, seen := accounting(t, "testing123")
+	ctx, interrupt := context.WithCancel(context.Background())
+	defer interrupt()
+	s := newSession("simulate", "radius", "--server", server, "--secret", "testing123", "--duration", "10m", "--rate", "1000")
+	code := make(chan int, 1)
+	go func() { code <- run(ctx, s.env) }()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for seen.Load() == 0 {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("no request came")
+		}
+	}
+	interrupt()
+	if got := <-code; got != exitYes {
+		t.Errorf("exit %d: %s", got, &s.err)
+	}
+	if !strings.Contains(s.out.String(), "answered") {
+		t.Errorf("no summary: %q", &s.out)
+	}
+}
+
+func TestSimulateRefusesNonsense(t *testing.T) {
+	for _, args := range []string{
+		"simulate", "simulate gx", "simulate radius", "simulate radius --secret a --secret-file b",
+		"simulate radius --secret a --pool ten", "simulate radius --secret a --pool6 10.0.0.0/8",
+		"simulate radius --secret a --rate 0", "simulate radius --secret a --subscribers 0", "simulate radius --secret a --hold -1s",
+	} {
+		s := newSession(strings.Fields(args)...)
+		if code := s.run(); code != exitUsage {
+			t.Errorf("%s: exit %d, want %d", args, code, exitUsage)
+		}
+	}
+}
+
+func TestProgressKeepsToOneLineOnATerminal(t *testing.T) {
+	report := func(terminal bool) string {
+		s := newSession()
+		s.terminal = terminal
+		show := (&cli{env: s.env}).progressPrinter()
+		for second := range 25 {
+			show(radiustest.Progress{Elapsed: time.Duration(second) * time.Second})
+		}
+		return s.err.String()
+	}
+	if got := report(true); strings.Contains(got, "\n") || strings.Count(got, clearLine) != 25 {
+		t.Errorf("on a terminal: %q", got)
+	}
+	if got := report(false); strings.Count(got, "\n") != 2 || strings.Contains(got, "\x1b") {
+		t.Errorf("in a log: %q", got)
+	}
+}
