@@ -130,8 +130,8 @@ func (s *Server) Run(ctx context.Context) error {
 	defer l.end(&atWork)
 	stop := context.AfterFunc(ctx, func() { l.post(l.stop) })
 	defer stop()
+	s.log.Info("answering", "socket", s.cfg.Socket) // before ready: the parts log in the order of starting
 	close(s.ready)
-	s.log.Info("answering", "socket", s.cfg.Socket)
 	done := make(chan error)
 	go func() { done <- l.run() }()
 	return <-done
