@@ -16,7 +16,16 @@ type loader struct {
 	ready   bool // the domains have their numbers
 	alive   int64
 	skipped int // rows for which there is no room, domain or pool any more
+
+	subs     []SubscriberRow // gathered, see ahead
+	sessions []SessionRow
+	touched  [ahead]uint32
 }
+
+// Rows of sessions and subscribers are gathered and then taken in together, so
+// that the processor waits for the memory of many rows at once: a row alone
+// would wait some six times for words that no cache holds.
+const ahead = 128
 
 func (l *loader) Node(r *NodeRow) error {
 	a := l.a
@@ -53,15 +62,33 @@ func (l *loader) Domain(r *NameRow) error {
 }
 
 func (l *loader) Subscriber(r *SubscriberRow) error {
+	if l.subs = append(l.subs, *r); len(l.subs) == ahead {
+		l.takeSubscribers()
+	}
+	return nil
+}
+
+func (l *loader) takeSubscribers() {
+	m := l.a.m
+	for i := range l.subs {
+		m.byNumber.Touch(numberHash(l.subs[i].Subscriber))
+		m.byIMSI.Touch(mix(uint64(l.subs[i].IMSI)))
+	}
+	for i := range l.subs {
+		l.subscriber(&l.subs[i])
+	}
+	l.subs = l.subs[:0]
+}
+
+func (l *loader) subscriber(r *SubscriberRow) {
 	id, ok := l.a.m.subs.Alloc()
 	if !ok {
 		l.skipped++
-		return nil
+		return
 	}
 	l.a.insertSubscriber(id, &subscriber{
 		Subscriber: r.Subscriber, simSince: uint32(r.SIMSince), deviceSince: uint32(r.DeviceSince),
 	})
-	return nil
 }
 
 func (l *loader) Block(r *BlockRow) error {
@@ -85,7 +112,52 @@ func (l *loader) Session(r *SessionRow) error {
 	if err := l.ctx.Err(); err != nil {
 		return err
 	}
+	var holds []HoldRow
+	if n := len(l.sessions); n < cap(l.sessions) {
+		holds = l.sessions[:n+1][n].Holds[:0]
+	}
+	l.sessions = append(l.sessions, *r)
+	last := &l.sessions[len(l.sessions)-1]
+	last.Holds = append(holds, r.Holds...)
+	if len(l.sessions) < ahead {
+		return nil
+	}
+	return l.takeSessions()
+}
+
+// finish takes in what was gathered and not yet taken.
+func (l *loader) finish() error {
+	l.takeSubscribers()
+	return l.takeSessions()
+}
+
+func (l *loader) takeSessions() error {
+	l.takeSubscribers()
 	l.number()
+	m := l.a.m
+	for i := range l.sessions {
+		r := &l.sessions[i]
+		m.bySession.Touch(r.Key.words()[0])
+		l.touched[i] = m.byNumber.Touch(numberHash(Subscriber{MSISDN: r.MSISDN, IMSI: r.IMSI}))
+		for j := range r.Holds {
+			for _, k := range keysOf(r.Holds[j].Domain, r.Holds[j].Addr) {
+				m.addrs.Touch(k)
+			}
+		}
+	}
+	for i := range l.sessions {
+		m.subscriber(l.touched[i])
+	}
+	for i := range l.sessions {
+		if err := l.session(&l.sessions[i]); err != nil {
+			return err
+		}
+	}
+	l.sessions = l.sessions[:0]
+	return nil
+}
+
+func (l *loader) session(r *SessionRow) error {
 	a := l.a
 	id, ok := a.m.sessions.Alloc()
 	if !ok {
@@ -162,7 +234,9 @@ func (a *arbiter) load(ctx context.Context, j Journal, domains []Domain, now fun
 	if err := j.Load(l); err != nil {
 		return l.skipped, fmt.Errorf("load the journal: %w", err)
 	}
-	l.number()
+	if err := l.finish(); err != nil {
+		return l.skipped, fmt.Errorf("load the journal: %w", err)
+	}
 	a.unload()
 	if !meta.Alive.IsZero() {
 		a.distrust(meta.Alive.UnixMilli(), now().UnixMilli())

@@ -84,6 +84,14 @@ func (h *Hash) Find(hash uint64, is func(id uint32) bool) (uint32, bool) {
 	}
 }
 
+// Touch reads the slot where a search for the hash begins, and returns the id in
+// it, 0 if there is none. It serves to have the processor fetch the memory of
+// several hashes at once, before each is searched for. Any goroutine may call
+// it.
+func (h *Hash) Touch(hash uint64) uint32 {
+	return atomic.LoadUint32(&h.slots[h.home(spread(hash))]) & idMask
+}
+
 // Insert adds an id (1 to 1<<27 - 1) that is not in the Hash. It is false, and
 // nothing changes, if the Hash is full. Only the writer may call it.
 func (h *Hash) Insert(hash uint64, id uint32) bool {

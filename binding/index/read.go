@@ -17,6 +17,11 @@ func (t *Table) Get(k Key) (v Value, r Ref, ok bool) {
 	return v, r, ok
 }
 
+// Touch reads the line where a search for the key begins, to have the processor
+// fetch the memory of several keys at once, before each is searched for. Any
+// goroutine may call it.
+func (t *Table) Touch(k Key) { load(&t.lines[t.home(k.hash())].tags[0]) }
+
 // Valid reports whether the record of r is still the published one. Asked after
 // reading what the value points to, true means that the value still stood when
 // that was read. Any goroutine may ask.

@@ -44,61 +44,103 @@ func (l loading) all(fn binding.Loader) error {
 	if err := l.names(fn); err != nil {
 		return err
 	}
-	var sub binding.SubscriberRow
-	err := l.each(kindSubscriber, "subscriber",
-		func(_, value []byte) error { return decodeSubscriberRow(value, &sub) },
-		func() error { return fn.Subscriber(&sub) })
+	err := each(l, kindSubscriber, "subscriber",
+		func(_, value []byte, r *binding.SubscriberRow) error { return decodeSubscriberRow(value, r) }, fn.Subscriber)
 	if err != nil {
 		return err
 	}
-	var block binding.BlockRow
-	err = l.each(kindBlock, "block",
-		func(key, value []byte) error { return decodeBlock(key, value, &block) },
-		func() error { return fn.Block(&block) })
-	if err != nil {
+	if err := each(l, kindBlock, "block", decodeBlock, fn.Block); err != nil {
 		return err
 	}
-	var session binding.SessionRow
-	return l.each(kindSession, "session",
-		func(key, value []byte) error { return decodeSession(key, value, &session) },
-		func() error { return fn.Session(&session) })
+	return each(l, kindSession, "session", decodeSession, fn.Session)
 }
 
 func (l loading) names(fn binding.Loader) error {
-	var node binding.NodeRow
-	err := l.each(kindNode, "node",
-		func(key, value []byte) error { return decodeNode(key, value, &node) },
-		func() error { return fn.Node(&node) })
+	if err := each(l, kindNode, "node", decodeNode, fn.Node); err != nil {
+		return err
+	}
+	err := each(l, kindAPN, "APN",
+		func(key, value []byte, r *binding.NameRow) error { return decodeName(kindAPN, key, value, r) }, fn.APN)
 	if err != nil {
 		return err
 	}
-	var name binding.NameRow
-	err = l.each(kindAPN, "APN",
-		func(key, value []byte) error { return decodeName(kindAPN, key, value, &name) },
-		func() error { return fn.APN(&name) })
-	if err != nil {
-		return err
-	}
-	return l.each(kindDomain, "domain",
-		func(key, value []byte) error { return decodeName(kindDomain, key, value, &name) },
-		func() error { return fn.Domain(&name) })
+	return each(l, kindDomain, "domain",
+		func(key, value []byte, r *binding.NameRow) error { return decodeName(kindDomain, key, value, r) }, fn.Domain)
 }
 
+// Rows are decoded ahead of the Loader: while it works on one group, another
+// goroutine reads the next.
+const (
+	aheadRows   = 512
+	aheadGroups = 3
+)
+
 // each decodes and hands over every row of one kind.
-func (l loading) each(kind byte, what string, decode func(key, value []byte) error, hand func() error) error {
-	for ok := l.it.SeekGE([]byte{kind}); ok && l.it.Key()[0] == kind; ok = l.it.Next() {
-		if l.closing() {
-			return ErrClosed
+func each[R any](l loading, kind byte, what string, decode func(key, value []byte, r *R) error, hand func(*R) error) error {
+	full, free := make(chan []R, aheadGroups), make(chan []R, aheadGroups)
+	for range aheadGroups {
+		free <- make([]R, 0, aheadRows)
+	}
+	quit, read := make(chan struct{}), make(chan error, 1)
+	go func() {
+		defer close(full)
+		read <- readAhead(l, kind, what, decode, free, full, quit)
+	}()
+	err := func() error {
+		for rows := range full {
+			for i := range rows {
+				if l.closing() {
+					return ErrClosed
+				}
+				if err := hand(&rows[i]); err != nil {
+					return err
+				}
+			}
+			free <- rows[:0]
 		}
+		return nil
+	}()
+	close(quit)
+	ended := <-read // the iterator is ours again
+	if err == nil {
+		err = ended
+	}
+	return err
+}
+
+// readAhead decodes the rows of one kind into groups from free and sends them
+// to full, until there are no more or quit is closed. What it decoded before an
+// error is sent.
+func readAhead[R any](l loading, kind byte, what string, decode func(key, value []byte, r *R) error, free, full chan []R, quit chan struct{}) error {
+	var rows []R
+	next := func() bool {
+		if len(rows) > 0 {
+			full <- rows // there are no more groups than it has room for
+		}
+		select {
+		case rows = <-free:
+			return true
+		case <-quit:
+			return false
+		}
+	}
+	if !next() {
+		return nil
+	}
+	defer func() { full <- rows }()
+	for ok := l.it.SeekGE([]byte{kind}); ok && l.it.Key()[0] == kind; ok = l.it.Next() {
 		value, err := l.it.ValueAndErr()
 		if err != nil {
 			return err
 		}
-		if err := decode(l.it.Key(), value); err != nil {
-			return fmt.Errorf("decode %s: %w", what, err)
+		if len(rows) == cap(rows) && !next() {
+			rows = nil
+			return nil
 		}
-		if err := hand(); err != nil {
-			return err
+		rows = rows[:len(rows)+1]
+		if err := decode(l.it.Key(), value, &rows[len(rows)-1]); err != nil {
+			rows = rows[:len(rows)-1]
+			return fmt.Errorf("decode %s: %w", what, err)
 		}
 	}
 	return l.it.Error()
