@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 // tests: independent peers must not end up in the daemon.
 var onlyIn = map[string][]string{
 	"layeh.com/radius":                         {"radius/radiustest"},
+	"github.com/fiorix/go-diameter":            {"diameter/diametertest"},
 	"github.com/redis/go-redis":                {},
 	"github.com/santhosh-tekuri/jsonschema/v6": {},
 }
