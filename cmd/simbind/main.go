@@ -14,7 +14,7 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	code := run(ctx, env{
+	e := env{
 		args:     os.Args[1:],
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
@@ -24,7 +24,11 @@ func main() {
 		terminal: isTerminal(os.Stderr),
 		dial:     query.Dial,
 		host:     thisHost(),
-	})
+	}
+	if isTerminal(os.Stdin) && isTerminal(os.Stdout) {
+		e.screen = drawOn
+	}
+	code := run(ctx, e)
 	stop()
 	os.Exit(code)
 }

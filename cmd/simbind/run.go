@@ -7,6 +7,7 @@ import (
 	"io"
 	"time"
 
+	tea "charm.land/bubbletea/v2"
 	"github.com/spf13/cobra"
 
 	"github.com/simbind/simbind/binding/query"
@@ -31,7 +32,8 @@ type env struct {
 	getenv         func(string) string
 	exists         func(path string) bool
 	now            func() time.Time
-	terminal       bool // stderr is one
+	terminal       bool                                   // stderr is one
+	screen         func(context.Context, tea.Model) error // draws on the terminal; nil without one
 	dial           func(ctx context.Context, socket string) (*query.Client, error)
 	host           host
 }
@@ -135,7 +137,7 @@ Times are UTC.`,
 		}
 	}
 	add("ask", c.statusCommand(), c.lookupCommand(), c.verifyCommand(), c.sessionsCommand(),
-		c.nodesCommand(), c.watchCommand(), c.traceCommand())
+		c.nodesCommand(), c.watchCommand(), c.topCommand(), c.traceCommand())
 	add("change", c.releaseCommand())
 	add("try", c.doctorCommand(), c.simulateCommand(), c.completionCommand())
 	return root
