@@ -25,20 +25,21 @@ const module = "github.com/simbind/simbind"
 // line of their own, and these may import each other. A trailing "/…" means
 // the folder and all below it; "*" means everything but programs.
 var mayImport = map[string][]string{
-	"cmd/simbindd":    {"*"},
-	"cmd/simbind":     {"binding", "binding/query", "radius/…", "diameter/…", "bpf/…"},
-	"cmd/numverify":   {"numverify/…", "binding/query"},
-	"cmd/bench":       {"*"},
-	"diameter":        {"binding"},
-	"radius":          {"binding"},
-	"bpf":             {"binding", "radius", "diameter"},
-	"binding":         {"binding/index"},
-	"binding/index":   {},
-	"binding/journal": {"binding"},
-	"binding/feed":    {"binding"},
-	"binding/query":   {"binding", "binding/index"},
-	"cache":           {"binding"},
-	"numverify":       {"binding/query"},
+	"cmd/simbindd":      {"*"},
+	"cmd/simbind":       {"binding", "binding/crowdtest", "binding/query", "radius/…", "diameter/…", "bpf/…"},
+	"cmd/numverify":     {"numverify/…", "binding/query"},
+	"cmd/bench":         {"*"},
+	"diameter":          {"binding", "binding/crowdtest"},
+	"radius":            {"binding", "binding/crowdtest"},
+	"bpf":               {"binding", "radius", "diameter"},
+	"binding":           {"binding/index"},
+	"binding/crowdtest": {"binding"},
+	"binding/index":     {},
+	"binding/journal":   {"binding"},
+	"binding/feed":      {"binding"},
+	"binding/query":     {"binding", "binding/index"},
+	"cache":             {"binding"},
+	"numverify":         {"binding/query"},
 }
 
 // onlyIn names the folders in which a foreign module may be imported outside

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/simbind/simbind/binding/crowdtest"
 	"github.com/simbind/simbind/radius/radiustest"
 )
 
@@ -60,7 +61,7 @@ stay unanswered are repeated; exit 1 if any was lost at last.`,
 	flags.StringVar(&r.secretFile, "secret-file", "", "file that holds the shared secret")
 	flags.IntVar(&o.Subscribers, "subscribers", 100, "how many attach")
 	flags.Float64Var(&o.Rate, "rate", 50, "attaches a second")
-	flags.DurationVar(&o.Interim, "interim", 0, "how often each is refreshed, 0 for never")
+	flags.DurationVar(&o.Refresh, "interim", 0, "how often each is refreshed, 0 for never")
 	flags.DurationVar(&o.Hold, "hold", 0, "how long each stays, 0 for ever")
 	flags.StringVar(&r.pool, "pool", "10.45.0.0/16", "IPv4 pool, an address for each")
 	flags.StringVar(&r.pool6, "pool6", "", "IPv6 pool, a /64 for each (default none)")
@@ -78,7 +79,7 @@ func (r *radiusRun) read() error {
 		return usagef("give the shared secret with --secret-file FILE or --secret TEXT")
 	case o.Subscribers < 1 || o.Rate <= 0 || o.Timeout <= 0:
 		return usagef("--subscribers, --rate and --timeout are more than zero")
-	case o.Interim < 0 || o.Hold < 0 || o.Duration < 0:
+	case o.Refresh < 0 || o.Hold < 0 || o.Duration < 0:
 		return usagef("--interim, --hold and --duration are not negative")
 	}
 	o.Secret = []byte(r.secret)
@@ -168,9 +169,9 @@ const clearLine = "\r\x1b[K"
 
 // progressPrinter shows how far a simulation is: on a terminal in one line that
 // changes, else in a line each ten seconds.
-func (c *cli) progressPrinter() func(radiustest.Progress) {
+func (c *cli) progressPrinter() func(crowdtest.Progress) {
 	shown := time.Duration(0)
-	return func(p radiustest.Progress) {
+	return func(p crowdtest.Progress) {
 		line := fmt.Sprintf("%v: %d attached, %d sent, %d answered, %d lost", p.Elapsed.Round(time.Second), p.Attached, p.Sent, p.Answered, p.Lost)
 		switch {
 		case c.terminal:

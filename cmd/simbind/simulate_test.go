@@ -14,7 +14,7 @@ import (
 
 	layeh "layeh.com/radius"
 
-	"github.com/simbind/simbind/radius/radiustest"
+	"github.com/simbind/simbind/binding/crowdtest"
 )
 
 // accounting is a RADIUS server of others that answers every request.
@@ -129,7 +129,7 @@ func TestProgressKeepsToOneLineOnATerminal(t *testing.T) {
 		s.terminal = terminal
 		show := (&cli{env: s.env}).progressPrinter()
 		for second := range 25 {
-			show(radiustest.Progress{Elapsed: time.Duration(second) * time.Second})
+			show(crowdtest.Progress{Elapsed: time.Duration(second) * time.Second})
 		}
 		return s.err.String()
 	}

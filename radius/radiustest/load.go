@@ -1,6 +1,7 @@
 package radiustest
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"encoding/binary"
@@ -19,6 +20,8 @@ import (
 	"layeh.com/radius/rfc2869"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/simbind/simbind/binding/crowdtest"
 )
 
 // LoadOptions of [Load]. Zero values mean the defaults.
@@ -42,14 +45,14 @@ type LoadOptions struct {
 }
 
 func (o LoadOptions) withDefaults() LoadOptions {
-	setDefault(&o.Sockets, 8)
-	setDefault(&o.Window, 32)
-	setDefault(&o.Requests, 100_000)
-	setDefault(&o.Sessions, o.Requests)
-	setDefault(&o.FirstMSISDN, 491700000001)
-	setDefault(&o.Pool, netip.PrefixFrom(netip.AddrFrom4([4]byte{10}), 8))
-	setDefault(&o.APN, "internet")
-	setDefault(&o.NAS, "load")
+	o.Sockets = cmp.Or(o.Sockets, 8)
+	o.Window = cmp.Or(o.Window, 32)
+	o.Requests = cmp.Or(o.Requests, 100_000)
+	o.Sessions = cmp.Or(o.Sessions, o.Requests)
+	o.FirstMSISDN = cmp.Or(o.FirstMSISDN, 491700000001)
+	o.Pool = cmp.Or(o.Pool, netip.PrefixFrom(netip.AddrFrom4([4]byte{10}), 8))
+	o.APN = cmp.Or(o.APN, "internet")
+	o.NAS = cmp.Or(o.NAS, "load")
 	return o
 }
 
@@ -91,8 +94,8 @@ func Load(ctx context.Context, o LoadOptions) (LoadSummary, error) {
 	}
 	err = g.Wait()
 	return LoadSummary{
-		Sent: st.sent.Load(), Answered: st.answered.Load(), Retransmitted: st.retransmitted.Load(), Bad: st.bad.Load(),
-		Elapsed: time.Since(began), P50: st.latencies.quantile(0.5), P99: st.latencies.quantile(0.99),
+		Sent: st.Sent.Load(), Answered: st.Answered.Load(), Retransmitted: st.Retransmitted.Load(), Bad: st.bad.Load(),
+		Elapsed: time.Since(began), P50: st.Latencies.Quantile(0.5), P99: st.Latencies.Quantile(0.99),
 	}, err
 }
 
@@ -211,7 +214,7 @@ func (l *loader) start(id int) {
 	w.taken, w.first = true, time.Now()
 	w.sent = w.first
 	l.waiting++
-	l.stats.sent.Add(1)
+	l.stats.Sent.Add(1)
 	l.conn.Write(w.wire)
 }
 
@@ -229,8 +232,8 @@ func (l *loader) patch(wire []byte, id byte, n uint64) {
 	decimal(wire[t.session:t.session+16], session)
 	decimal(wire[t.msisdn:t.msisdn+12], l.o.FirstMSISDN+session)
 	decimal(wire[t.imsi:t.imsi+15], 1010000000000+session)
-	pool := hosts(l.o.Pool, 32)
-	addr := nthAddr(l.o.Pool, session%(pool-1)+1).As4()
+	pool := crowdtest.Room(l.o.Pool, 32)
+	addr := crowdtest.Addr(l.o.Pool, session%(pool-1)+1).As4()
 	copy(wire[t.ipv4:], addr[:])
 	l.digest.Reset()
 	l.digest.Write(wire[:4])
@@ -260,8 +263,8 @@ func (l *loader) take(answer []byte) {
 	}
 	w.taken = false
 	l.waiting--
-	l.stats.answered.Add(1)
-	l.stats.latencies.add(time.Since(w.first))
+	l.stats.Answered.Add(1)
+	l.stats.Latencies.Add(time.Since(w.first))
 	l.start(int(answer[1]))
 }
 
@@ -272,7 +275,7 @@ func (l *loader) again() {
 		w := &l.pending[i]
 		if w.taken && now.Sub(w.sent) >= time.Second {
 			w.sent = now
-			l.stats.retransmitted.Add(1)
+			l.stats.Retransmitted.Add(1)
 			l.conn.Write(w.wire)
 		}
 	}

@@ -59,7 +59,7 @@ func (n *nasSocket) send(ctx context.Context, p *layeh.Packet) error {
 	}
 	now := time.Now()
 	n.pending[n.next] = pendingRequest{wire: wire, first: now, last: now}
-	n.stats.sent.Add(1)
+	n.stats.Sent.Add(1)
 	n.conn.Write(wire) // a loss is repaired by repetition
 	return nil
 }
@@ -93,8 +93,8 @@ func (n *nasSocket) take(answer []byte) {
 	case !layeh.IsAuthenticResponse(answer, w.wire, n.o.Secret):
 		n.stats.bad.Add(1)
 	default:
-		n.stats.answered.Add(1)
-		n.stats.latencies.add(time.Since(w.first))
+		n.stats.Answered.Add(1)
+		n.stats.Latencies.Add(time.Since(w.first))
 		*w = pendingRequest{}
 		<-n.room
 	}
@@ -123,14 +123,14 @@ func (n *nasSocket) repeatDue(now time.Time) {
 			continue
 		}
 		if w.tries == n.o.Retries {
-			n.stats.lost.Add(1)
+			n.stats.Lost.Add(1)
 			*w = pendingRequest{}
 			<-n.room
 			continue
 		}
 		w.tries++
 		w.last = now
-		n.stats.retransmitted.Add(1)
+		n.stats.Retransmitted.Add(1)
 		n.conn.Write(w.wire)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	layeh "layeh.com/radius"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/crowdtest"
 	"github.com/simbind/simbind/radius"
 	"github.com/simbind/simbind/radius/radiustest"
 )
@@ -63,8 +64,10 @@ func startServer(t *testing.T) (string, *recorder) {
 func TestSubscribersAttachRefreshAndDetach(t *testing.T) {
 	server, r := startServer(t)
 	sum, err := radiustest.Simulate(t.Context(), radiustest.Options{
-		Server: server, Secret: []byte(secret), Subscribers: 40, Rate: 1000, Interim: 30 * time.Millisecond, Hold: 100 * time.Millisecond,
-		Pool: netip.MustParsePrefix("10.46.0.0/24"), Pool6: netip.MustParsePrefix("2001:db8::/56"), APN: "ims", NAS: "sim1",
+		Server: server, Secret: []byte(secret), NAS: "sim1", Plan: crowdtest.Plan{
+			Subscribers: 40, Rate: 1000, Refresh: 30 * time.Millisecond, Hold: 100 * time.Millisecond,
+			Pool: netip.MustParsePrefix("10.46.0.0/24"), Pool6: netip.MustParsePrefix("2001:db8::/56"), APN: "ims",
+		},
 	}, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -93,8 +96,9 @@ func TestSubscribersComeBackUntilTheDurationEnds(t *testing.T) {
 	server, r := startServer(t)
 	reports := 0
 	sum, err := radiustest.Simulate(t.Context(), radiustest.Options{
-		Server: server, Secret: []byte(secret), Subscribers: 2, Rate: 1000, Hold: 20 * time.Millisecond, Duration: 1900 * time.Millisecond,
-	}, func(radiustest.Progress) { reports++ })
+		Server: server, Secret: []byte(secret),
+		Plan: crowdtest.Plan{Subscribers: 2, Rate: 1000, Hold: 20 * time.Millisecond, Duration: 1900 * time.Millisecond},
+	}, func(crowdtest.Progress) { reports++ })
 	if err != nil || sum.Sent != sum.Answered || reports == 0 {
 		t.Errorf("%+v, %v, %d reports", sum, err, reports)
 	}
@@ -111,7 +115,9 @@ func TestTheEndOfTheContextIsTheEndOfTheRun(t *testing.T) {
 	server, _ := startServer(t)
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	sum, err := radiustest.Simulate(ctx, radiustest.Options{Server: server, Secret: []byte(secret), Subscribers: 1000, Rate: 100, Interim: time.Hour}, nil)
+	sum, err := radiustest.Simulate(ctx, radiustest.Options{
+		Server: server, Secret: []byte(secret), Plan: crowdtest.Plan{Subscribers: 1000, Rate: 100, Refresh: time.Hour},
+	}, nil)
 	if err != nil || sum.Sent == 0 || sum.Sent > 100 || sum.Attached != int(sum.Sent) {
 		t.Errorf("%+v, %v", sum, err)
 	}
@@ -145,7 +151,7 @@ func silentServer(t *testing.T, answer func(n int) bool) string {
 }
 
 func TestRequestsAreRepeatedAndGivenUp(t *testing.T) {
-	o := radiustest.Options{Secret: []byte(secret), Subscribers: 1, Rate: 1000, Timeout: 200 * time.Millisecond, Retries: 3}
+	o := radiustest.Options{Secret: []byte(secret), Plan: crowdtest.Plan{Subscribers: 1, Rate: 1000}, Timeout: 200 * time.Millisecond, Retries: 3}
 	o.Server = silentServer(t, func(int) bool { return false })
 	sum, err := radiustest.Simulate(t.Context(), o, nil)
 	if err != nil || sum.Lost != 1 || sum.Retransmitted != 3 || sum.Answered != 0 {
@@ -164,7 +170,7 @@ func TestRequestsAreRepeatedAndGivenUp(t *testing.T) {
 func TestAWrongSecretIsNoAnswer(t *testing.T) {
 	server := silentServer(t, func(int) bool { return true })
 	sum, err := radiustest.Simulate(t.Context(), radiustest.Options{
-		Server: server, Secret: []byte("other"), Subscribers: 1, Rate: 1000, Timeout: 200 * time.Millisecond, Retries: 1,
+		Server: server, Secret: []byte("other"), Plan: crowdtest.Plan{Subscribers: 1, Rate: 1000}, Timeout: 200 * time.Millisecond, Retries: 1,
 	}, nil)
 	if err != nil || sum.Bad != 2 || sum.Lost != 1 {
 		t.Errorf("%+v, %v", sum, err)
@@ -197,9 +203,9 @@ func TestOptionsAreChecked(t *testing.T) {
 	for claim, o := range map[string]radiustest.Options{
 		"no server":           {Secret: []byte("x")},
 		"no secret":           {Server: "127.0.0.1:1"},
-		"a pool too small":    {Server: "127.0.0.1:1", Secret: []byte("x"), Subscribers: 300, Pool: netip.MustParsePrefix("10.0.0.0/24")},
-		"an IPv6 pool for v4": {Server: "127.0.0.1:1", Secret: []byte("x"), Pool: netip.MustParsePrefix("2001:db8::/32")},
-		"a negative hold":     {Server: "127.0.0.1:1", Secret: []byte("x"), Hold: -1},
+		"a pool too small":    {Server: "127.0.0.1:1", Secret: []byte("x"), Plan: crowdtest.Plan{Subscribers: 300, Pool: netip.MustParsePrefix("10.0.0.0/24")}},
+		"an IPv6 pool for v4": {Server: "127.0.0.1:1", Secret: []byte("x"), Plan: crowdtest.Plan{Pool: netip.MustParsePrefix("2001:db8::/32")}},
+		"a negative hold":     {Server: "127.0.0.1:1", Secret: []byte("x"), Plan: crowdtest.Plan{Hold: -1}},
 	} {
 		if _, err := radiustest.Simulate(t.Context(), o, nil); err == nil {
 			t.Errorf("%s: accepted", claim)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/simbind/simbind/binding/crowdtest"
 	"github.com/simbind/simbind/radius/radiustest"
 )
 
@@ -35,10 +36,11 @@ func (d *demo) hints() {
 // goOn lets further subscribers come and go until ctx ends.
 func (d *demo) goOn(ctx context.Context) error {
 	summary, err := radiustest.Simulate(ctx, radiustest.Options{
-		Server: d.site.radius, Secret: []byte(secret), NAS: "demo-pgw-2",
-		Subscribers: 20, Rate: 0.4, Hold: 40 * time.Second, Duration: 1000 * time.Hour,
-		Pool: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, 1, 0}), 24), FirstMSISDN: 447700900101, FirstIMSI: 1010000000101,
-		Sockets: 1,
+		Server: d.site.radius, Secret: []byte(secret), NAS: "demo-pgw-2", Sockets: 1,
+		Plan: crowdtest.Plan{
+			Subscribers: 20, Rate: 0.4, Hold: 40 * time.Second, Duration: 1000 * time.Hour,
+			Pool: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, 1, 0}), 24), FirstMSISDN: 447700900101, FirstIMSI: 1010000000101,
+		},
 	}, nil)
 	if err != nil {
 		return fmt.Errorf("the packet core: %w", err)

@@ -1,4 +1,4 @@
-package radiustest
+package crowdtest
 
 import (
 	"math/bits"
@@ -6,14 +6,15 @@ import (
 	"time"
 )
 
-// latencies counts durations in buckets that are at most 1/16 wide, so that a
+// Latencies counts durations in buckets that are at most 1/16 wide, so that a
 // long run needs no memory for each request. Anyone may add.
-type latencies struct {
+type Latencies struct {
 	buckets [64 * 16]atomic.Uint64
 	count   atomic.Uint64
 }
 
-func (l *latencies) add(d time.Duration) {
+// Add counts one.
+func (l *Latencies) Add(d time.Duration) {
 	l.buckets[bucketOf(uint64(max(d, 0)))].Add(1)
 	l.count.Add(1)
 }
@@ -32,9 +33,9 @@ func upper(bucket int) uint64 {
 	return uint64(bucket-shift*16+1)<<shift - 1
 }
 
-// quantile is the duration that the fraction q of those added did not exceed,
+// Quantile is the duration that the fraction q of those added did not exceed,
 // or zero if there are none.
-func (l *latencies) quantile(q float64) time.Duration {
+func (l *Latencies) Quantile(q float64) time.Duration {
 	rank := uint64(q * float64(l.count.Load()))
 	var seen uint64
 	last := 0
