@@ -15,6 +15,7 @@ import (
 	layeh "layeh.com/radius"
 
 	"github.com/simbind/simbind/binding/crowdtest"
+	"github.com/simbind/simbind/diameter/diametertest"
 )
 
 // accounting is a RADIUS server of others that answers every request.
@@ -57,7 +58,7 @@ func TestSimulateCountsWhatIsAnswered(t *testing.T) {
 		if code := s.run(); code != exitYes {
 			t.Fatalf("exit %d: %s", code, &s.err)
 		}
-		var got simulated
+		var got accounted
 		if err := json.Unmarshal(s.out.Bytes(), &got); err != nil {
 			t.Fatal(err)
 		}
@@ -112,9 +113,10 @@ func TestSimulateEndsOnAnInterrupt(t *testing.T) {
 
 func TestSimulateRefusesNonsense(t *testing.T) {
 	for _, args := range []string{
-		"simulate", "simulate gx", "simulate radius", "simulate radius --secret a --secret-file b",
+		"simulate", "simulate gtp", "simulate radius", "simulate radius --secret a --secret-file b",
 		"simulate radius --secret a --pool ten", "simulate radius --secret a --pool6 10.0.0.0/8",
 		"simulate radius --secret a --rate 0", "simulate radius --secret a --subscribers 0", "simulate radius --secret a --hold -1s",
+		"simulate gx --rate 0", "simulate gx --connections 0", "simulate gx --restart -1s", "simulate gx --origin-host=", "simulate gx --pool ten",
 	} {
 		s := newSession(strings.Fields(args)...)
 		if code := s.run(); code != exitUsage {
@@ -138,5 +140,56 @@ func TestProgressKeepsToOneLineOnATerminal(t *testing.T) {
 	}
 	if got := report(false); strings.Count(got, "\n") != 2 || strings.Contains(got, "\x1b") {
 		t.Errorf("in a log: %q", got)
+	}
+}
+
+// policy is a PCRF of others.
+func policy(t *testing.T, result uint32) *diametertest.PCRF {
+	t.Helper()
+	s, err := diametertest.ListenPCRF("127.0.0.1:0", diametertest.PCRFOptions{
+		Record: true, Result: func(diametertest.Message) uint32 { return result },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func TestSimulateGxCountsWhatIsAnswered(t *testing.T) {
+	server := policy(t, diametertest.Success)
+	s := newSession("simulate", "gx", "-o", "json", "--server", server.Addr(), "--subscribers", "20", "--rate", "1000", "--hold", "20ms", "--connections", "2")
+	if code := s.run(); code != exitYes {
+		t.Fatalf("exit %d: %s", code, &s.err)
+	}
+	var got reported
+	if err := json.Unmarshal(s.out.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Sent != 40 || got.Answered != 40 || got.Results[2001] != 40 || got.Lost+got.Wrong+got.Refused != 0 || got.Attached != 0 || got.P99Micros < got.P50Micros {
+		t.Errorf("20 subscribers came and went: %+v", got)
+	}
+	if n := len(server.Exchanges()); n != 40 {
+		t.Errorf("the server saw %d requests", n)
+	}
+}
+
+func TestSimulateGxFailsWhenRequestsAreRefused(t *testing.T) {
+	s := newSession("simulate", "gx", "--server", policy(t, diametertest.TooBusy).Addr(), "--subscribers", "2", "--rate", "1000")
+	if code := s.run(); code != exitNo {
+		t.Errorf("exit %d, want %d", code, exitNo)
+	}
+	if got := s.err.String(); !strings.Contains(got, "2 requests were refused") {
+		t.Errorf("says %q", got)
+	}
+	if !strings.Contains(s.out.String(), "3004: 2") {
+		t.Errorf("printed\n%s", &s.out)
+	}
+}
+
+func TestSimulateGxSaysThatNobodyListens(t *testing.T) {
+	s := newSession("simulate", "gx", "--server", "127.0.0.1:1")
+	if code := s.run(); code != exitNo || !strings.Contains(s.err.String(), "127.0.0.1:1") {
+		t.Errorf("exit %d: %s", code, &s.err)
 	}
 }
