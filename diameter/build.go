@@ -26,6 +26,14 @@ func appendAVP[T string | []byte](b []byte, code uint32, data T) []byte {
 	return appendPadding(append(b, data...))
 }
 
+// appendOptional appends an AVP of the IETF that may not have the M bit.
+func appendOptional(b []byte, code uint32, data string) []byte {
+	start := len(b)
+	b = appendAVP(b, code, data)
+	b[start+4] = 0
+	return b
+}
+
 func appendUint32(b []byte, code, value uint32) []byte {
 	b = binary.BigEndian.AppendUint32(b, code)
 	b = binary.BigEndian.AppendUint32(b, avpMandatory<<24|(avpHeaderLen+4))

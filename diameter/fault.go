@@ -10,6 +10,7 @@ type resultCode uint32
 
 const (
 	resultSuccess            resultCode = 2001
+	resultLimitedSuccess     resultCode = 2002
 	resultUnsupportedCommand resultCode = 3001
 	resultUnableToDeliver    resultCode = 3002
 	resultTooBusy            resultCode = 3004
@@ -18,6 +19,8 @@ const (
 	resultInvalidBits        resultCode = 3008
 	resultUnknownPeer        resultCode = 3010
 	resultElectionLost       resultCode = 4003
+	resultUnknownSession     resultCode = 5002
+	resultNotAuthorized      resultCode = 5003
 	resultInvalidValue       resultCode = 5004
 	resultMissingAVP         resultCode = 5005
 	resultOccursTooOften     resultCode = 5009

@@ -16,6 +16,7 @@ const (
 	avpSessionID          = 263 // RFC 6733 section 8.8
 	avpOriginHost         = 264 // RFC 6733 section 6.3
 	avpVendorID           = 266 // RFC 6733 section 5.3.3
+	avpSupportedVendor    = 265 // RFC 6733 section 5.3.6
 	avpFirmwareRevision   = 267 // RFC 6733 section 5.3.4
 	avpResultCode         = 268 // RFC 6733 section 7.1
 	avpProductName        = 269 // RFC 6733 section 5.3.7
@@ -98,6 +99,7 @@ type fields struct {
 	called, rat, network             []byte
 	e164, imsi, nai, imei            []byte // replaced when they conflict
 	allocate, release                bool
+	proxied                          bool // there is Proxy-Info
 
 	addresses [maxAddresses]addressField
 	addressed int
@@ -144,6 +146,8 @@ func (f *fields) base(a avp) error {
 		return f.originState.set(a)
 	case avpEventTimestamp:
 		return f.eventTime.set(a)
+	case avpProxyInfo:
+		f.proxied = true
 	case avpFramedIP, avpFramedIPv6Prefix, avpDelegatedPrefix:
 		return f.address(a)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/simbind/simbind/binding/journal"
 	"github.com/simbind/simbind/binding/query"
 	"github.com/simbind/simbind/cmd/simbindd/config"
+	"github.com/simbind/simbind/diameter"
 	"github.com/simbind/simbind/radius"
 )
 
@@ -71,6 +72,11 @@ func run(ctx context.Context, l life) (err error) {
 		metrics.MustRegister(edge.Collector())
 		reload.radius = edge
 		parts = append(parts, part{name: "radius", run: edge.Run, ready: edge.Ready()})
+	}
+	if cfg := l.cfg.Diameter; cfg != nil {
+		edge := diameter.New(*cfg, registry.Submit, log)
+		metrics.MustRegister(edge.Collector())
+		parts = append(parts, part{name: "diameter", run: edge.Run, ready: edge.Ready()})
 	}
 	parts = append(parts, part{name: "reload", run: reload.Run})
 

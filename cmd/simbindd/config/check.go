@@ -10,7 +10,7 @@ import (
 // check turns what is written into what is meant.
 func (f *file) check(p place) Config {
 	p.key("data_dir").required(f.DataDir)
-	for _, section := range []string{"radius", "query", "metrics"} {
+	for _, section := range []string{"radius", "diameter", "query", "metrics"} {
 		if at := p.key(section); at.node != nil && at.node.Tag == "!!null" {
 			at.failf("is empty: fill it in, or leave it out to turn it off")
 		}
@@ -18,8 +18,12 @@ func (f *file) check(p place) Config {
 	cfg := Config{DataDir: f.DataDir, Registry: f.registry(p), Feed: f.feed(p), Log: f.Log.check(p.key("log"))}
 	if f.RADIUS != nil {
 		cfg.RADIUS = f.RADIUS.check(p.key("radius"))
-	} else {
-		p.warnings = append(p.warnings, "there is no radius section: nothing will be learned")
+	}
+	if f.Diameter != nil {
+		cfg.Diameter = f.Diameter.check(p.key("diameter"))
+	}
+	if f.RADIUS == nil && f.Diameter == nil {
+		p.warnings = append(p.warnings, "there is no radius and no diameter section: nothing will be learned")
 	}
 	if f.Query != nil {
 		cfg.Query = f.Query.check(p.key("query"))

@@ -65,7 +65,7 @@ func TestWhatIsRefused(t *testing.T) {
 		{"an unknown key deep down", minimal + "query:\n  socket: s\n  sock: t\n", []string{`5: unknown key "sock"`}},
 		{"an unknown key in a list", minimal + "domains:\n  - name: a\n  - name: b\n    pool: x\n", []string{`6: unknown key "pool"`}},
 		{"all unknown keys at once", minimal + "a: 1\nb: 2\n", []string{`3: unknown key "a"`, `4: unknown key "b"`}},
-		{"a section that this build cannot serve", minimal + "diameter: {listen: []}\n", []string{"3: diameter: this build has no Diameter edge"}},
+		{"a section that this build cannot serve", minimal + "tap: {interfaces: []}\n", []string{"3: tap: this build has no tap"}},
 		{"another one", minimal + "tap: {interfaces: [eth0]}\n", []string{"3: tap: this build has no tap"}},
 		{"a section without content", minimal + "radius:\n", []string{"3: radius: is empty: fill it in, or leave it out to turn it off"}},
 
@@ -137,6 +137,12 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"a buffer too small for a packet", minimal + "radius: {listen: [':1'], receive_buffer: '100'}\n", "3: radius: radius receive buffer of 100 octets is not within"},
 		{"a home server by name", minimal + "radius: {listen: [':1'], proxy_to: {server: 'aaa:1813', secret: s}}\n", `3: radius.proxy_to.server: "aaa:1813" is not address:port`},
 		{"a home server without a secret", minimal + "radius: {listen: [':1'], proxy_to: {server: '192.0.2.1:1813'}}\n", "3: radius.proxy_to: radius proxy: no secret"},
+		{"diameter that listens nowhere", minimal + "diameter: {origin_host: a.lab, origin_realm: lab}\n", "3: diameter.listen: is required"},
+		{"diameter without a name", minimal + "diameter: {listen: [':3868'], origin_realm: lab}\n", "3: diameter.origin_host: is required"},
+		{"diameter with a name that is none", minimal + "diameter: {listen: [':3868'], origin_host: 'a b', origin_realm: lab}\n", `3: diameter: diameter: origin_host "a b" is not a domain name`},
+		{"a mode that there is not", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: proxy}\n", `3: diameter.mode: "proxy": choose terminate`},
+		{"messages above the limit", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, max_message: 1MiB}\n", "3: diameter: diameter: max_message 1048576 is not within"},
+		{"a peer without a host", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - {realm: lab}\n", "8: diameter.peers[0].host: is required"},
 		{"radsec without certificates", minimal + "radius:\n  radsec:\n    listen: [':2083']\n", "4: radius.radsec.cert_file: is required"},
 
 		{"query without a socket", minimal + "query: {}\n", "3: query.socket: is required"},

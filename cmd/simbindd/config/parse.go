@@ -83,8 +83,7 @@ func explain(err error) []Problem {
 
 // notBuilt are sections of other builds.
 var notBuilt = map[string]string{
-	"diameter": "this build has no Diameter edge",
-	"tap":      "this build has no tap",
+	"tap": "this build has no tap",
 }
 
 func inPlainWords(text string) string {

@@ -17,12 +17,13 @@ type file struct {
 	Queue        *int     `yaml:"queue"`
 	Domains      []domain `yaml:"domains"`
 
-	RADIUS  *radiusSection  `yaml:"radius"`
-	Query   *querySection   `yaml:"query"`
-	NATS    natsSection     `yaml:"nats"`
-	Privacy privacySection  `yaml:"privacy"`
-	Metrics *metricsSection `yaml:"metrics"`
-	Log     logSection      `yaml:"log"`
+	RADIUS   *radiusSection   `yaml:"radius"`
+	Diameter *diameterSection `yaml:"diameter"`
+	Query    *querySection    `yaml:"query"`
+	NATS     natsSection      `yaml:"nats"`
+	Privacy  privacySection   `yaml:"privacy"`
+	Metrics  *metricsSection  `yaml:"metrics"`
+	Log      logSection       `yaml:"log"`
 }
 
 type domain struct {
@@ -67,6 +68,26 @@ type radsecSection struct {
 	CAFile         string   `yaml:"ca_file"`
 	MaxConnections *int     `yaml:"max_connections"`
 	IdleTimeout    string   `yaml:"idle_timeout"`
+}
+
+type diameterSection struct {
+	Mode           string         `yaml:"mode"`
+	Listen         []string       `yaml:"listen"`
+	OriginHost     string         `yaml:"origin_host"`
+	OriginRealm    string         `yaml:"origin_realm"`
+	Peers          []diameterPeer `yaml:"peers"`
+	MaxMessage     string         `yaml:"max_message"`
+	MaxConnections *int           `yaml:"max_connections"`
+	InFlight       *int           `yaml:"in_flight"`
+	Watchdog       string         `yaml:"watchdog"`
+}
+
+type diameterPeer struct {
+	Host        string   `yaml:"host"`
+	Realm       string   `yaml:"realm"`
+	Addresses   []string `yaml:"addresses"`
+	Nodes       []string `yaml:"nodes"`
+	MSISDNStrip []string `yaml:"msisdn_strip"`
 }
 
 type querySection struct {

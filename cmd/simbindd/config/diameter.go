@@ -1,0 +1,48 @@
+package config
+
+import "github.com/simbind/simbind/diameter"
+
+func (s *diameterSection) check(p place) *diameter.Config {
+	before := len(p.problems)
+	p.key("mode").oneOf(s.Mode, "terminate")
+	cfg := &diameter.Config{
+		OriginHost: s.OriginHost, OriginRealm: s.OriginRealm,
+		Peers:          s.peers(p.key("peers")),
+		MaxMessage:     int(p.key("max_message").size(s.MaxMessage)),
+		MaxConnections: p.key("max_connections").count(s.MaxConnections, 1<<16),
+		InFlight:       p.key("in_flight").count(s.InFlight, 1<<20),
+		Watchdog:       p.key("watchdog").duration(s.Watchdog),
+	}
+	p.key("origin_host").required(s.OriginHost)
+	p.key("origin_realm").required(s.OriginRealm)
+	for i, listen := range s.Listen {
+		cfg.Listen = append(cfg.Listen, p.key("listen").item(i).listener(listen))
+	}
+	if len(s.Listen) == 0 {
+		p.key("listen").failf("is required: leave the section out, or say where to listen")
+	}
+	if len(s.Peers) == 0 {
+		p.key("peers").warnf("none: nobody will be admitted")
+	}
+	if len(p.problems) == before {
+		p.check(cfg.Check())
+	}
+	return cfg
+}
+
+func (s *diameterSection) peers(p place) []diameter.Peer {
+	var list []diameter.Peer
+	for i, one := range s.Peers {
+		at := p.item(i)
+		peer := diameter.Peer{Host: one.Host, Realm: one.Realm, Nodes: one.Nodes, MSISDNStrip: one.MSISDNStrip}
+		at.key("host").required(one.Host)
+		for j, address := range one.Addresses {
+			peer.Addresses = append(peer.Addresses, at.key("addresses").item(j).prefix(address))
+		}
+		if one.Host == "*" && len(one.Addresses) == 0 {
+			at.warnf("admits whoever can reach the listener: name the host, or its addresses")
+		}
+		list = append(list, peer)
+	}
+	return list
+}

@@ -1,0 +1,148 @@
+package diameter
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Config of the Gx edge. Zero values mean the defaults.
+type Config struct {
+	// Listen are the TCP addresses, "host:port"; without a host, all of them.
+	Listen []string
+	// OriginHost and OriginRealm are our DiameterIdentity (RFC 6733 section
+	// 4.3.1).
+	OriginHost, OriginRealm string
+	// Peers are who may connect; the first that fits decides.
+	Peers []Peer
+	// MaxMessage is the longest message that is read, in octets, MaxMessage by
+	// default and at most.
+	MaxMessage int
+	// MaxConnections bounds the connections, 256 by default.
+	MaxConnections int
+	// InFlight bounds, for each connection, the requests that wait for their
+	// commit, 4096 by default. Those above it are answered TOO_BUSY.
+	InFlight int
+	// CapabilitiesTimeout bounds the time from connecting to the end of the
+	// capabilities exchange, 10 s by default.
+	CapabilitiesTimeout time.Duration
+	// Watchdog is Tw of RFC 3539 section 3.4.1, 30 s by default.
+	Watchdog time.Duration
+	// WriteTimeout ends a connection whose peer does not read, 10 s by default.
+	WriteTimeout time.Duration
+	// OriginState is our Origin-State-Id, larger with each start; the seconds
+	// of the clock by default.
+	OriginState uint32
+	// Now is the clock, time.Now by default.
+	Now func() time.Time
+}
+
+// A Peer says who may connect, and what it may say. What is empty admits all.
+type Peer struct {
+	// Host is the peer's Origin-Host; "*" or nothing is any.
+	Host string
+	// Realm is the peer's Origin-Realm.
+	Realm string
+	// Addresses hold the address that the peer connects from.
+	Addresses []netip.Prefix
+	// Nodes are the Origin-Hosts of requests that the peer may send: itself
+	// and, of an agent, those behind it.
+	Nodes []string
+	// MSISDNStrip are prefixes of which the first that fits is taken off an
+	// END_USER_E164; nil means "+" and "00".
+	MSISDNStrip []string
+}
+
+func (c Config) withDefaults() Config {
+	number := func(n *int, value int) {
+		if *n == 0 {
+			*n = value
+		}
+	}
+	duration := func(d *time.Duration, value time.Duration) {
+		if *d == 0 {
+			*d = value
+		}
+	}
+	number(&c.MaxMessage, MaxMessage)
+	number(&c.MaxConnections, 256)
+	number(&c.InFlight, 4096)
+	duration(&c.CapabilitiesTimeout, 10*time.Second)
+	duration(&c.Watchdog, 30*time.Second)
+	duration(&c.WriteTimeout, 10*time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// minMessage has room for what every peer sends.
+const minMessage = 4096
+
+// Check reports what is wrong with the configuration.
+func (c Config) Check() error {
+	c = c.withDefaults()
+	switch {
+	case c.MaxMessage < minMessage || c.MaxMessage > MaxMessage:
+		return fmt.Errorf("diameter: max_message %d is not within %d to %d", c.MaxMessage, minMessage, MaxMessage)
+	case c.MaxConnections < 1 || c.MaxConnections > 1<<16:
+		return fmt.Errorf("diameter: max_connections %d is not within 1 to %d", c.MaxConnections, 1<<16)
+	case c.InFlight < 1 || c.InFlight > 1<<20:
+		return fmt.Errorf("diameter: in_flight %d is not within 1 to %d", c.InFlight, 1<<20)
+	case c.CapabilitiesTimeout < 0 || c.Watchdog < 0 || c.WriteTimeout < 0:
+		return errors.New("diameter: a time limit is negative")
+	}
+	if err := checkIdentity("origin_host", c.OriginHost); err != nil {
+		return err
+	}
+	return checkIdentity("origin_realm", c.OriginRealm)
+}
+
+// maxIdentity is how long a domain name may be.
+const maxIdentity = 255
+
+// checkIdentity demands a DiameterIdentity: a domain name (RFC 6733 section
+// 4.3.1).
+func checkIdentity(key, name string) error {
+	if name == "" {
+		return fmt.Errorf("diameter: %s is empty", key)
+	}
+	if len(name) > maxIdentity || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || c == '/' || c == ';' }) {
+		return fmt.Errorf("diameter: %s %q is not a domain name", key, name)
+	}
+	return nil
+}
+
+// admits reports whether a peer that names itself so, from there, is meant.
+func (p *Peer) admits(host, realm string, from netip.Addr) bool {
+	if p.Host != "" && p.Host != "*" && !strings.EqualFold(p.Host, host) {
+		return false
+	}
+	if p.Realm != "" && !strings.EqualFold(p.Realm, realm) {
+		return false
+	}
+	if len(p.Addresses) == 0 {
+		return true
+	}
+	for _, prefix := range p.Addresses {
+		if prefix.Contains(from) {
+			return true
+		}
+	}
+	return false
+}
+
+// allows reports whether the peer may speak for a node.
+func (p *Peer) allows(node string) bool {
+	if len(p.Nodes) == 0 {
+		return true
+	}
+	for _, name := range p.Nodes {
+		if strings.EqualFold(name, node) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,167 @@
+package diameter
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"sync/atomic"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Kinds of messages, as labels.
+const (
+	kindOther = iota
+	kindCapabilities
+	kindWatchdog
+	kindDisconnect
+	kindCreditControl
+	kindReAuth
+	messageKinds
+)
+
+var kindNames = [messageKinds]string{"other", "capabilities-exchange", "device-watchdog", "disconnect-peer", "credit-control", "re-auth"}
+
+func kindOf(command uint32) int {
+	switch command {
+	case cmdCapabilities:
+		return kindCapabilities
+	case cmdWatchdog:
+		return kindWatchdog
+	case cmdDisconnect:
+		return kindDisconnect
+	case cmdCreditControl:
+		return kindCreditControl
+	case cmdReAuth:
+		return kindReAuth
+	}
+	return kindOther
+}
+
+// countedResults are the results that are counted by themselves; others are
+// counted together.
+var countedResults = [...]resultCode{
+	resultSuccess, resultLimitedSuccess, resultUnsupportedCommand, resultUnableToDeliver, resultTooBusy, resultLoopDetected,
+	resultUnsupportedApp, resultInvalidBits, resultUnknownPeer, resultUnknownSession, resultNotAuthorized, resultInvalidValue,
+	resultMissingAVP, resultOccursTooOften, resultUnableToComply, resultInvalidAVPLength,
+}
+
+// peerCounts are what was counted of one peer. All atomic.
+type peerCounts struct {
+	requests, answers [messageKinds]atomic.Uint64 // from the peer
+	results           [len(countedResults) + 1]atomic.Uint64
+	refused           atomic.Uint64
+	unexpected        atomic.Uint64
+	notes             [noteCount]atomic.Uint64
+}
+
+func (p *peerCounts) received(m frame) {
+	kind := kindOf(m.command())
+	if m.request() {
+		p.requests[kind].Add(1)
+	} else {
+		p.answers[kind].Add(1)
+	}
+}
+
+// answered counts an answer to a request of the peer.
+func (p *peerCounts) answered(result resultCode) {
+	i := slices.Index(countedResults[:], result)
+	if i < 0 {
+		i = len(countedResults)
+	}
+	p.results[i].Add(1)
+}
+
+func (p *peerCounts) noted(notes Notes) {
+	for i := 0; notes != 0; i, notes = i+1, notes>>1 {
+		if notes&1 == 1 {
+			p.notes[i].Add(1)
+		}
+	}
+}
+
+// byResult are the answers so far by result code; 0 stands for all others.
+func (p *peerCounts) byResult() map[uint32]uint64 {
+	results := map[uint32]uint64{}
+	for i := range p.results {
+		if n := p.results[i].Load(); n > 0 {
+			code := resultCode(0)
+			if i < len(countedResults) {
+				code = countedResults[i]
+			}
+			results[uint32(code)] = n
+		}
+	}
+	return results
+}
+
+// serverCounts are counted over all connections. All atomic.
+type serverCounts struct {
+	connections                      atomic.Int64
+	accepted, overLimit, notAdmitted atomic.Uint64
+	lost, left                       atomic.Uint64
+	writes                           atomic.Uint64
+}
+
+// Collector offers the metrics, named simbindd_diameter_….
+func (s *Server) Collector() prometheus.Collector { return collector{s} }
+
+type collector struct{ s *Server }
+
+// Describe sends nothing: the metrics are not known beforehand.
+func (collector) Describe(chan<- *prometheus.Desc) {}
+
+// Collect reads the counters.
+func (c collector) Collect(ch chan<- prometheus.Metric) {
+	n := &c.s.counts
+	metric(ch, "connections", "Open connections, admitted or not.", prometheus.GaugeValue, float64(n.connections.Load()))
+	metric(ch, "writes_total", "Writes to connections; many answers leave with one.", prometheus.CounterValue, float64(n.writes.Load()))
+	for what, v := range map[string]*atomic.Uint64{
+		"accepted": &n.accepted, "over-limit": &n.overLimit, "not-admitted": &n.notAdmitted, "lost": &n.lost, "left": &n.left,
+	} {
+		metric(ch, "connections_total", "Connections by what became of them.", prometheus.CounterValue, float64(v.Load()), "what", what)
+	}
+	for _, p := range c.s.peers.list() {
+		p.collect(ch)
+	}
+}
+
+func (p *peer) collect(ch chan<- prometheus.Metric) {
+	open := 0.0
+	if conn := p.conn.Load(); conn != nil {
+		open = 1
+		metric(ch, "open_requests", "Requests that wait for their commit.", prometheus.GaugeValue, float64(conn.open.waiting()), "peer", p.host)
+	}
+	metric(ch, "peer_open", "1 while the peer is connected.", prometheus.GaugeValue, open, "peer", p.host)
+	vec := func(name, help, label string, values []atomic.Uint64, names []string) {
+		for i := range values {
+			if v := values[i].Load(); v > 0 {
+				metric(ch, name, help, prometheus.CounterValue, float64(v), "peer", p.host, label, names[i])
+			}
+		}
+	}
+	vec("requests_total", "Requests received.", "kind", p.counts.requests[:], kindNames[:])
+	vec("answers_received_total", "Answers received.", "kind", p.counts.answers[:], kindNames[:])
+	vec("notes_total", "Requests with something left out.", "note", p.counts.notes[:], noteNames[:])
+	for code, n := range p.counts.byResult() {
+		label := strconv.Itoa(int(code))
+		if code == 0 {
+			label = "other"
+		}
+		metric(ch, "answers_total", "Answers to the peer's requests.", prometheus.CounterValue, float64(n), "peer", p.host, "result", label)
+	}
+	metric(ch, "unexpected_answers_total", "Answers that nobody asked for.", prometheus.CounterValue, float64(p.counts.unexpected.Load()), "peer", p.host)
+}
+
+// metric sends one sample; labels are names and values in turn.
+func metric(ch chan<- prometheus.Metric, name, help string, kind prometheus.ValueType, value float64, labels ...string) {
+	var names, values []string
+	for i := 0; i < len(labels); i += 2 {
+		names, values = append(names, labels[i]), append(values, labels[i+1])
+	}
+	desc := prometheus.NewDesc("simbindd_diameter_"+name, help, names, nil)
+	ch <- prometheus.MustNewConstMetric(desc, kind, value, values...)
+}
+
+func (c resultCode) String() string { return fmt.Sprint(uint32(c)) }

@@ -1,0 +1,130 @@
+package diameter
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+const (
+	// maxNodes bounds the hosts that are remembered.
+	maxNodes = 8192
+	// maxPaths bounds the peers through which one host is heard.
+	maxPaths = 16
+)
+
+// A node is a host that owns sessions: the Origin-Host of requests, which is
+// the peer itself or stands behind it.
+type node struct {
+	name string
+	// speaks: sessions came under this name, so that the Registry knows it.
+	speaks bool
+	// state is the largest Origin-State-Id heard, zero if none.
+	state   atomic.Uint32
+	restart time.Time // when the state grew last
+	// owed is a larger state of which the Registry still has to be told.
+	owed  atomic.Uint32
+	paths []*peer // through which it was heard
+	down  atomic.Bool
+}
+
+// nodes knows the state of each node, and through whom it is heard. All
+// connections share it.
+type nodes struct {
+	submit func(binding.Event) error
+
+	mu     sync.Mutex
+	byName map[string]*node
+}
+
+func newNodes(submit func(binding.Event) error) *nodes {
+	return &nodes{submit: submit, byName: map[string]*node{}}
+}
+
+// hear notes that a node spoke through a peer, with an Origin-State-Id or
+// zero; speaks says that it did so of a session. If that tells of a restart, the Registry is told first; an error means
+// that it did not take it, and the request must not be taken either. The node
+// is nil if there are too many.
+func (n *nodes) hear(name string, via *peer, state uint32, speaks bool, now time.Time) (*node, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	nd := n.byName[name]
+	if nd == nil {
+		if len(n.byName) >= maxNodes {
+			return nil, nil
+		}
+		nd = &node{name: name}
+		n.byName[name] = nd
+	}
+	nd.speaks = nd.speaks || speaks
+	if err := n.advance(nd, max(state, nd.owed.Load()), now); err != nil {
+		return nil, err
+	}
+	if !slices.Contains(nd.paths, via) && len(nd.paths) < maxPaths {
+		nd.paths = append(nd.paths, via)
+	}
+	if nd.down.Load() {
+		nd.down.Store(n.tell(binding.NodeUp, nd, now) != nil)
+	}
+	return nd, nil
+}
+
+// advance takes an Origin-State-Id; zero tells nothing.
+func (n *nodes) advance(nd *node, state uint32, now time.Time) error {
+	old := nd.state.Load()
+	if state <= old {
+		return nil
+	}
+	if old != 0 {
+		nd.owed.Store(state)
+		if err := n.tell(binding.NodeRestart, nd, now); err != nil {
+			return err
+		}
+		nd.restart = now
+	}
+	nd.state.Store(state)
+	nd.owed.Store(0)
+	return nil
+}
+
+// current reports that hear would change nothing.
+func (nd *node) current(name string, state uint32) bool {
+	return nd != nil && nd.name == name && (state == 0 || state == nd.state.Load()) && !nd.down.Load() && nd.owed.Load() == 0
+}
+
+// judge tells the Registry of nodes that no open peer leads to any more, and of
+// those that one leads to again (rule T8). It ends nothing. What the Registry
+// does not take is told again with the next call.
+func (n *nodes) judge(now time.Time) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, nd := range n.byName {
+		_ = n.advance(nd, nd.owed.Load(), now) // if not, the next time
+		open := slices.ContainsFunc(nd.paths, (*peer).isOpen)
+		switch down := nd.down.Load(); {
+		case down && open:
+			nd.down.Store(n.tell(binding.NodeUp, nd, now) != nil)
+		case !down && !open:
+			nd.down.Store(n.tell(binding.NodeDown, nd, now) == nil)
+		}
+	}
+}
+
+// tell leaves out nodes of which the Registry has no session.
+func (n *nodes) tell(kind binding.Kind, nd *node, now time.Time) error {
+	if !nd.speaks {
+		return nil
+	}
+	return n.submit(binding.Event{Kind: kind, Source: binding.SourceGx, Node: nd.name, Time: now, Arrived: now})
+}
+
+// restarted is when a request with an older Origin-State-Id belongs: before
+// the restart.
+func (n *nodes) restarted(nd *node) time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return nd.restart
+}

@@ -1,0 +1,245 @@
+package diameter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// A Server is the Gx edge. Its methods may be called by anyone.
+type Server struct {
+	cfg    Config
+	submit binding.SubmitFunc
+	log    *slog.Logger
+	now    func() time.Time
+	ready  chan struct{}
+
+	// What we say of ourselves, as AVPs; set before Run, then read-only.
+	applications    []uint32
+	identity, state []byte
+
+	peers    *peers
+	nodes    *nodes
+	order    *order
+	endToEnd atomic.Uint32
+	counts   serverCounts
+	warnings *rate.Limiter
+
+	// Set when the sockets are bound.
+	listenersMu sync.Mutex
+	listeners   []net.Listener
+}
+
+// New makes the edge. It does no I/O; Run reports a bad configuration.
+func New(cfg Config, submit binding.SubmitFunc, log *slog.Logger) *Server {
+	cfg = cfg.withDefaults()
+	s := &Server{
+		cfg: cfg, submit: submit, log: log.With("source", binding.SourceGx), now: cfg.Now, ready: make(chan struct{}),
+		applications: []uint32{appGx}, peers: newPeers(cfg.OriginHost), nodes: newNodes(submit), order: newOrder(),
+		warnings: rate.NewLimiter(1, 10),
+	}
+	if cfg.OriginState == 0 {
+		s.cfg.OriginState = uint32(cfg.Now().Unix())
+	}
+	s.identity = appendAVP(appendAVP(nil, avpOriginHost, cfg.OriginHost), avpOriginRealm, cfg.OriginRealm)
+	s.state = appendUint32(nil, avpOriginStateID, s.cfg.OriginState)
+	// RFC 6733 section 3: the low bits of the time, so that a restart does not
+	// repeat identifiers.
+	s.endToEnd.Store(uint32(cfg.Now().Unix()) << 20)
+	return s
+}
+
+func (s *Server) nextEndToEnd() uint32 { return s.endToEnd.Add(1) }
+
+// Ready is closed when all listeners are bound.
+func (s *Server) Ready() <-chan struct{} { return s.ready }
+
+// Addrs are the bound addresses, in the order of the configuration; empty
+// before Ready.
+func (s *Server) Addrs() []net.Addr {
+	var addrs []net.Addr
+	for _, l := range s.bound() {
+		addrs = append(addrs, l.Addr())
+	}
+	return addrs
+}
+
+func (s *Server) bound() []net.Listener {
+	s.listenersMu.Lock()
+	defer s.listenersMu.Unlock()
+	return s.listeners
+}
+
+// Run serves until ctx ends, asks every peer to disconnect, and returns nil. An
+// error means that it could not listen.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.cfg.Check(); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	defer s.close()
+	if err := s.bind(ctx); err != nil {
+		return err
+	}
+	for _, l := range s.bound() {
+		s.log.Info("listening", "address", l.Addr())
+		g.Go(func() error { return endOf(ctx, s.acceptAll(ctx, l)) })
+	}
+	g.Go(func() error { return s.sweep(ctx) })
+	g.Go(func() error {
+		<-ctx.Done()
+		s.close()
+		return nil
+	})
+	close(s.ready)
+	return g.Wait()
+}
+
+// endOf is err, unless the end was asked for.
+func endOf(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// bind opens every listener, or none.
+func (s *Server) bind(ctx context.Context) error {
+	for _, address := range s.cfg.Listen {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			return fmt.Errorf("listen for Diameter on %s: %w", address, err)
+		}
+		s.listenersMu.Lock()
+		s.listeners = append(s.listeners, l)
+		s.listenersMu.Unlock()
+	}
+	return nil
+}
+
+func (s *Server) close() {
+	for _, l := range s.bound() {
+		l.Close()
+	}
+}
+
+// acceptAll takes connections until the listener is closed, and waits for them
+// to end.
+func (s *Server) acceptAll(ctx context.Context, l net.Listener) error {
+	var g errgroup.Group
+	defer g.Wait()
+	for {
+		raw, err := l.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return err
+		}
+		if err != nil {
+			s.log.Warn("accept", "err", err)
+			if !pause(ctx, 100*time.Millisecond) {
+				return nil
+			}
+			continue
+		}
+		if s.counts.connections.Add(1) > int64(s.cfg.MaxConnections) {
+			s.counts.connections.Add(-1)
+			s.counts.overLimit.Add(1)
+			raw.Close()
+			continue
+		}
+		g.Go(func() error {
+			defer s.counts.connections.Add(-1)
+			c := newConn(s, raw, false)
+			c.serve(ctx)
+			s.closed(ctx, c)
+			return nil
+		})
+	}
+}
+
+// pause reports false when ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}
+
+// ruleFor finds the entry of a peer, or nil.
+func (s *Server) ruleFor(host, realm string, from netip.Addr) *Peer {
+	for i := range s.cfg.Peers {
+		if p := &s.cfg.Peers[i]; p.admits(host, realm, from) {
+			return p
+		}
+	}
+	return nil
+}
+
+// opened notes that a peer was admitted.
+func (s *Server) opened(c *conn, said *capabilities, now time.Time) {
+	s.counts.accepted.Add(1)
+	c.log.Info("peer connected", "realm", said.realm, "product", said.product, "state", said.state)
+	s.told(c, said.state)
+	s.nodes.judge(now)
+}
+
+// told notes the Origin-State-Id that a peer has itself.
+func (s *Server) told(c *conn, state uint32) {
+	if state > c.peer.state.Load() {
+		c.peer.state.Store(state)
+	}
+	if _, err := s.nodes.hear(c.peer.host, c.peer, state, false, s.now()); err != nil {
+		c.log.Warn("the restart of the peer is not taken yet", "err", err)
+	}
+}
+
+// closed notes that a connection ended.
+func (s *Server) closed(ctx context.Context, c *conn) {
+	if !c.ready() {
+		s.counts.notAdmitted.Add(1)
+		if ctx.Err() == nil && s.warnings.Allow() {
+			c.log.Warn("peer not admitted", "err", c.cause)
+		}
+		return
+	}
+	inOrder := errors.Is(c.cause, errLeft)
+	if inOrder {
+		s.counts.left.Add(1)
+		c.log.Info("peer disconnected")
+	} else {
+		s.counts.lost.Add(1)
+		c.log.Warn("peer lost", "err", c.cause)
+	}
+	if s.peers.closed(c, !inOrder, s.now()) && ctx.Err() == nil {
+		s.nodes.judge(s.now())
+	}
+}
+
+// sweep looks once a second for nodes of which the Registry still has to be
+// told.
+func (s *Server) sweep(ctx context.Context) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			if ctx.Err() == nil { // stopping, we lose peers that are well
+				s.nodes.judge(s.now())
+			}
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package diameter
+
+import (
+	"errors"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+var (
+	errBits        = &fault{code: resultInvalidBits, text: "a request with the E bit"}
+	errApplication = &fault{code: resultUnsupportedApp, text: "not the Gx application"}
+	errUnsupported = &fault{code: resultUnsupportedCommand, text: "not a Credit-Control-Request"}
+	errNode        = &fault{code: resultNotAuthorized, text: "the peer may not speak for this Origin-Host"}
+	errTooMany     = errors.New("too many requests wait for their commit")
+)
+
+// accept takes a request that is not of the base protocol: decode, submit, and
+// answer when it is durable. Its answer is all that becomes of a request that
+// cannot be taken.
+func (c *conn) accept(m frame, now time.Time) error {
+	c.fields = fields{}
+	err := c.understand(m, now)
+	if err != nil {
+		c.peer.counts.refused.Add(1)
+		c.log.Debug("request refused", "err", err)
+		c.refuse(m, err)
+		return nil
+	}
+	c.peer.counts.noted(c.request.Notes)
+	c.offer(m)
+	return nil
+}
+
+// understand makes an event of a request.
+func (c *conn) understand(m frame, now time.Time) error {
+	switch {
+	case m.flags()&flagError != 0:
+		return errBits
+	case m.application() != appGx:
+		return errApplication
+	case m.command() != cmdCreditControl:
+		return errUnsupported
+	}
+	if err := c.fields.collect(m); err != nil {
+		return err
+	}
+	origin := Origin{Arrived: now, MSISDNStrip: c.rule.MSISDNStrip, store: c.store}
+	if err := c.request.decode(m, &c.fields, &origin); err != nil {
+		return err
+	}
+	if !c.rule.allows(c.request.Event.Node) {
+		return errNode
+	}
+	return nil
+}
+
+// offer submits the event of the request that was understood. What becomes of
+// it is answered exactly once.
+func (c *conn) offer(m frame) {
+	if err := c.place(&c.request); err != nil {
+		c.answer(m, resultFor(err), nil)
+		return
+	}
+	token, ok := c.open.begin(m, &c.fields)
+	if !ok {
+		c.log.Debug("request refused", "err", errTooMany)
+		c.answer(m, resultTooBusy, nil)
+		return
+	}
+	ev := c.request.Event
+	ev.Ack, ev.Token = c.open, token
+	if err := c.server.submit(ev); err != nil {
+		c.open.settle(token, resultFor(err))
+	}
+}
+
+// place notes who spoke, and gives the event the time at which it belongs.
+func (c *conn) place(r *Request) error {
+	ev := &r.Event
+	if !c.node.current(ev.Node, r.OriginState) {
+		nd, err := c.server.nodes.hear(ev.Node, c.peer, r.OriginState, true, ev.Arrived)
+		if err != nil {
+			return err
+		}
+		c.node = nd
+	}
+	nd := c.node
+	if nd == nil {
+		return binding.ErrCapacity
+	}
+	state := nd.state.Load()
+	if r.OriginState != 0 && r.OriginState < state {
+		// It was on its way when its node restarted.
+		ev.Time = earlier(ev, justBefore(c.server.nodes.restarted(nd).UnixMilli()))
+	}
+	c.server.order.put(r, state)
+	return nil
+}
