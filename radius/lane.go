@@ -52,7 +52,7 @@ func (l *lane) receive(datagram []byte, c *client, from netip.Addr, peer *sockad
 		s.drop(c, dropMalformed, from, err)
 		return false, err
 	}
-	if reason, err := l.check(p, c); err != nil {
+	if reason, err := check(l.digest, &l.fields, p, c); err != nil {
 		s.drop(c, reason, from, err)
 		return false, err
 	}
@@ -88,12 +88,13 @@ var (
 	errNode          = errors.New("the client may not speak for this node")
 )
 
-// check verifies the authenticators and collects the fields.
-func (l *lane) check(p packet, c *client) (dropReason, error) {
-	auth := l.digest.zero[:]
+// check verifies the authenticators of a client's request and collects the
+// fields.
+func check(d *digester, f *fields, p packet, c *client) (dropReason, error) {
+	auth := d.zero[:]
 	switch p.code() {
 	case codeAccountingRequest:
-		if !l.digest.checkRequest(p, c.Secret) {
+		if !d.checkRequest(p, c.Secret) {
 			return dropAuthenticator, errAuthenticator
 		}
 	case codeStatusServer:
@@ -101,11 +102,11 @@ func (l *lane) check(p packet, c *client) (dropReason, error) {
 	default:
 		return dropCode, errCode
 	}
-	if err := l.fields.collect(p); err != nil {
+	if err := f.collect(p); err != nil {
 		return dropMalformed, err
 	}
-	switch at := l.fields.message; {
-	case at != 0 && !l.digest.checkMessage(p, at, auth, c.key):
+	switch at := f.message; {
+	case at != 0 && !d.checkMessage(p, at, auth, c.key):
 		return dropMessage, errMessage
 	case at == 0 && (c.RequireMessageAuthenticator || p.code() == codeStatusServer):
 		return dropNoMessage, errNoMessage

@@ -1,0 +1,392 @@
+package accounting
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	layeh "layeh.com/radius"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/radius"
+	"github.com/simbind/simbind/radius/radiustest"
+)
+
+const secret = "testing123"
+
+var (
+	nas     = netip.MustParseAddrPort("192.0.2.10:40000")
+	server  = netip.MustParseAddrPort("192.0.2.1:1813")
+	began   = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	session = radiustest.Session{
+		ID: "0001", NAS: "pgw1", NASAddr: nas.Addr(), MSISDN: "447700900001", IMSI: "001010000000001", APN: "internet",
+		IPv4: netip.MustParseAddr("10.45.0.7"),
+	}
+	client = radius.Client{Name: "pgw1", Prefix: netip.MustParsePrefix("192.0.2.0/24"), Secret: []byte(secret)}
+)
+
+// A rig is a Watcher whose events are written down.
+type rig struct {
+	*Watcher
+	t      *testing.T
+	now    time.Time
+	events []binding.Event
+	refuse error
+}
+
+func newRig(t *testing.T, cfg Config) *rig {
+	t.Helper()
+	r := &rig{t: t, now: began}
+	w, err := New(cfg, func(ev binding.Event) error {
+		r.events = append(r.events, ev)
+		return r.refuse
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Watcher = w
+	return r
+}
+
+// put shows a datagram to the Watcher and then overwrites it.
+func (r *rig) put(src, dst netip.AddrPort, datagram []byte) {
+	buffer := slices.Clone(datagram)
+	r.Datagram(r.now, src, dst, buffer)
+	for i := range buffer {
+		buffer[i] = 0xAA
+	}
+	r.now = r.now.Add(time.Millisecond)
+}
+
+func (r *rig) ask(datagram []byte)    { r.put(nas, server, datagram) }
+func (r *rig) answer(datagram []byte) { r.put(server, nas, datagram) }
+
+// want compares the events, each as "kind node session".
+func (r *rig) want(events ...string) {
+	r.t.Helper()
+	var got []string
+	for _, ev := range r.events {
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%v %s %s", ev.Kind, ev.Node, ev.Session)))
+	}
+	if !slices.Equal(got, events) {
+		r.t.Errorf("events %q, want %q", got, events)
+	}
+}
+
+func (r *rig) counted(what count, n uint64) {
+	r.t.Helper()
+	if got := r.counts[what].Load(); got != n {
+		r.t.Errorf("%s %s: %d, want %d", counted[what].metric, counted[what].value, got, n)
+	}
+}
+
+// pair is a request and its response as layeh's implementation makes them.
+func pair(t *testing.T, s radiustest.Session, status radiustest.Status, id byte) (request, response []byte) {
+	t.Helper()
+	p, err := s.Request(status, []byte(secret))
+	return encoded(t, p, err, id)
+}
+
+func encoded(t *testing.T, p *layeh.Packet, err error, id byte) (request, response []byte) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.Identifier = id
+	if request, err = p.Encode(); err != nil {
+		t.Fatal(err)
+	}
+	// The response is signed over the authenticator that Encode computed.
+	sent, err := layeh.Parse(request, []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if response, err = sent.Response(layeh.CodeAccountingResponse).Encode(); err != nil {
+		t.Fatal(err)
+	}
+	return request, response
+}
+
+const started = "session-start pgw1 0001"
+
+func TestARequestCountsWhenItIsAnswered(t *testing.T) {
+	for _, cfg := range []Config{{}, {Clients: []radius.Client{client}}} {
+		r := newRig(t, cfg)
+		request, response := pair(t, session, radiustest.Start, 7)
+		r.ask(request)
+		r.want()
+		r.answer(append(slices.Clone(response), 0, 0)) // with padding
+		r.want(started)
+		ev := r.events[0]
+		if ev.Source != binding.SourceRADIUS || ev.MSISDN != 447700900001 || ev.APN != "internet" || !ev.Arrived.Equal(began) || !ev.Time.Equal(began) ||
+			len(ev.Addrs) != 1 || ev.Addrs[0].String() != "10.45.0.7" {
+			t.Errorf("%+v", ev)
+		}
+	}
+}
+
+// TestThePassiveViewIsTheActiveView compares with what the accounting edge
+// would make of the same request.
+func TestThePassiveViewIsTheActiveView(t *testing.T) {
+	for _, s := range []radiustest.Session{session, {ID: "2", IPv4: session.IPv4, IMSI: session.IMSI}, {ID: "3", NASAddr: netip.MustParseAddr("2001:db8::1")}} {
+		r := newRig(t, Config{})
+		request, response := pair(t, s, radiustest.Interim, 1)
+		want, err := radius.Decode(request, radius.Origin{From: nas.Addr(), Arrived: began})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.ask(request)
+		r.answer(response)
+		if len(r.events) != 1 || fmt.Sprintf("%+v", r.events[0]) != fmt.Sprintf("%+v", want.Event) {
+			t.Errorf("%+v, and actively %+v", r.events, want.Event)
+		}
+	}
+}
+
+func TestRepetitionsChangeNothing(t *testing.T) {
+	r := newRig(t, Config{})
+	request, response := pair(t, session, radiustest.Start, 7)
+	r.ask(request)
+	r.ask(request)
+	r.answer(response)
+	r.answer(response)
+	r.ask(request)
+	r.answer(response)
+	r.want(started)
+	r.counted(repeated, 4)
+	r.counted(paired, 1)
+}
+
+func TestRequestsOfOneMomentAreKeptApart(t *testing.T) {
+	r := newRig(t, Config{})
+	other := session
+	other.ID = "0002"
+	firstRequest, firstResponse := pair(t, session, radiustest.Start, 1)
+	secondRequest, secondResponse := pair(t, other, radiustest.Start, 2)
+	thirdRequest, _ := pair(t, session, radiustest.Stop, 1)
+	elsewhere := netip.AddrPortFrom(nas.Addr(), 40001)
+	r.ask(firstRequest)
+	r.ask(secondRequest)
+	r.put(elsewhere, server, thirdRequest) // another socket, the same Identifier
+	r.answer(secondResponse)
+	r.answer(firstResponse)
+	r.want("session-start pgw1 0002", started)
+}
+
+func TestOnlyTheAuthenticCount(t *testing.T) {
+	request, response := pair(t, session, radiustest.Start, 7)
+	forged := slices.Clone(request)
+	forged[len(forged)-1] ^= 1
+	wrong := slices.Clone(response)
+	wrong[19] ^= 1
+	stranger := netip.MustParseAddrPort("198.51.100.1:40000")
+	cfg := Config{Clients: []radius.Client{client}}
+	for claim, run := range map[string]func(r *rig) count{
+		"a request that somebody changed": func(r *rig) count {
+			r.ask(forged)
+			r.answer(response)
+			return droppedAuthenticator
+		},
+		"a response that somebody made up": func(r *rig) count {
+			r.ask(request)
+			r.answer(wrong)
+			return droppedResponse
+		},
+		"a sender that is no client": func(r *rig) count {
+			r.put(stranger, server, request)
+			r.put(server, stranger, response)
+			return droppedClient
+		},
+		"a response without its request": func(r *rig) count {
+			r.answer(response)
+			return unmatched
+		},
+		"another code": func(r *rig) count {
+			other := slices.Clone(request)
+			other[0] = 1
+			r.ask(other)
+			return droppedCode
+		},
+		"a torn packet": func(r *rig) count {
+			r.ask(request[:len(request)-1])
+			return droppedMalformed
+		},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			r := newRig(t, cfg)
+			reason := run(r)
+			r.want()
+			r.counted(reason, 1)
+		})
+	}
+	t.Run("and after a made up response the true one still does", func(t *testing.T) {
+		r := newRig(t, cfg)
+		r.ask(request)
+		r.answer(wrong)
+		r.answer(response)
+		r.want(started)
+	})
+	t.Run("a client speaks for its own nodes only", func(t *testing.T) {
+		own := client
+		own.Nodes = []string{"pgw2"}
+		r := newRig(t, Config{Clients: []radius.Client{own}})
+		r.ask(request)
+		r.answer(response)
+		r.want()
+		r.counted(droppedNode, 1)
+	})
+}
+
+func TestAResponseMayBeCapturedFirst(t *testing.T) {
+	request, response := pair(t, session, radiustest.Start, 7)
+	other, _ := pair(t, session, radiustest.Stop, 7)
+	cfg := Config{Clients: []radius.Client{client}}
+	t.Run("a moment before", func(t *testing.T) {
+		r := newRig(t, cfg)
+		r.answer(response)
+		r.ask(request)
+		r.want(started)
+	})
+	t.Run("not long before", func(t *testing.T) {
+		r := newRig(t, cfg)
+		r.answer(response)
+		r.now = r.now.Add(2 * early)
+		r.ask(request)
+		r.want()
+	})
+	t.Run("not to another request", func(t *testing.T) {
+		r := newRig(t, cfg)
+		r.answer(response)
+		r.ask(other)
+		r.want()
+	})
+	t.Run("not where no secret can tell", func(t *testing.T) {
+		r := newRig(t, Config{})
+		r.answer(response)
+		r.ask(request)
+		r.want()
+	})
+}
+
+func TestARestartEndsEveryNameOfTheNAS(t *testing.T) {
+	r := newRig(t, Config{})
+	request, response := pair(t, session, radiustest.Start, 1)
+	r.ask(request)
+	r.answer(response)
+	p, err := radiustest.NodeRequest(radiustest.On, "", nas.Addr(), time.Time{}, []byte(secret))
+	request, response = encoded(t, p, err, 2)
+	r.ask(request)
+	r.answer(response)
+	r.want(started, "node-restart 192.0.2.10", "node-restart pgw1")
+}
+
+func TestWhatWaitsIsBounded(t *testing.T) {
+	request, response := pair(t, session, radiustest.Start, 7)
+	t.Run("in number", func(t *testing.T) {
+		r := newRig(t, Config{Pending: 4})
+		for port := range uint16(6) {
+			r.put(netip.AddrPortFrom(nas.Addr(), 40000+port), server, request)
+		}
+		r.counted(unanswered, 2)
+		r.answer(response) // to the first
+		r.want()
+		if n := r.open.Len(); n != 4 {
+			t.Errorf("%d wait", n)
+		}
+	})
+	t.Run("in time", func(t *testing.T) {
+		r := newRig(t, Config{})
+		r.ask(request)
+		r.now = r.now.Add(time.Minute)
+		r.Tick(r.now)
+		r.counted(unanswered, 1)
+		r.answer(response)
+		r.want()
+	})
+	t.Run("and what the queue refuses is counted", func(t *testing.T) {
+		r := newRig(t, Config{})
+		r.refuse = binding.ErrBusy
+		r.ask(request)
+		r.answer(response)
+		r.counted(refused, 1)
+	})
+}
+
+// The captures of others lie beside the repository where somebody has put
+// them.
+const captured = "../../../shared/captures/arkime_radius.pcap"
+
+// TestTheCaptureOfArkimeHasNoNumber: its Calling-Station-Id is a MAC address.
+func TestTheCaptureOfArkimeHasNoNumber(t *testing.T) {
+	file, err := os.ReadFile(captured)
+	if errors.Is(err, fs.ErrNotExist) {
+		t.Skip("no captures beside the repository")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fileHeader, packetHeader, ethernetIPUDP = 24, 16, 14 + 20 + 8
+	r := newRig(t, Config{})
+	seen := 0
+	for rest := file[fileHeader:]; len(rest) > packetHeader; {
+		length := int(rest[8]) | int(rest[9])<<8
+		frame := rest[packetHeader : packetHeader+length]
+		rest = rest[packetHeader+length:]
+		if len(frame) < ethernetIPUDP+20 || frame[12] != 8 || frame[14] != 0x45 || frame[23] != 17 {
+			continue
+		}
+		payload := slices.Clone(frame[ethernetIPUDP:])
+		seen++
+		r.ask(payload)
+		if payload[0] == codeRequest {
+			r.answer([]byte{codeResponse, payload[1], 0, 20, 19: 0})
+		}
+	}
+	if seen == 0 || len(r.events) == 0 {
+		t.Fatalf("%d datagrams and %d events of the capture", seen, len(r.events))
+	}
+	for _, ev := range r.events {
+		if ev.MSISDN != 0 {
+			t.Errorf("a number came of %+v", ev)
+		}
+	}
+}
+
+func FuzzDatagram(f *testing.F) {
+	p, err := session.Request(radiustest.Start, []byte(secret))
+	if err != nil {
+		f.Fatal(err)
+	}
+	request, err := p.Encode()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(request, []byte{codeResponse, request[1], 0, 20, 19: 0}, true)
+	f.Add(request, []byte{codeResponse, request[1], 0, 20, 19: 0}, false)
+	f.Fuzz(func(t *testing.T, first, second []byte, swap bool) {
+		w, err := New(Config{Pending: 2}, func(ev binding.Event) error {
+			if ev.Node == "" || ev.Kind != binding.NodeRestart && ev.Session == "" {
+				t.Errorf("an event that says nothing: %+v", ev)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if swap {
+			first, second = second, first
+		}
+		w.Datagram(began, nas, server, first)
+		w.Datagram(began, server, nas, second)
+		w.Datagram(began, nas, server, first)
+		if w.open.Len() > 2 {
+			t.Errorf("%d packets are kept", w.open.Len())
+		}
+	})
+}
