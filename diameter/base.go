@@ -76,6 +76,9 @@ func (c *conn) take(said *capabilities) (resultCode, string) {
 	c.heard.Store(time.Now().UnixNano())
 	c.admitted.Store(true)
 	s.opened(c, said, now)
+	if c.troubled.Load() {
+		c.expire() // the first watchdog leaves at once
+	}
 	return resultSuccess, ""
 }
 
@@ -122,7 +125,9 @@ func (c *conn) answerWatchdog(m frame) {
 // (RFC 6733 section 5.4); if it does not, we do.
 func (c *conn) answerDisconnect(m frame) {
 	c.answerBase(m, resultSuccess, nil)
-	c.log.Info("the peer disconnects", "cause", disconnectCause(m))
+	cause := disconnectCause(m)
+	c.unwanted.Store(cause == causeUnwanted)
+	c.log.Info("the peer disconnects", "cause", cause)
 	c.leave()
 }
 

@@ -3,13 +3,26 @@ package diameter
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"strings"
 	"time"
 )
 
+// A Mode is what the edge is to its peers.
+type Mode uint8
+
+// The modes.
+const (
+	// Terminate: requests are answered here.
+	Terminate Mode = iota
+	// Relay: requests are forwarded to an upstream, and read on the way.
+	Relay
+)
+
 // Config of the Gx edge. Zero values mean the defaults.
 type Config struct {
+	Mode Mode
 	// Listen are the TCP addresses, "host:port"; without a host, all of them.
 	Listen []string
 	// OriginHost and OriginRealm are our DiameterIdentity (RFC 6733 section
@@ -17,13 +30,21 @@ type Config struct {
 	OriginHost, OriginRealm string
 	// Peers are who may connect; the first that fits decides.
 	Peers []Peer
+	// Upstreams are where a relay forwards to; none without one.
+	Upstreams []Upstream
+	// AnswerTimeout is how long a relay waits for an answer before it says
+	// UNABLE_TO_DELIVER, 10 s by default.
+	AnswerTimeout time.Duration
+	// Reconnect is how long a lost upstream is left alone, Tc of RFC 6733
+	// section 2.1; 5 s by default.
+	Reconnect time.Duration
 	// MaxMessage is the longest message that is read, in octets, MaxMessage by
 	// default and at most.
 	MaxMessage int
 	// MaxConnections bounds the connections, 256 by default.
 	MaxConnections int
 	// InFlight bounds, for each connection, the requests that wait for their
-	// commit, 4096 by default. Those above it are answered TOO_BUSY.
+	// commit, and those forwarded on it that wait for their answer; 4096 by default. Those above it are answered TOO_BUSY.
 	InFlight int
 	// CapabilitiesTimeout bounds the time from connecting to the end of the
 	// capabilities exchange, 10 s by default.
@@ -71,6 +92,8 @@ func (c Config) withDefaults() Config {
 	number(&c.InFlight, 4096)
 	duration(&c.CapabilitiesTimeout, 10*time.Second)
 	duration(&c.Watchdog, 30*time.Second)
+	duration(&c.AnswerTimeout, 10*time.Second)
+	duration(&c.Reconnect, 5*time.Second)
 	duration(&c.WriteTimeout, 10*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
@@ -89,15 +112,41 @@ func (c Config) Check() error {
 		return fmt.Errorf("diameter: max_message %d is not within %d to %d", c.MaxMessage, minMessage, MaxMessage)
 	case c.MaxConnections < 1 || c.MaxConnections > 1<<16:
 		return fmt.Errorf("diameter: max_connections %d is not within 1 to %d", c.MaxConnections, 1<<16)
-	case c.InFlight < 1 || c.InFlight > 1<<20:
-		return fmt.Errorf("diameter: in_flight %d is not within 1 to %d", c.InFlight, 1<<20)
-	case c.CapabilitiesTimeout < 0 || c.Watchdog < 0 || c.WriteTimeout < 0:
+	case c.InFlight < 1 || c.InFlight > 1<<slotBits:
+		return fmt.Errorf("diameter: in_flight %d is not within 1 to %d", c.InFlight, 1<<slotBits)
+	case c.CapabilitiesTimeout < 0 || c.Watchdog < 0 || c.WriteTimeout < 0 || c.AnswerTimeout < 0 || c.Reconnect < 0:
 		return errors.New("diameter: a time limit is negative")
 	}
 	if err := checkIdentity("origin_host", c.OriginHost); err != nil {
 		return err
 	}
-	return checkIdentity("origin_realm", c.OriginRealm)
+	if err := checkIdentity("origin_realm", c.OriginRealm); err != nil {
+		return err
+	}
+	return c.checkUpstreams()
+}
+
+func (c Config) checkUpstreams() error {
+	if (c.Mode == Relay) != (len(c.Upstreams) > 0) {
+		return errors.New("diameter: a relay has upstreams, and only a relay has")
+	}
+	known := map[string]bool{strings.ToLower(c.OriginHost): true}
+	for _, u := range c.Upstreams {
+		if err := checkIdentity("host of an upstream", u.Host); err != nil {
+			return err
+		}
+		if _, _, err := net.SplitHostPort(u.Address); err != nil {
+			return fmt.Errorf("diameter: upstream %s: address: %w", u.Host, err)
+		}
+		if known[strings.ToLower(u.Host)] {
+			return fmt.Errorf("diameter: upstream %s is named twice, or like us", u.Host)
+		}
+		known[strings.ToLower(u.Host)] = true
+		if u.Weight < 0 || u.Weight > 1000 || u.Priority < 0 || u.Priority > 1000 {
+			return fmt.Errorf("diameter: upstream %s: priority and weight are within 0 to 1000", u.Host)
+		}
+	}
+	return nil
 }
 
 // maxIdentity is how long a domain name may be.

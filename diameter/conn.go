@@ -25,6 +25,9 @@ type conn struct {
 	log       *slog.Logger
 	out       *outbox
 	open      *openRequests
+	pending   pending
+	asking    atomic.Int64 // requests of the peer that are forwarded
+	wanted    string       // of an initiator: the host to find
 
 	// Set with the capabilities exchange, then read-only.
 	peer *peer
@@ -37,6 +40,8 @@ type conn struct {
 	asked    atomic.Int64 // unix ns, of the last DWR
 	hopByHop atomic.Uint32
 	leaving  atomic.Bool // a DPR was sent or received
+	unwanted atomic.Bool // the peer does not want another connection
+	draining atomic.Bool // the server stops
 	admitted atomic.Bool
 	probed   atomic.Bool   // another connection waits for this one's place
 	hurry    chan struct{} // holds one when the timer is to run out soon
@@ -49,6 +54,7 @@ type conn struct {
 	fields  fields
 	request Request
 	node    *node // of the last request
+	touched []*conn
 }
 
 func newConn(s *Server, raw net.Conn, initiator bool) *conn {
@@ -58,6 +64,7 @@ func newConn(s *Server, raw net.Conn, initiator bool) *conn {
 	}
 	c.log = s.log.With("peer", c.from)
 	c.open = newOpenRequests(c, s.cfg.InFlight)
+	c.pending.limit = s.cfg.InFlight
 	c.hopByHop.Store(rand.Uint32())
 	return c
 }
@@ -104,11 +111,16 @@ func (c *conn) exchange(ctx context.Context) error {
 	if err := c.raw.SetReadDeadline(time.Now().Add(c.server.cfg.CapabilitiesTimeout)); err != nil {
 		return err
 	}
+	meet := c.admit
+	if c.initiator {
+		meet = c.confirm
+		c.requestCapabilities()
+	}
 	m, err := in.first()
 	if err != nil {
 		return fmt.Errorf("capabilities exchange: %w", err)
 	}
-	if err := c.admit(m); err != nil {
+	if err := meet(m); err != nil {
 		return err
 	}
 	c.out.flush()
@@ -129,7 +141,7 @@ func (c *conn) read(in *stream) error {
 			err = c.receive(frame(messages[:n:n]), now)
 			messages = messages[n:]
 		}
-		c.out.flush()
+		c.flush()
 		switch {
 		case errors.Is(err, io.EOF):
 			return c.gone()
@@ -181,10 +193,16 @@ func (c *conn) receive(m frame, now time.Time) error {
 	case cmdCapabilities, cmdWatchdog, cmdDisconnect:
 		return c.base(m)
 	}
-	if m.request() {
-		return c.accept(m, now)
+	switch relay := c.server.cfg.Mode == Relay; {
+	case relay && m.request():
+		c.forward(m, now)
+	case relay:
+		c.deliver(m)
+	case m.request():
+		c.accept(m, now)
+	default:
+		c.peer.counts.unexpected.Add(1)
 	}
-	c.peer.counts.unexpected.Add(1)
 	return nil
 }
 

@@ -52,6 +52,7 @@ type peerCounts struct {
 	results           [len(countedResults) + 1]atomic.Uint64
 	refused           atomic.Uint64
 	unexpected        atomic.Uint64
+	unlearned         atomic.Uint64
 	notes             [noteCount]atomic.Uint64
 }
 
@@ -102,6 +103,7 @@ type serverCounts struct {
 	accepted, overLimit, notAdmitted atomic.Uint64
 	lost, left                       atomic.Uint64
 	writes                           atomic.Uint64
+	overdue, moved                   atomic.Uint64
 }
 
 // Collector offers the metrics, named simbindd_diameter_….
@@ -117,6 +119,9 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	n := &c.s.counts
 	metric(ch, "connections", "Open connections, admitted or not.", prometheus.GaugeValue, float64(n.connections.Load()))
 	metric(ch, "writes_total", "Writes to connections; many answers leave with one.", prometheus.CounterValue, float64(n.writes.Load()))
+	metric(ch, "relay_overdue_total", "Forwarded requests that were not answered in time.", prometheus.CounterValue, float64(n.overdue.Load()))
+	metric(ch, "relay_moved_total", "Forwarded requests taken away from an upstream that failed.", prometheus.CounterValue, float64(n.moved.Load()))
+	metric(ch, "relay_lost_events_total", "Events that the registry could not take in time; their nodes count as restarted.", prometheus.CounterValue, float64(c.s.learner.lost.Load()))
 	for what, v := range map[string]*atomic.Uint64{
 		"accepted": &n.accepted, "over-limit": &n.overLimit, "not-admitted": &n.notAdmitted, "lost": &n.lost, "left": &n.left,
 	} {
@@ -132,6 +137,7 @@ func (p *peer) collect(ch chan<- prometheus.Metric) {
 	if conn := p.conn.Load(); conn != nil {
 		open = 1
 		metric(ch, "open_requests", "Requests that wait for their commit.", prometheus.GaugeValue, float64(conn.open.waiting()), "peer", p.host)
+		metric(ch, "pending_requests", "Requests forwarded to the peer that it has not answered.", prometheus.GaugeValue, float64(conn.pending.waiting()), "peer", p.host)
 	}
 	metric(ch, "peer_open", "1 while the peer is connected.", prometheus.GaugeValue, open, "peer", p.host)
 	vec := func(name, help, label string, values []atomic.Uint64, names []string) {
@@ -151,6 +157,7 @@ func (p *peer) collect(ch chan<- prometheus.Metric) {
 		}
 		metric(ch, "answers_total", "Answers to the peer's requests.", prometheus.CounterValue, float64(n), "peer", p.host, "result", label)
 	}
+	metric(ch, "unlearned_total", "Requests that were forwarded but not understood.", prometheus.CounterValue, float64(p.counts.unlearned.Load()), "peer", p.host)
 	metric(ch, "unexpected_answers_total", "Answers that nobody asked for.", prometheus.CounterValue, float64(p.counts.unexpected.Load()), "peer", p.host)
 }
 

@@ -92,5 +92,7 @@ func (f frame) hopByHop() uint32    { return binary.BigEndian.Uint32(f[12:]) }
 func (f frame) endToEnd() uint32    { return binary.BigEndian.Uint32(f[16:]) }
 func (f frame) avps() []byte        { return f[headerLen:] }
 
+func (f frame) setHopByHop(id uint32) { binary.BigEndian.PutUint32(f[12:], id) }
+
 // setLength writes the length of a message that is complete.
 func (f frame) setLength() { f[1], f[2], f[3] = byte(len(f)>>16), byte(len(f)>>8), byte(len(f)) }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -272,6 +273,51 @@ func (w *wire) ask(m *diam.Message) *diam.Message {
 		w.t.Fatalf("not the answer to %v: %v", m, a)
 	}
 	return a
+}
+
+// readRequest and readAnswer answer watchdogs that come first.
+func (w *wire) readRequest() *diam.Message { return w.skipWatchdogs() }
+
+func (w *wire) readAnswer() *diam.Message { return w.skipWatchdogs() }
+
+func (w *wire) skipWatchdogs() *diam.Message {
+	w.t.Helper()
+	for {
+		m := w.read()
+		if m.Header.CommandCode != diam.DeviceWatchdog || m.Header.CommandFlags&diam.RequestFlag == 0 {
+			return m
+		}
+		w.send(w.success(m))
+	}
+}
+
+// success is the plainest answer to a request.
+func (w *wire) success(m *diam.Message) *diam.Message {
+	a := m.Answer(diam.Success)
+	for _, one := range w.origin() {
+		a.AddAVP(one)
+	}
+	return a
+}
+
+// echo answers every request until the connection ends, and counts those that
+// are no watchdogs.
+func (w *wire) echo(count *atomic.Int64) {
+	for {
+		m, err := diam.ReadMessage(w.conn, dict.Default)
+		if err != nil {
+			return
+		}
+		if m.Header.CommandFlags&diam.RequestFlag == 0 {
+			continue
+		}
+		if m.Header.CommandCode != diam.DeviceWatchdog {
+			count.Add(1)
+		}
+		if _, err := w.success(m).WriteTo(w.conn); err != nil {
+			return
+		}
+	}
 }
 
 // closed waits for the end of the connection.

@@ -95,6 +95,16 @@ func (nd *node) current(name string, state uint32) bool {
 	return nd != nil && nd.name == name && (state == 0 || state == nd.state.Load()) && !nd.down.Load() && nd.owed.Load() == 0
 }
 
+// paths are the peers through which a host was heard.
+func (n *nodes) paths(name []byte) []*peer {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if nd := n.byName[string(name)]; nd != nil {
+		return slices.Clone(nd.paths)
+	}
+	return nil
+}
+
 // judge tells the Registry of nodes that no open peer leads to any more, and of
 // those that one leads to again (rule T8). It ends nothing. What the Registry
 // does not take is told again with the next call.

@@ -60,6 +60,16 @@ func (p *peers) get(host, realm string) *peer {
 	return one
 }
 
+// find is the peer of a host that is known, or nil.
+func (p *peers) find(host []byte) *peer {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if one := p.byHost[string(host)]; one != nil {
+		return one
+	}
+	return p.byHost[strings.ToLower(string(host))]
+}
+
 // open makes c the connection of the peer that it leads to. A host has one
 // connection (RFC 6733 section 2.1): if another is open, it stays unless it is
 // known to be dead, or c tells of a restart since. Then the one that loses the

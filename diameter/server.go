@@ -29,12 +29,14 @@ type Server struct {
 	applications    []uint32
 	identity, state []byte
 
-	peers    *peers
-	nodes    *nodes
-	order    *order
-	endToEnd atomic.Uint32
-	counts   serverCounts
-	warnings *rate.Limiter
+	peers     *peers
+	upstreams *upstreams
+	nodes     *nodes
+	learner   *learner
+	order     *order
+	endToEnd  atomic.Uint32
+	counts    serverCounts
+	warnings  *rate.Limiter
 
 	// Set when the sockets are bound.
 	listenersMu sync.Mutex
@@ -47,7 +49,16 @@ func New(cfg Config, submit binding.SubmitFunc, log *slog.Logger) *Server {
 	s := &Server{
 		cfg: cfg, submit: submit, log: log.With("source", binding.SourceGx), now: cfg.Now, ready: make(chan struct{}),
 		applications: []uint32{appGx}, peers: newPeers(cfg.OriginHost), nodes: newNodes(submit), order: newOrder(),
-		warnings: rate.NewLimiter(1, 10),
+		learner: newLearner(submit, cfg.Now), warnings: rate.NewLimiter(1, 10),
+	}
+	s.upstreams = newUpstreams(cfg.Upstreams, s.peers)
+	if cfg.Mode == Relay {
+		// A relay has every application; some peers look for their own.
+		s.applications = []uint32{appRelay, appGx}
+		s.nodes.submit = func(ev binding.Event) error {
+			s.learner.tell(ev)
+			return nil
+		}
 	}
 	if cfg.OriginState == 0 {
 		s.cfg.OriginState = uint32(cfg.Now().Unix())
@@ -96,7 +107,11 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Info("listening", "address", l.Addr())
 		g.Go(func() error { return endOf(ctx, s.acceptAll(ctx, l)) })
 	}
+	for _, u := range s.upstreams.list {
+		g.Go(func() error { return s.keep(ctx, u) })
+	}
 	g.Go(func() error { return s.sweep(ctx) })
+	g.Go(func() error { return s.learner.run(ctx) })
 	g.Go(func() error {
 		<-ctx.Done()
 		s.close()
@@ -222,24 +237,30 @@ func (s *Server) closed(ctx context.Context, c *conn) {
 		s.counts.lost.Add(1)
 		c.log.Warn("peer lost", "err", c.cause)
 	}
-	if s.peers.closed(c, !inOrder, s.now()) && ctx.Err() == nil {
+	current := s.peers.closed(c, !inOrder, s.now())
+	s.failover(c, true)
+	if current && ctx.Err() == nil {
 		s.nodes.judge(s.now())
 	}
 }
 
-// sweep looks once a second for nodes of which the Registry still has to be
-// told.
+// sweep looks every now and then for nodes of which the Registry still has to
+// be told, and for requests that were not answered.
 func (s *Server) sweep(ctx context.Context) error {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
-			if ctx.Err() == nil { // stopping, we lose peers that are well
-				s.nodes.judge(s.now())
+			if ctx.Err() != nil {
+				return nil // stopping, we lose peers that are well
 			}
+			s.nodes.judge(s.now())
+			s.overdue(s.now())
 		}
 	}
 }
+
+const sweepEvery = 250 * time.Millisecond

@@ -18,18 +18,17 @@ var (
 // accept takes a request that is not of the base protocol: decode, submit, and
 // answer when it is durable. Its answer is all that becomes of a request that
 // cannot be taken.
-func (c *conn) accept(m frame, now time.Time) error {
+func (c *conn) accept(m frame, now time.Time) {
 	c.fields = fields{}
 	err := c.understand(m, now)
 	if err != nil {
 		c.peer.counts.refused.Add(1)
 		c.log.Debug("request refused", "err", err)
 		c.refuse(m, err)
-		return nil
+		return
 	}
 	c.peer.counts.noted(c.request.Notes)
 	c.offer(m)
-	return nil
 }
 
 // understand makes an event of a request.

@@ -10,12 +10,24 @@ import (
 // order, or to answer where another connection waits for its place.
 const departure = 3 * time.Second
 
+// drainTime is how long, when the server stops, requests may still be answered
+// before their peer is asked to disconnect; drainStep is how often it is
+// looked whether they are.
+const (
+	drainTime = 3 * time.Second
+	drainStep = 10 * time.Millisecond
+)
+
 // write sends what waits until the connection ends, and keeps the watchdog.
 // Then it sends the rest and closes.
 func (c *conn) write(ctx context.Context) {
 	defer c.raw.Close() // the reader then returns
 	timer := time.NewTimer(jittered(c.server.cfg.Watchdog))
 	defer timer.Stop()
+	drain := time.NewTimer(time.Hour)
+	drain.Stop()
+	defer drain.Stop()
+	var stop time.Time
 	stopping := ctx.Done()
 	var spare []byte
 	for {
@@ -31,10 +43,17 @@ func (c *conn) write(ctx context.Context) {
 			timer.Reset(departure)
 		case <-stopping:
 			stopping = nil
-			if c.ready() {
+			if !c.ready() {
+				c.end(errStopping)
+			}
+			c.draining.Store(true)
+			drain.Reset(drainStep)
+			stop = time.Now().Add(drainTime)
+		case <-drain.C:
+			if c.idle() || time.Now().After(stop) {
 				c.disconnect(causeRebooting)
 			} else {
-				c.end(errStopping)
+				drain.Reset(drainStep)
 			}
 		case <-c.done:
 			c.out.close()
@@ -78,12 +97,22 @@ func (c *conn) tick() time.Duration {
 	if quiet := time.Since(time.Unix(0, heard)); quiet < tw-min(maxJitter, tw/4) {
 		return jittered(tw) - quiet
 	}
+	c.expire()
+	return jittered(tw)
+}
+
+// expire tells the watchdog that its time ran out.
+func (c *conn) expire() {
 	c.watchMu.Lock()
 	act := c.watch.expired()
 	c.troubled.Store(c.watch.state != linkOkay)
 	c.watchMu.Unlock()
 	c.act(act)
-	return jittered(tw)
+}
+
+// idle reports that nothing on this connection waits for an answer.
+func (c *conn) idle() bool {
+	return c.open.waiting() == 0 && c.pending.waiting() == 0 && c.asking.Load() == 0
 }
 
 // listen tells the watchdog of a message.
@@ -111,6 +140,7 @@ func (c *conn) act(what action) {
 		c.watchdogRequest()
 	case actFailover:
 		c.log.Warn("the peer does not answer the watchdog")
+		c.server.failover(c, false)
 	case actFailback:
 		c.log.Info("the peer answers the watchdog again")
 	case actClose:

@@ -140,8 +140,12 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"diameter that listens nowhere", minimal + "diameter: {origin_host: a.lab, origin_realm: lab}\n", "3: diameter.listen: is required"},
 		{"diameter without a name", minimal + "diameter: {listen: [':3868'], origin_realm: lab}\n", "3: diameter.origin_host: is required"},
 		{"diameter with a name that is none", minimal + "diameter: {listen: [':3868'], origin_host: 'a b', origin_realm: lab}\n", `3: diameter: diameter: origin_host "a b" is not a domain name`},
-		{"a mode that there is not", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: proxy}\n", `3: diameter.mode: "proxy": choose terminate`},
+		{"a mode that there is not", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: proxy}\n", `3: diameter.mode: "proxy": choose terminate, relay`},
 		{"messages above the limit", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, max_message: 1MiB}\n", "3: diameter: diameter: max_message 1048576 is not within"},
+		{"a relay without upstreams", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay}\n", "3: diameter: diameter: a relay has upstreams"},
+		{"upstreams without a relay", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, upstreams: [{address: 'pcrf:3868', host: pcrf.lab}]}\n", "3: diameter: diameter: a relay has upstreams"},
+		{"an upstream without a port", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: pcrf, host: pcrf.lab}]}\n", "3: diameter: diameter: upstream pcrf.lab: address:"},
+		{"an upstream without a host", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: 'pcrf:3868'}]}\n", "3: diameter.upstreams[0].host: is required"},
 		{"a peer without a host", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - {realm: lab}\n", "8: diameter.peers[0].host: is required"},
 		{"radsec without certificates", minimal + "radius:\n  radsec:\n    listen: [':2083']\n", "4: radius.radsec.cert_file: is required"},
 

@@ -4,14 +4,20 @@ import "github.com/simbind/simbind/diameter"
 
 func (s *diameterSection) check(p place) *diameter.Config {
 	before := len(p.problems)
-	p.key("mode").oneOf(s.Mode, "terminate")
+	mode := p.key("mode").oneOf(s.Mode, "terminate", "relay")
 	cfg := &diameter.Config{
 		OriginHost: s.OriginHost, OriginRealm: s.OriginRealm,
 		Peers:          s.peers(p.key("peers")),
+		Upstreams:      s.upstreams(p.key("upstreams")),
+		AnswerTimeout:  p.key("answer_timeout").duration(s.AnswerTimeout),
+		Reconnect:      p.key("reconnect").duration(s.Reconnect),
 		MaxMessage:     int(p.key("max_message").size(s.MaxMessage)),
 		MaxConnections: p.key("max_connections").count(s.MaxConnections, 1<<16),
 		InFlight:       p.key("in_flight").count(s.InFlight, 1<<20),
 		Watchdog:       p.key("watchdog").duration(s.Watchdog),
+	}
+	if mode == "relay" {
+		cfg.Mode = diameter.Relay
 	}
 	p.key("origin_host").required(s.OriginHost)
 	p.key("origin_realm").required(s.OriginRealm)
@@ -28,6 +34,21 @@ func (s *diameterSection) check(p place) *diameter.Config {
 		p.check(cfg.Check())
 	}
 	return cfg
+}
+
+func (s *diameterSection) upstreams(p place) []diameter.Upstream {
+	var list []diameter.Upstream
+	for i, one := range s.Upstreams {
+		at := p.item(i)
+		upstream := diameter.Upstream{
+			Address: one.Address, Host: one.Host,
+			Priority: at.key("priority").count(one.Priority, 1000), Weight: at.key("weight").count(one.Weight, 1000),
+		}
+		at.key("address").required(one.Address)
+		at.key("host").required(one.Host)
+		list = append(list, upstream)
+	}
+	return list
 }
 
 func (s *diameterSection) peers(p place) []diameter.Peer {

@@ -71,15 +71,25 @@ type radsecSection struct {
 }
 
 type diameterSection struct {
-	Mode           string         `yaml:"mode"`
-	Listen         []string       `yaml:"listen"`
-	OriginHost     string         `yaml:"origin_host"`
-	OriginRealm    string         `yaml:"origin_realm"`
-	Peers          []diameterPeer `yaml:"peers"`
-	MaxMessage     string         `yaml:"max_message"`
-	MaxConnections *int           `yaml:"max_connections"`
-	InFlight       *int           `yaml:"in_flight"`
-	Watchdog       string         `yaml:"watchdog"`
+	Mode           string             `yaml:"mode"`
+	Listen         []string           `yaml:"listen"`
+	OriginHost     string             `yaml:"origin_host"`
+	OriginRealm    string             `yaml:"origin_realm"`
+	Peers          []diameterPeer     `yaml:"peers"`
+	Upstreams      []diameterUpstream `yaml:"upstreams"`
+	AnswerTimeout  string             `yaml:"answer_timeout"`
+	Reconnect      string             `yaml:"reconnect"`
+	MaxMessage     string             `yaml:"max_message"`
+	MaxConnections *int               `yaml:"max_connections"`
+	InFlight       *int               `yaml:"in_flight"`
+	Watchdog       string             `yaml:"watchdog"`
+}
+
+type diameterUpstream struct {
+	Address  string `yaml:"address"`
+	Host     string `yaml:"host"`
+	Priority *int   `yaml:"priority"`
+	Weight   *int   `yaml:"weight"`
 }
 
 type diameterPeer struct {

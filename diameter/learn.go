@@ -1,0 +1,89 @@
+package diameter
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+const (
+	// maxLearning bounds the events that wait for the Registry in relay mode.
+	maxLearning = 1 << 16
+	// learnAgain is how long a Registry that is busy is left alone.
+	learnAgain = 5 * time.Millisecond
+)
+
+// A learner hands events to the Registry in relay mode, where nobody repeats
+// what it does not take: they wait in their order. If even that is too much,
+// the nodes whose events were lost count as restarted: what is known of them
+// may be over, so that nothing may be said of it.
+type learner struct {
+	submit binding.SubmitFunc
+	now    func() time.Time
+	lost   atomic.Uint64
+
+	mu      sync.Mutex
+	waiting []binding.Event
+	missed  map[string]bool // nodes
+	wake    chan struct{}
+}
+
+func newLearner(submit binding.SubmitFunc, now func() time.Time) *learner {
+	return &learner{submit: submit, now: now, missed: map[string]bool{}, wake: make(chan struct{}, 1)}
+}
+
+// tell never blocks and never fails.
+func (l *learner) tell(ev binding.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case len(l.waiting) == 0 && len(l.missed) == 0 && l.submit(ev) == nil:
+	case len(l.waiting) < maxLearning && !l.missed[ev.Node]:
+		l.waiting = append(l.waiting, ev)
+		signal(l.wake)
+	default:
+		l.missed[ev.Node] = true
+		l.lost.Add(1)
+		signal(l.wake)
+	}
+}
+
+// run hands over what waits until ctx ends.
+func (l *learner) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			l.drain() // once more; the Registry stops after us
+			return nil
+		case <-l.wake:
+		}
+		for !l.drain() && pause(ctx, learnAgain) {
+		}
+	}
+}
+
+// drain reports that nothing waits any more.
+func (l *learner) drain() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for n < len(l.waiting) && l.submit(l.waiting[n]) == nil {
+		n++
+	}
+	l.waiting = append(l.waiting[:0], l.waiting[n:]...)
+	if len(l.waiting) > 0 {
+		return false
+	}
+	for node := range l.missed {
+		now := l.now()
+		ev := binding.Event{Kind: binding.NodeRestart, Source: binding.SourceGx, Node: node, Time: now, Arrived: now}
+		if l.submit(ev) != nil {
+			return false
+		}
+		delete(l.missed, node)
+	}
+	return true
+}
