@@ -1,0 +1,121 @@
+package bpf
+
+import (
+	"errors"
+	"fmt"
+	"path"
+	"time"
+)
+
+// How the tap hooks into an interface.
+const (
+	// ModeAuto is TCX where the kernel has it (Linux 6.6), else ModePacket.
+	ModeAuto = "auto"
+	// ModeTCX is the two ends of the traffic control path.
+	ModeTCX = "tcx"
+	// ModePacket is the filter of an AF_PACKET socket (Linux 5.8).
+	ModePacket = "packet"
+)
+
+// Config of the tap. Zero values mean the defaults.
+type Config struct {
+	// Interfaces are the names of network interfaces, or patterns of
+	// path.Match. They may appear and disappear at any time.
+	Interfaces []string
+	// Ports that carry the protocols, at most four each; 2123, 8805, 1813 and
+	// 3868 by default.
+	GTPPorts, PFCPPorts, RADIUSPorts, DiameterPorts []uint16
+	// SnapLength is how many octets of a packet are copied, from its IP header
+	// on; 65536 by default. What is cut is counted and cannot be decoded.
+	SnapLength int
+	// RingBuffer is the size of the buffer between kernel and daemon in octets,
+	// a power of two; 16 MiB by default.
+	RingBuffer int
+	// Promiscuous has the interfaces take in frames for others, as a mirror
+	// port delivers them.
+	Promiscuous bool
+	// Mode is ModeAuto by default.
+	Mode string
+	// Now is the clock, time.Now by default.
+	Now func() time.Time
+}
+
+const (
+	maxPorts      = 4 // MAX_PORTS of tap.c
+	maxSnap       = 1 << 16
+	minSnap       = 256
+	minRingBuffer = 1 << 17 // room for one packet of the largest snap length
+	maxRingBuffer = 1 << 30
+)
+
+func (c Config) withDefaults() Config {
+	ports := func(list *[]uint16, port uint16) {
+		if len(*list) == 0 {
+			*list = []uint16{port}
+		}
+	}
+	ports(&c.GTPPorts, 2123)
+	ports(&c.PFCPPorts, 8805)
+	ports(&c.RADIUSPorts, 1813)
+	ports(&c.DiameterPorts, 3868)
+	if c.SnapLength == 0 {
+		c.SnapLength = maxSnap
+	}
+	if c.RingBuffer == 0 {
+		c.RingBuffer = 16 << 20
+	}
+	if c.Mode == "" {
+		c.Mode = ModeAuto
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return c
+}
+
+// Check reports what is wrong with the configuration.
+func (c Config) Check() error {
+	c = c.withDefaults()
+	switch {
+	case len(c.Interfaces) == 0:
+		return errors.New("tap has no interfaces")
+	case c.SnapLength < minSnap || c.SnapLength > maxSnap:
+		return fmt.Errorf("tap snap length %d is not within %d to %d", c.SnapLength, minSnap, maxSnap)
+	case c.RingBuffer < minRingBuffer || c.RingBuffer > maxRingBuffer || c.RingBuffer&(c.RingBuffer-1) != 0:
+		return fmt.Errorf("tap ring buffer of %d octets is not a power of two within %d to %d", c.RingBuffer, minRingBuffer, maxRingBuffer)
+	case c.Mode != ModeAuto && c.Mode != ModeTCX && c.Mode != ModePacket:
+		return fmt.Errorf("tap mode %q is not one of %s, %s, %s", c.Mode, ModeAuto, ModeTCX, ModePacket)
+	}
+	for _, pattern := range c.Interfaces {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			return fmt.Errorf("tap interface %q is neither a name nor a pattern", pattern)
+		}
+	}
+	return c.checkPorts()
+}
+
+func (c Config) checkPorts() error {
+	seen := map[uint16]bool{}
+	for _, list := range [][]uint16{c.GTPPorts, c.PFCPPorts, c.RADIUSPorts, c.DiameterPorts} {
+		if len(list) > maxPorts {
+			return fmt.Errorf("tap has more than %d ports for one protocol", maxPorts)
+		}
+		for _, port := range list {
+			if port == 0 || seen[port] {
+				return fmt.Errorf("tap port %d is zero or named twice", port)
+			}
+			seen[port] = true
+		}
+	}
+	return nil
+}
+
+// matches reports whether an interface is to be tapped.
+func (c Config) matches(name string) bool {
+	for _, pattern := range c.Interfaces {
+		if ok, _ := path.Match(pattern, name); ok {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,2 @@
+// Package bpf is the tap.
+package bpf
