@@ -4,9 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"strconv"
-	"strings"
 
 	"github.com/cilium/ebpf"
 	"github.com/cilium/ebpf/link"
@@ -122,11 +119,7 @@ var errLinkType = errors.New("frames of this kind are not understood")
 // isRaw reports whether frames on an interface begin with the IP header. An
 // interface that has neither that nor Ethernet's header is an error.
 func isRaw(name string) (bool, error) {
-	text, err := os.ReadFile("/sys/class/net/" + name + "/type")
-	if err != nil {
-		return false, fmt.Errorf("read the kind of interface: %w", err)
-	}
-	kind, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	kind, err := hardwareType(name)
 	if err != nil {
 		return false, fmt.Errorf("read the kind of interface: %w", err)
 	}
@@ -137,4 +130,21 @@ func isRaw(name string) (bool, error) {
 		return true, nil
 	}
 	return false, fmt.Errorf("ARPHRD type %d: %w", kind, errLinkType)
+}
+
+// hardwareType asks for the ARPHRD_… of an interface (netdevice(7)).
+func hardwareType(name string) (uint16, error) {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq(name)
+	if err != nil {
+		return 0, err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, request); err != nil {
+		return 0, err
+	}
+	return request.Uint16(), nil
 }
