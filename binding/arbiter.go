@@ -68,6 +68,9 @@ func newArbiter(c Config, m *memory, cs *counters) *arbiter {
 
 // apply decides about one event. It is the only entry for what sources say.
 func (a *arbiter) apply(ev *Event, now int64) Outcome {
+	if ev.Kind == NewsLost {
+		return a.missed(now)
+	}
 	f, ok := a.fact(ev, now)
 	if !ok {
 		return RefusedMalformed

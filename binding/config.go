@@ -30,6 +30,9 @@ type Config struct {
 	// TrustGap is the longest absence of ours that retransmitting sources
 	// bridge (rule T12).
 	TrustGap time.Duration
+	// MarkOnLoss has a loss of overheard news only mark the nodes; else what
+	// they bound before is stale until it is heard again (rule T12).
+	MarkOnLoss bool
 	// Queue is how many submitted events may wait.
 	Queue int
 	// Domains are the address domains; none means one called "default" that

@@ -20,13 +20,14 @@ const (
 	countReleasedLinger
 	countOperator
 	countWatchersLagged
+	countNewsLost
 	counterCount
 )
 
 var counterNames = [counterCount]string{
 	"events_applied", "events_late", "events_duplicate", "stops_of_unknown_sessions", "refused_pool", "refused_domain",
 	"refused_capacity", "refused_node", "refused_malformed", "refused_busy", "node_restarts", "sessions_swept",
-	"released_lease", "released_linger", "released_operator", "watchers_lagged",
+	"released_lease", "released_linger", "released_operator", "watchers_lagged", "news_lost",
 }
 
 type counters struct {

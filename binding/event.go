@@ -29,9 +29,10 @@ const (
 	NodeRestart                   // all earlier sessions of the node are gone (rule T7)
 	NodeDown                      // the transport to the node is lost; ends nothing (rule T8)
 	NodeUp                        // the node is heard again without a restart
+	NewsLost                      // events of observed nodes were missed (rule T12); it names no node
 )
 
-var kindNames = [...]string{"none", "session-start", "session-update", "session-stop", "node-restart", "node-down", "node-up"}
+var kindNames = [...]string{"none", "session-start", "session-update", "session-stop", "node-restart", "node-down", "node-up", "news-lost"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
@@ -49,11 +50,15 @@ type Event struct {
 	Kind   Kind
 	Source Source
 	// Node is the owner of the session: Origin-Host, NAS-Identifier or
-	// NAS-IP-Address, GTP-C entity, PFCP Node ID. Never empty.
+	// NAS-IP-Address, GTP-C entity, PFCP Node ID. Empty only for NewsLost.
 	Node string
 	// Session is the session's id, unique within (Source, Node); empty for
 	// events of a node.
 	Session string
+
+	// Observed says that the event was overheard on the wire: its node does not
+	// know of us and will not repeat what we missed (rule T12).
+	Observed bool
 
 	// Time is the network's time of the event (rule T2); zero means Arrived.
 	Time time.Time

@@ -48,6 +48,7 @@ type NodeRow struct {
 	Epoch    uint32
 	Restart  int64 // unix ms, network's time of its last restart; zero if none
 	Restarts uint64
+	Observed bool // only overheard, see Event.Observed
 }
 
 // A NameRow gives an APN or a domain its number. IDs start at 1.

@@ -37,7 +37,11 @@ func (l *loader) Node(r *NodeRow) error {
 	a.nodeIDs[names[r.ID]] = r.ID
 	a.nodeNames.Store(&names)
 	a.m.storeNode(r.ID, nodeEpoch, uint64(r.Epoch))
-	a.m.storeNode(r.ID, nodeSource, uint64(r.Source))
+	what := uint64(r.Source)
+	if r.Observed {
+		what |= nodeObserved
+	}
+	a.m.storeNode(r.ID, nodeSource, what)
 	a.m.storeNode(r.ID, nodeRestart, uint64(r.Restart))
 	// Sessions that outlived a restart were given the new epoch by the sweep;
 	// of the others none is spared.
@@ -266,4 +270,6 @@ func (a *arbiter) distrust(since, now int64) {
 			a.m.setTrust(s, now)
 		}
 	}
+	// Nobody repeats to an observer, however short the absence was.
+	a.m.storeObserved(observedTrust, max(since, now)+1)
 }

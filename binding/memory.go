@@ -27,6 +27,7 @@ type memory struct {
 	byIMSI    *index.Hash // subscribers by IMSI
 	nodes     []uint64    // layout: node words
 	trust     []uint64    // per source: bindings seen before (unix ms) are unconfirmed
+	observed  []uint64    // layout: words about observed nodes
 	ingest    []uint64    // [0] unix ms since when news is being refused, 0 if it is not
 }
 
@@ -79,6 +80,7 @@ func newMemory(c Config, words []uint64) *memory {
 		nodes:    part[8],
 		trust:    part[9][:sourceCount],
 		ingest:   part[9][sourceCount : sourceCount+1],
+		observed: part[9][sourceCount+1 : sourceCount+1+observedWords],
 	}
 	m.bySession = index.NewHash(part[5], c.Capacity, func(id uint32) uint64 { return m.sessions.Load(id, 0) })
 	m.byNumber = index.NewHash(part[6], c.Capacity+1, func(id uint32) uint64 { return numberHash(m.subscriber(id).Subscriber) })

@@ -17,9 +17,12 @@ type model struct {
 	sessions map[string]*modelSession
 	ending   map[string]int64 // deadline by address
 	made     int
+	missed   int64 // when news of observed nodes was last lost
 }
 
 type modelNode struct {
+	direct, observed bool
+
 	restarts        int
 	restart, spares int64
 	down            int64
@@ -58,7 +61,7 @@ func (m *model) condition(s *modelSession) string {
 		return "gone"
 	case m.now > s.seen+s.lease:
 		return "expired"
-	case n.down != 0 && m.now-n.down > m.cfg.LossTimeout.Milliseconds():
+	case n.down != 0 && m.now-n.down > m.cfg.LossTimeout.Milliseconds(), n.observed && s.seen <= m.missed:
 		return "stale"
 	}
 	return "fresh"
@@ -124,9 +127,23 @@ func (m *model) verdict(addr string) (MSISDN, string) {
 	return who.MSISDN, ""
 }
 
+// restart: the daemon was away, if only for a moment.
+func (m *model) restart() {
+	m.missed = m.now
+	for _, n := range m.nodes {
+		n.direct = false
+	}
+}
+
 func (m *model) apply(ev *Event) {
+	if ev.Kind == NewsLost {
+		m.missed = m.now
+		return
+	}
 	k := nodeKey{ev.Source, ev.Node}
 	n := m.node(k)
+	n.direct = n.direct || !ev.Observed
+	n.observed = !n.direct && (n.observed || ev.Observed)
 	t := ev.Time.UnixMilli()
 	if ev.Kind != NodeDown && ev.Kind != NodeUp {
 		n.down = 0

@@ -11,16 +11,23 @@ const (
 	nodeHeard    // unix ms of the last event
 	nodeSessions // live sessions
 	nodeEvents
-	nodeSource // Source | up-since ms << 8
+	nodeSource // Source | flags << 8 | unix ms since when it is observed << 16
+)
+
+// Flags of a node.
+const (
+	nodeObserved = 1 << 8 // only overheard: what we miss is not repeated
+	nodeDirect   = 1 << 9 // it spoke to us since the daemon started
 )
 
 // A node is the working copy of a node's record.
 type node struct {
-	epoch   uint32
-	source  Source
-	restart int64
-	spares  int64
-	down    int64
+	epoch    uint32
+	source   Source
+	observed bool
+	restart  int64
+	spares   int64
+	down     int64
 }
 
 func (m *memory) nodeWord(id uint16, w int) *uint64 { return &m.nodes[int(id)*nodeWords+w] }
@@ -30,12 +37,14 @@ func (m *memory) loadNode(id uint16, w int) uint64 { return atomic.LoadUint64(m.
 func (m *memory) storeNode(id uint16, w int, v uint64) { atomic.StoreUint64(m.nodeWord(id, w), v) }
 
 func (m *memory) node(id uint16) node {
+	what := m.loadNode(id, nodeSource)
 	return node{
-		epoch:   uint32(m.loadNode(id, nodeEpoch)),
-		source:  Source(m.loadNode(id, nodeSource)),
-		restart: int64(m.loadNode(id, nodeRestart)),
-		spares:  int64(m.loadNode(id, nodeSpares)),
-		down:    int64(m.loadNode(id, nodeDown)),
+		epoch:    uint32(m.loadNode(id, nodeEpoch)),
+		source:   Source(what),
+		observed: what&nodeObserved != 0,
+		restart:  int64(m.loadNode(id, nodeRestart)),
+		spares:   int64(m.loadNode(id, nodeSpares)),
+		down:     int64(m.loadNode(id, nodeDown)),
 	}
 }
 

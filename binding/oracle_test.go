@@ -95,9 +95,17 @@ func (n *network) make() Event {
 		k = oracleNodes[n.r.IntN(2)*2] // nas1 and pgw1 see the same sessions most of the time
 	}
 	ev := Event{Source: k.source, Node: k.name, Time: n.now.Truncate(time.Second)}
+	switch k.name {
+	case "smf1":
+		ev.Observed = true
+	case "nas2": // overheard, until it speaks to us too
+		ev.Observed = n.r.IntN(200) > 0
+	}
 	switch p := n.r.IntN(100); {
 	case p < 2:
 		ev.Kind = NodeRestart
+	case p == 99 && n.r.IntN(4) == 0:
+		return Event{Kind: NewsLost, Time: ev.Time}
 	case p < 4:
 		ev.Kind = NodeDown + Kind(n.r.IntN(2))
 	case p < 40 || len(n.live) == 0:
@@ -241,6 +249,7 @@ func replay(t *testing.T, history []step) (res replayed) {
 			// seen them all.
 			g.journal.meta.Alive = g.now
 			g.boot(t, oracleConfig)
+			m.restart()
 			g.keepDown(m)
 		} else {
 			g.on(s.ev)
@@ -435,7 +444,7 @@ func (h *pastEvents) belongs(e *heard, sim Subscriber) bool {
 }
 
 func (h *pastEvents) doubts(e *heard, a Address, sim Subscriber, now time.Time) string {
-	lastSeen := e.at
+	lastSeen, lastLoss := e.at, time.Time{}
 	passed := false
 	for i := range h.heard {
 		x := &h.heard[i]
@@ -448,6 +457,8 @@ func (h *pastEvents) doubts(e *heard, a Address, sim Subscriber, now time.Time) 
 			return "its session stopped"
 		case sameNode && x.session() == e.session() && (x.Kind == SessionStart || x.Kind == SessionUpdate):
 			lastSeen = x.at
+		case x.Kind == NewsLost:
+			lastLoss = x.at
 		case sameNode && x.Kind == NodeRestart && passed && x.Time.After(e.Time) && !h.after(e, x):
 			return "its node restarted"
 		case sameNode && x.Kind == SessionStart && x.names(a) && x.session() != e.session() &&
@@ -457,6 +468,9 @@ func (h *pastEvents) doubts(e *heard, a Address, sim Subscriber, now time.Time) 
 	}
 	if now.Sub(lastSeen) > oracleConfig.Lease {
 		return "its lease is over"
+	}
+	if e.Node == "smf1" && !lastLoss.Before(lastSeen) {
+		return "its stop may have been missed"
 	}
 	return ""
 }

@@ -128,6 +128,7 @@ func (a *arbiter) saveNode(id uint16) {
 	n, k := a.m.node(id), a.nodeNames.Load().of(id)
 	a.batch.Nodes = append(a.batch.Nodes, NodeRow{
 		ID: id, Source: k.source, Name: k.name, Epoch: n.epoch, Restart: n.restart, Restarts: uint64(n.epoch) - 1,
+		Observed: n.observed,
 	})
 }
 
@@ -156,6 +157,7 @@ func (a *arbiter) emit(c Change, f *fact) {
 func (a *arbiter) hear(f *fact) {
 	a.m.storeNode(f.node, nodeHeard, uint64(f.now))
 	a.m.storeNode(f.node, nodeEvents, a.m.loadNode(f.node, nodeEvents)+1)
+	a.overhear(f)
 	if f.Kind != NodeDown && f.Kind != NodeUp && a.m.loadNode(f.node, nodeDown) != 0 {
 		a.m.storeNode(f.node, nodeDown, 0)
 	}

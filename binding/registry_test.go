@@ -44,6 +44,54 @@ func TestT12_AbsenceIsTrustedOrNot(t *testing.T) {
 	}
 }
 
+func TestT12_NobodyRepeatsToAnObserver(t *testing.T) {
+	g := newRig(t, Config{Capacity: 64})
+	g.on(overheard(start("seen", "a", 0, sim1, ue1)))
+	g.on(start("known", "b", 0, sim2, ue2))
+	g.commit(t)
+	g.now = g.now.Add(time.Second)
+	g.boot(t, Config{Capacity: 64, MarkOnLoss: true})
+	if got := g.verify(ue1, sim1); got != "stale/unconfirmed" {
+		t.Errorf("overheard before the restart: %s", got)
+	}
+	if got := g.verify(ue2, sim2); got != "match/bound" {
+		t.Errorf("told before the restart: %s", got)
+	}
+	g.now = g.now.Add(time.Second)
+	g.on(overheard(interim("seen", "a", 2, sim1, ue1)))
+	if got := g.verify(ue1, sim1); got != "match/bound" {
+		t.Errorf("overheard since: %s", got)
+	}
+}
+
+func TestT12_TheNodesTellOfALoss(t *testing.T) {
+	g := newRig(t, Config{Capacity: 64, Lease: time.Hour, LeaseGrace: time.Hour})
+	degraded := func() (names string) {
+		for _, n := range g.Nodes() {
+			if !n.Degraded.IsZero() {
+				names += n.Name
+			}
+		}
+		return names
+	}
+	g.on(overheard(start("a", "1", 0, sim1, ue1)))
+	g.on(start("b", "2", 0, sim2, ue2))
+	if got := degraded(); got != "" {
+		t.Errorf("before a loss: %q", got)
+	}
+	g.now = g.now.Add(time.Minute)
+	g.on(Event{Kind: NewsLost})
+	g.now = g.now.Add(time.Second)
+	g.on(overheard(start("c", "3", 61, sim1, "10.0.0.3")))
+	if got := degraded(); got != "a" {
+		t.Errorf("after a loss: %q, want those that were overheard before", got)
+	}
+	g.now = g.now.Add(2 * time.Hour)
+	if got := degraded(); got != "" {
+		t.Errorf("when all sessions of before have run out: %q", got)
+	}
+}
+
 func TestT12_WhileLoading(t *testing.T) {
 	g := newRig(t, Config{Capacity: 64})
 	g.warming.Store(true)

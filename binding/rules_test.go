@@ -49,6 +49,11 @@ func with(ev Event, change func(*Event)) Event {
 	return ev
 }
 
+func overheard(ev Event) Event {
+	ev.Observed = true
+	return ev
+}
+
 func says(verdict string, m ...MSISDN) map[string]string {
 	ask := map[string]string{}
 	for _, n := range m {
@@ -197,6 +202,30 @@ var ruleTables = []struct {
 			"2001:db8:0:ff12::1 +491700000001": "match/bound", "2001:db8:0:fe00::1 +491700000001": "unknown/no-binding"}},
 		{at: 2, ev: start("nas", "b", 2, sim2, "2001:db8:0:ff12::/64"), want: Applied, ask: map[string]string{
 			"2001:db8:0:ff12:abcd::1 +491700000002": "match/bound", "2001:db8:0:ff13::1 +491700000001": "match/bound"}},
+	}},
+	{claim: "T12 after a loss what was overheard before is not trusted, what is heard since is", lines: []line{
+		{at: 1, ev: overheard(start("nas", "a", 1, sim1, ue1)), want: Applied},
+		{at: 1, ev: overheard(start("nas", "b", 1, sim2, ue2)), want: Applied},
+		{at: 9, ev: Event{Kind: NewsLost}, want: Applied, ask: map[string]string{
+			ue1 + " +491700000001": "stale/unconfirmed", ue2 + " +491700000002": "stale/unconfirmed"}},
+		{at: 10, ev: overheard(interim("nas", "a", 10, sim1, ue1)), want: Applied, ask: map[string]string{
+			ue1 + " +491700000001": "match/bound", ue2 + " +491700000002": "stale/unconfirmed"}},
+		{at: 11, ev: overheard(start("nas", "c", 11, sim1, ue2)), want: Applied, ask: map[string]string{ue2 + " +491700000001": "match/bound"}},
+	}},
+	{claim: "T12 a loss takes nothing from those who speak to us", lines: []line{
+		{at: 1, ev: start("nas", "a", 1, sim1, ue1), want: Applied},
+		{at: 2, ev: overheard(interim("nas", "a", 2, sim1, ue1)), want: Applied},
+		{at: 9, ev: Event{Kind: NewsLost}, want: Applied, ask: says("match/bound", sim1)},
+	}},
+	{claim: "T12 another source that lost nothing vouches for the binding", lines: []line{
+		{at: 1, ev: overheard(start("nas", "a", 1, sim1, ue1)), want: Applied},
+		{at: 1, ev: gx(start("", "g", 1, sim1, ue1)), want: Applied},
+		{at: 9, ev: Event{Kind: NewsLost}, want: Applied, ask: says("match/bound", sim1)},
+		{at: 10, ev: gx(stop("", "g", 10)), want: Applied, ask: says("ambiguous/ending", sim1)},
+	}},
+	{claim: "T12 a loss may be only marked", cfg: func(c *Config) { c.MarkOnLoss = true }, lines: []line{
+		{at: 1, ev: overheard(start("nas", "a", 1, sim1, ue1)), want: Applied},
+		{at: 9, ev: Event{Kind: NewsLost}, want: Applied, ask: says("match/bound", sim1)},
 	}},
 	{claim: "a number that changes within a session is the session's new one", lines: []line{
 		{at: 1, ev: start("nas", "a", 1, sim1, ue1), want: Applied},

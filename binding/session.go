@@ -122,7 +122,7 @@ func (m *memory) judge(s *session, now int64, t *times) (life, Reason) {
 		return lifeExpired, ReasonLease
 	case n.lost(now, t.loss):
 		return lifeStale, ReasonNodeLost
-	case s.seen < int64(atomic.LoadUint64(&m.trust[n.source])):
+	case s.seen < int64(atomic.LoadUint64(&m.trust[n.source])), n.observed && s.seen < m.loadObserved(observedTrust):
 		return lifeStale, ReasonUnconfirmed
 	}
 	if since := int64(atomic.LoadUint64(&m.ingest[0])); since != 0 && now-since > t.trustGap {
@@ -134,12 +134,15 @@ func (m *memory) judge(s *session, now int64, t *times) (life, Reason) {
 // times are the configured durations in milliseconds.
 type times struct {
 	lease, grace, linger, loss, trustGap, tombstone int64
+
+	markOnly bool // see Config.MarkOnLoss
 }
 
 func newTimes(c Config) *times {
 	return &times{
 		lease: c.Lease.Milliseconds(), grace: c.LeaseGrace.Milliseconds(), linger: c.Linger.Milliseconds(),
 		loss: c.LossTimeout.Milliseconds(), trustGap: c.TrustGap.Milliseconds(), tombstone: c.TombstoneTTL.Milliseconds(),
+		markOnly: c.MarkOnLoss,
 	}
 }
 

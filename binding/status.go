@@ -33,6 +33,7 @@ func (r *Registry) Nodes() []Node {
 		list = append(list, Node{
 			Name: k.name, Source: k.source, Up: !n.lost(now, 0), Since: millis(n.down),
 			Heard: millis(int64(r.m.loadNode(uint16(id), nodeHeard))), Restart: millis(n.restart), Restarts: uint64(n.epoch) - 1,
+			Observed: n.observed, Degraded: millis(r.m.degraded(uint16(id), now, r.times)),
 			Sessions: int(r.m.loadNode(uint16(id), nodeSessions)), Events: r.m.loadNode(uint16(id), nodeEvents),
 		})
 	}

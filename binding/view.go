@@ -46,6 +46,8 @@ type Node struct {
 	Heard    time.Time // last event
 	Restart  time.Time // last restart that it told, by its own clock; zero if none
 	Restarts uint64    // how many
+	Observed bool      // only overheard
+	Degraded time.Time // news of it was lost then; zero if none is missing
 	Sessions int       // live ones
 	Events   uint64
 }

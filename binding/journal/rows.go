@@ -105,8 +105,15 @@ func (in *input) holds(holds []binding.HoldRow, start int64) []binding.HoldRow {
 	return holds
 }
 
+// nodeObserved is set beside the source of a node that is only overheard.
+const nodeObserved = 0x80
+
 func appendNode(b []byte, r *binding.NodeRow) []byte {
-	b = append(b, format, byte(r.Source))
+	source := byte(r.Source)
+	if r.Observed {
+		source |= nodeObserved
+	}
+	b = append(b, format, source)
 	b = binary.AppendUvarint(b, uint64(r.Epoch))
 	b = binary.AppendVarint(b, r.Restart)
 	b = binary.AppendUvarint(b, r.Restarts)
@@ -122,7 +129,8 @@ func decodeNode(key, value []byte, r *binding.NodeRow) error {
 	if r.ID, err = decodeID(key, kindNode); err != nil {
 		return err
 	}
-	r.Source = binding.Source(in.byte())
+	source := in.byte()
+	r.Source, r.Observed = binding.Source(source&^nodeObserved), source&nodeObserved != 0
 	r.Epoch = uint32(in.uint(32))
 	r.Restart = in.int()
 	r.Restarts = in.uint(64)

@@ -175,6 +175,7 @@ func (v value) node() NodeReply {
 		Name: f["name"].str, Source: f["source"].str, Up: f["up"].num != 0,
 		Since: f["since"].time(), Heard: f["heard"].time(), Restart: f["restart"].time(),
 		Restarts: uint64(f["restarts"].num), Sessions: int(f["sessions"].num), Events: uint64(f["events"].num),
+		Observed: f["observed"].num != 0, Degraded: f["degraded"].time(),
 	}
 }
 

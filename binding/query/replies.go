@@ -52,6 +52,10 @@ type NodeReply struct {
 	Restarts uint64    `json:"restarts"`
 	Sessions int       `json:"sessions"`
 	Events   uint64    `json:"events"`
+	// Observed: it is only overheard on the wire. Degraded is when news of it
+	// was lost, zero if none is missing.
+	Observed bool      `json:"observed"`
+	Degraded time.Time `json:"degraded,omitzero"`
 }
 
 // A StatusReply is the daemon's own account of itself.

@@ -17,7 +17,7 @@ func nodes(_ context.Context, s *Server, w *reply, _ *request) {
 	list := s.reg.Nodes()
 	w.array(len(list))
 	for _, n := range list {
-		w.object(9)
+		w.object(11)
 		w.textField("name", n.Name)
 		w.textField("source", n.Source.String())
 		w.boolField("up", n.Up)
@@ -27,6 +27,8 @@ func nodes(_ context.Context, s *Server, w *reply, _ *request) {
 		w.uintField("restarts", n.Restarts)
 		w.intField("sessions", n.Sessions)
 		w.uintField("events", n.Events)
+		w.boolField("observed", n.Observed)
+		w.timeField("degraded", n.Degraded)
 	}
 }
 

@@ -91,9 +91,9 @@ func (c *cli) nodes(ctx context.Context) error {
 		return err
 	}
 	return c.print(nodes, func(g *grid) {
-		g.row("NODE", "SOURCE", "UP", "SINCE", "HEARD", "SESSIONS", "EVENTS", "RESTARTS", "LAST RESTART")
+		g.row("NODE", "SOURCE", "UP", "SINCE", "HEARD", "SESSIONS", "EVENTS", "RESTARTS", "LAST RESTART", "NEWS LOST")
 		for _, n := range nodes {
-			g.row(n.Name, n.Source, yesNo(n.Up), utc(n.Since), c.distance(n.Heard), n.Sessions, n.Events, n.Restarts, utc(n.Restart))
+			g.row(n.Name, n.Source, yesNo(n.Up), utc(n.Since), c.distance(n.Heard), n.Sessions, n.Events, n.Restarts, utc(n.Restart), utc(n.Degraded))
 		}
 	})
 }
