@@ -90,7 +90,7 @@ func (k *kernel) run(t testing.TB, program *ebpf.Program, s sample) tapOutcome {
 	return outcomeBetween(t, before, after)
 }
 
-func outcomeBetween(t testing.TB, before, after [tapOutcomeOUTCOMES]uint64) tapOutcome {
+func outcomeBetween(t testing.TB, before, after kernelCounts) tapOutcome {
 	t.Helper()
 	outcome, n := tapOutcomeOUTCOMES, 0
 	for i := range after {

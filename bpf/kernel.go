@@ -80,7 +80,7 @@ func (k *kernel) hasTCX() bool {
 }
 
 // counts are the outcomes of all packets so far, over all CPUs.
-func (k *kernel) counts() (sum [tapOutcomeOUTCOMES]uint64, err error) {
+func (k *kernel) counts() (sum kernelCounts, err error) {
 	var perCPU []tapCounts
 	if err := k.objects.Counts.Lookup(uint32(0), &perCPU); err != nil {
 		return sum, fmt.Errorf("read the tap's counters: %w", err)

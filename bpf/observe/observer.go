@@ -140,6 +140,7 @@ func (o *Observer) Counts() Counts {
 // Emit is the Emit of the protocols that the Observer follows, to be called
 // from within their methods only.
 func (o *Observer) Emit(ev binding.Event) {
+	ev.Observed = true
 	if len(o.backlog) == 0 && o.offer(ev) {
 		return
 	}
