@@ -59,7 +59,9 @@ func (c *conn) take(said *capabilities) (resultCode, string) {
 	one, loser, result := s.peers.open(c, said.host, said.realm, said.state, now)
 	switch {
 	case result == resultElectionLost:
-		loser.probe()
+		if !c.initiator {
+			loser.probe()
+		}
 		return result, "it is connected already"
 	case result != resultSuccess:
 		return result, "there are too many peers"

@@ -13,8 +13,9 @@ const maxPeers = 4096
 
 // A peer is a host that is, or was, connected.
 type peer struct {
-	host, realm string
-	counts      peerCounts
+	host   string
+	realm  atomic.Pointer[string]
+	counts peerCounts
 
 	conn  atomic.Pointer[conn] // that is open, or nil
 	since atomic.Int64         // unix ms, of being open or not
@@ -50,11 +51,11 @@ func (p *peers) list() []*peer {
 }
 
 // get finds or makes the peer of a host; nil if there are too many.
-func (p *peers) get(host, realm string) *peer {
+func (p *peers) get(host string) *peer {
 	key := strings.ToLower(host)
 	one := p.byHost[key]
 	if one == nil && len(p.byHost) < maxPeers {
-		one = &peer{host: host, realm: realm}
+		one = &peer{host: host}
 		p.byHost[key] = one
 	}
 	return one
@@ -77,7 +78,7 @@ func (p *peers) find(host []byte) *peer {
 func (p *peers) open(c *conn, host, realm string, state uint32, now time.Time) (one *peer, loser *conn, result resultCode) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	one = p.get(host, realm)
+	one = p.get(host)
 	if one == nil {
 		return nil, nil, resultUnknownPeer
 	}
@@ -86,7 +87,7 @@ func (p *peers) open(c *conn, host, realm string, state uint32, now time.Time) (
 		return one, old, resultElectionLost
 	}
 	one.conn.Store(c)
-	one.realm = realm
+	one.realm.Store(&realm)
 	one.since.Store(now.UnixMilli())
 	one.state.Store(state)
 	return one, old, resultSuccess

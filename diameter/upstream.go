@@ -40,7 +40,7 @@ func newUpstreams(cfg []Upstream, peers *peers) *upstreams {
 	u := &upstreams{seed: maphash.MakeSeed()}
 	for _, one := range cfg {
 		one.Weight = max(one.Weight, 1)
-		u.list = append(u.list, &upstream{Upstream: one, peer: peers.get(one.Host, ""), salt: maphash.String(u.seed, one.Host)})
+		u.list = append(u.list, &upstream{Upstream: one, peer: peers.get(one.Host), salt: maphash.String(u.seed, one.Host)})
 	}
 	slices.SortStableFunc(u.list, func(a, b *upstream) int { return a.Priority - b.Priority })
 	return u

@@ -119,6 +119,7 @@ func (c *conn) idle() bool {
 func (c *conn) listen(m frame) {
 	answer := m.command() == cmdWatchdog && !m.request()
 	if answer {
+		c.probed.Store(false)
 		c.peer.trip.Store(time.Now().UnixNano() - c.asked.Load())
 		if state, ok := originState(m); ok {
 			c.server.told(c, state)

@@ -1,0 +1,168 @@
+package diameter_test
+
+import (
+	"testing"
+
+	"github.com/fiorix/go-diameter/v4/diam"
+	"github.com/fiorix/go-diameter/v4/diam/avp"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/diameter"
+)
+
+func kinds(events []binding.Event) (list []binding.Kind) {
+	for _, ev := range events {
+		list = append(list, ev.Kind)
+	}
+	return list
+}
+
+func TestLargerOriginStateIsARestart(t *testing.T) {
+	for _, c := range []struct {
+		claim string
+		tell  func(t *testing.T, s running, w *wire) // state 6
+	}{
+		{"in a request", func(t *testing.T, s running, w *wire) {
+			w.ask(w.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 6))...))
+		}},
+		{"in a watchdog", func(t *testing.T, s running, w *wire) {
+			w.ask(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0, append(w.origin(), number(avp.OriginStateID, 6))...))
+		}},
+		{"in the capabilities of a new connection", func(t *testing.T, s running, w *wire) {
+			connect(t, s.addr(), w.host, 6)
+		}},
+	} {
+		t.Run(c.claim, func(t *testing.T) {
+			reg := newFakeRegistry()
+			s := start(t, diameter.Config{}, reg.submit)
+			w := connect(t, s.addr(), "pgw1.lab", 5)
+			w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, 5))...))
+			c.tell(t, s, w)
+			events := reg.wait(t, 2)
+			if events[1].Kind != binding.NodeRestart || events[1].Node != "pgw1.lab" || events[1].Source != binding.SourceGx {
+				t.Errorf("events %v", kinds(events))
+			}
+		})
+	}
+}
+
+func TestOriginStatesThatAreNoRestart(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	w := connect(t, s.addr(), "dra.lab", 5)
+	states := []uint32{0, 9, 9, 0, 8}
+	for i, state := range states {
+		host := &wire{t: t, conn: w.conn, host: "pgw1.lab", next: uint32(1000 * i)}
+		m := host.ccr("s;1", 2, uint32(i), subscriber(7)...)
+		if state != 0 {
+			m.AddAVP(number(avp.OriginStateID, state))
+		}
+		if code := result(t, host.ask(m)); code != diam.Success {
+			t.Errorf("state %d: %d", state, code)
+		}
+	}
+	// Another host behind the same peer has its own.
+	other := &wire{t: t, conn: w.conn, host: "pgw2.lab", next: 90000}
+	other.ask(other.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 1))...))
+	events := reg.wait(t, len(states)+1)
+	for _, ev := range events {
+		if ev.Kind == binding.NodeRestart {
+			t.Fatalf("events %v", kinds(events))
+		}
+	}
+}
+
+func TestRequestFromBeforeTheRestartIsOfThatTime(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	w := connect(t, s.addr(), "pgw1.lab", 5)
+	w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, 5))...))
+	w.ask(w.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 6))...))
+	w.ask(w.ccr("s;3", 1, 0, append(subscriber(9), number(avp.OriginStateID, 5))...))
+	events := reg.wait(t, 4)
+	if restart, old := events[1], events[3]; !old.Time.Before(restart.Time) {
+		t.Errorf("the restart is at %v, the request from before it at %v", restart.Time, old.Time)
+	}
+}
+
+// A restart that the Registry does not take yet holds back what came after it.
+func TestRestartIsToldBeforeTheRequest(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	w := connect(t, s.addr(), "pgw1.lab", 5)
+	w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, 5))...))
+	reg.set(func(r *fakeRegistry) { r.refuse = binding.ErrBusy })
+	if code := result(t, w.ask(w.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 6))...))); code != diam.TooBusy {
+		t.Errorf("while it is busy: %d", code)
+	}
+	reg.set(func(r *fakeRegistry) { r.refuse = nil })
+	// Without the AVP: it is known all the same.
+	if code := result(t, w.ask(w.ccr("s;2", 1, 0, subscriber(8)...))); code != diam.Success {
+		t.Errorf("then: %d", code)
+	}
+	if got := kinds(reg.wait(t, 3)); got[1] != binding.NodeRestart || got[2] != binding.SessionStart {
+		t.Errorf("events %v", got)
+	}
+}
+
+func TestLostPeerIsDownUntilItIsBack(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	w := connect(t, s.addr(), "dra1.lab", 0)
+	behind := &wire{t: t, conn: w.conn, host: "pgw1.lab", next: 1}
+	behind.ask(behind.ccr("s;1", 1, 0, subscriber(7)...))
+	w.conn.Close()
+	down := reg.wait(t, 2)[1]
+	if down.Kind != binding.NodeDown || down.Node != "pgw1.lab" {
+		t.Errorf("event %+v", down)
+	}
+	connect(t, s.addr(), "dra1.lab", 0)
+	up := reg.wait(t, 3)[2]
+	if up.Kind != binding.NodeUp || up.Node != "pgw1.lab" {
+		t.Errorf("event %+v", up)
+	}
+}
+
+func TestNodeWithAnotherPathIsNotDown(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	one, two := connect(t, s.addr(), "dra1.lab", 0), connect(t, s.addr(), "dra2.lab", 0)
+	for i, w := range []*wire{one, two} {
+		behind := &wire{t: t, conn: w.conn, host: "pgw1.lab", next: uint32(1000 * i)}
+		behind.ask(behind.ccr("s;1", 2, uint32(i), subscriber(7)...))
+	}
+	one.conn.Close()
+	eventually(t, "the end is noted", func() bool { return !isOpen(s, "dra1.lab") })
+	two.ask(two.ccr("s;2", 1, 0, subscriber(8)...))
+	for _, ev := range reg.wait(t, 3) {
+		if ev.Kind == binding.NodeDown {
+			t.Errorf("%s is said to be down", ev.Node)
+		}
+	}
+	two.conn.Close()
+	eventually(t, "both are down", func() bool { return reg.count() >= 5 })
+}
+
+func TestStopOfOursIsNobodysLoss(t *testing.T) {
+	t.Parallel()
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	w := connect(t, s.addr(), "pgw1.lab", 0)
+	w.ask(w.ccr("s;1", 1, 0, subscriber(7)...))
+	s.stop()
+	if n := reg.count(); n != 1 {
+		t.Errorf("events %v", kinds(reg.wait(t, n)))
+	}
+}
+
+func TestPeerSpeaksOnlyForItsNodes(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{Peers: []diameter.Peer{{Host: "dra.lab", Nodes: []string{"pgw1.lab"}}}}, reg.submit)
+	w := connect(t, s.addr(), "dra.lab", 0)
+	for host, want := range map[string]uint32{"pgw1.lab": diam.Success, "PGW1.lab": diam.Success, "pgw2.lab": diam.AuthorizationRejected, "dra.lab": diam.AuthorizationRejected} {
+		behind := &wire{t: t, conn: w.conn, host: host, next: 1}
+		if code := result(t, behind.ask(behind.ccr("s;"+host, 1, 0, subscriber(7)...))); code != want {
+			t.Errorf("%s: %d, want %d", host, code, want)
+		}
+	}
+}
