@@ -19,8 +19,8 @@ import (
 	"github.com/simbind/simbind/binding/query"
 )
 
-// A daemon is one run of simbindd, as an operator would run it: RADIUS, journal,
-// embedded NATS, query socket, metrics.
+// A daemon is one run of simbindd, as an operator would run it: RADIUS, Gx,
+// journal, embedded NATS, query socket, metrics.
 type daemon struct {
 	*process
 	home
@@ -28,8 +28,8 @@ type daemon struct {
 
 // A home is where a daemon lives and listens.
 type home struct {
-	dir, socket, radius, metrics, nats string
-	priority                           string // query.priority
+	dir, socket, radius, gx, metrics, nats string
+	priority                               string // query.priority
 }
 
 func (h home) data() string { return filepath.Join(h.dir, "data") }
@@ -109,7 +109,7 @@ func (h *home) listeners() error {
 	}
 	defer udp.Close()
 	h.radius = udp.LocalAddr().String()
-	for _, addr := range []*string{&h.metrics, &h.nats} {
+	for _, addr := range []*string{&h.gx, &h.metrics, &h.nats} {
 		tcp, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return fmt.Errorf("find a free port: %w", err)
@@ -133,6 +133,11 @@ radius:
   listen: [%q]
   clients:
     - {name: bench, prefix: 127.0.0.0/8, secret: %s}
+diameter:
+  listen: [%q]
+  origin_host: simbind.bench
+  origin_realm: bench
+  peers: [{host: "*", addresses: [127.0.0.0/8]}]
 query:
   socket: %q
   priority: %s
@@ -141,7 +146,7 @@ nats:
 metrics:
   listen: %q
 log: {level: warn}
-`, h.data(), capacity, apn, residents().pool, guests().pool, h.radius, secret, h.socket, h.priority, h.nats, h.metrics)
+`, h.data(), capacity, apn, residents().pool, guests().pool, h.radius, secret, h.gx, h.socket, h.priority, h.nats, h.metrics)
 }
 
 // isReady asks /readyz: the journal is loaded and the edges listen.

@@ -25,6 +25,9 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == askCommand {
 		os.Exit(askMain(os.Args[2:], os.Stdout, os.Stderr))
 	}
+	if len(os.Args) > 1 && os.Args[1] == stockGxCommand {
+		os.Exit(stockGxMain(os.Args[2:], os.Stderr))
+	}
 	os.Exit(program(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
 

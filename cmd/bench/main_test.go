@@ -12,10 +12,13 @@ import (
 	"time"
 )
 
-// TestMain lets the test binary be the asker too, as the program is.
+// TestMain lets the test binary be the asker and the server too, as the program is.
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == askCommand {
 		os.Exit(askMain(os.Args[2:], os.Stdout, os.Stderr))
+	}
+	if len(os.Args) > 1 && os.Args[1] == stockGxCommand {
+		os.Exit(stockGxMain(os.Args[2:], os.Stderr))
 	}
 	os.Exit(m.Run())
 }

@@ -25,6 +25,7 @@ func parts() []part {
 	return []part{
 		{name: "index", run: runIndex},
 		{name: "accounting", tools: []string{"freeradius"}, run: runAccounting},
+		{name: "gx", run: runGx},
 		{name: "memory", run: runMemory},
 		{name: "restart", run: runRestart},
 		{name: "verify", tools: []string{"redis-server", "redis-benchmark"}, run: runVerify},

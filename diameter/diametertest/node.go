@@ -80,6 +80,8 @@ func (n Node) NewRequest(command, application uint32) *diam.Message {
 func (n Node) Answer(request Message, result uint32) *diam.Message {
 	m := request.Message.Answer(0)
 	m.Header.CommandFlags &= diam.ProxiableFlag
+	// In place of a zero it makes identifiers of its own.
+	m.Header.HopByHopID, m.Header.EndToEndID = request.Header.HopByHopID, request.Header.EndToEndID
 	if id := request.Text(avp.SessionID); id != "" {
 		add(m, avp.SessionID, datatype.UTF8String(id))
 	}
@@ -98,6 +100,13 @@ func (n Node) origin(m *diam.Message) *diam.Message {
 		add(m, avp.OriginStateID, datatype.Unsigned32(n.OriginState))
 	}
 	return m
+}
+
+// CapabilitiesRequest makes a Capabilities-Exchange-Request, for those who speak
+// on a connection themselves.
+func (n Node) CapabilitiesRequest(local netip.Addr) *diam.Message {
+	n = n.withDefaults()
+	return n.capabilities(n.NewRequest(diam.CapabilitiesExchange, 0), local)
 }
 
 // capabilities completes a CER or CEA (RFC 6733 sections 5.3.1 and 5.3.2).

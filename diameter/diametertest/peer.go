@@ -74,8 +74,8 @@ func Dial(ctx context.Context, addr string, local Node, handle Handler) (*Peer, 
 func Connect(ctx context.Context, conn net.Conn, local Node, handle Handler) (*Peer, error) {
 	p := newPeer(conn, local, handle)
 	defer p.until(ctx)()
-	cer := p.Local.NewRequest(diam.CapabilitiesExchange, 0)
-	if err := p.Send(p.Local.capabilities(cer, address(conn.LocalAddr()))); err != nil {
+	cer := p.Local.CapabilitiesRequest(address(conn.LocalAddr()))
+	if err := p.Send(cer); err != nil {
 		return nil, err
 	}
 	m, err := p.read()
