@@ -96,11 +96,21 @@ type Event struct {
 	Contexts uint16
 	Last     bool
 
+	// Memo is what the source wants to find again after a restart of the
+	// program, at most MaxMemo octets that only the source understands. It is
+	// kept beside the session in the journal until the session ends, and belongs
+	// to the Registry from then on. Nil changes nothing; events that end a
+	// session, or are of a node, have none.
+	Memo []byte
+
 	// Ack is told about Token once the event is durable, or that it never will
 	// be. Nil if nobody waits.
 	Ack   Acknowledger
 	Token uint64
 }
+
+// MaxMemo bounds Event.Memo; a longer one is not kept.
+const MaxMemo = 1024
 
 // An Acknowledger is told the fate of each submitted event exactly once: nil
 // after the journal's commit, ErrCapacity if it was refused, ErrJournal or

@@ -1,0 +1,30 @@
+package pfcp
+
+// Counts say what became of messages. The tap exports them.
+type Counts struct {
+	Messages    uint64 // read
+	Events      uint64 // told
+	Malformed   uint64 // that contradict themselves
+	Cut         uint64 // that the capture did not hold whole
+	BadIdentity uint64 // with digits that are no identity
+	Repeated    uint64 // retransmissions
+	Unpaired    uint64 // responses to requests that were not seen
+	Unanswered  uint64 // requests without a response
+	Rejected    uint64 // responses that refuse
+	NoAddress   uint64 // accepted sessions without an address of a UE
+	// Unresolved are requests of sessions whose beginning was not seen: the tap
+	// started later than they did.
+	Unresolved uint64
+	Evicted    uint64 // sessions given up for newer ones
+	Refused    uint64 // for lack of room for another node
+	Restarts   uint64 // of nodes, by their Recovery Time Stamp
+	Sessions   int    // remembered now
+	Waiting    int    // requests that wait now
+}
+
+// Counts returns what was counted so far.
+func (f *Follower) Counts() Counts {
+	c := f.counts
+	c.Waiting, c.Sessions = f.requests.Len(), f.sessions.Len()
+	return c
+}
