@@ -8,6 +8,11 @@ type Answer struct {
 	// Result is Result-Code or, if there is none, Experimental-Result-Code;
 	// zero if there is neither.
 	Result uint32
+	// Session is the Session-Id, Number CC-Request-Number as in [Request]; an
+	// answer repeats both (RFC 8506 section 3.2).
+	Session  string
+	Number   uint32
+	Numbered bool
 }
 
 // Success reports that the request was carried out (RFC 6733 section 7.1.2).
@@ -27,7 +32,29 @@ func DecodeAnswer(message []byte) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	return Answer{HopByHop: m.hopByHop(), EndToEnd: m.endToEnd(), Result: result}, nil
+	a := Answer{HopByHop: m.hopByHop(), EndToEnd: m.endToEnd(), Result: result}
+	if err := a.subject(m); err != nil {
+		return Answer{}, err
+	}
+	return a, nil
+}
+
+// subject reads which request is answered.
+func (a *Answer) subject(m frame) error {
+	var session []byte
+	var requestNumber number
+	w := newWalk()
+	err := w.each(m.avps(), 0, func(each avp) error {
+		switch {
+		case each.is(0, avpSessionID):
+			return once(&session, each)
+		case each.is(0, avpRequestNumber):
+			return requestNumber.set(each)
+		}
+		return nil
+	})
+	a.Session, a.Number, a.Numbered = string(session), requestNumber.value, requestNumber.ok
+	return err
 }
 
 // resultOf finds the result in any answer.

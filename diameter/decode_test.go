@@ -184,11 +184,11 @@ func TestAnswers(t *testing.T) {
 		success bool
 		err     bool
 	}{
-		{"success", build(0, func(b []byte) []byte { return appendUint32(b, avpResultCode, 2001) }), Answer{7, 9, 2001}, true, false},
-		{"limited success", build(0, func(b []byte) []byte { return appendUint32(b, avpResultCode, 2002) }), Answer{7, 9, 2002}, true, false},
-		{"too busy", build(flagError, func(b []byte) []byte { return appendUint32(b, avpResultCode, 3004) }), Answer{7, 9, 3004}, false, false},
-		{"a result of 3GPP", build(0, experimental(5140)), Answer{7, 9, 5140}, false, false},
-		{"no result at all is no success", build(0, func(b []byte) []byte { return b }), Answer{7, 9, 0}, false, false},
+		{"success", build(0, func(b []byte) []byte { return appendUint32(b, avpResultCode, 2001) }), Answer{HopByHop: 7, EndToEnd: 9, Result: 2001}, true, false},
+		{"limited success", build(0, func(b []byte) []byte { return appendUint32(b, avpResultCode, 2002) }), Answer{HopByHop: 7, EndToEnd: 9, Result: 2002}, true, false},
+		{"too busy", build(flagError, func(b []byte) []byte { return appendUint32(b, avpResultCode, 3004) }), Answer{HopByHop: 7, EndToEnd: 9, Result: 3004}, false, false},
+		{"a result of 3GPP", build(0, experimental(5140)), Answer{HopByHop: 7, EndToEnd: 9, Result: 5140}, false, false},
+		{"no result at all is no success", build(0, func(b []byte) []byte { return b }), Answer{HopByHop: 7, EndToEnd: 9, Result: 0}, false, false},
 		{"a request is no answer", build(flagRequest, func(b []byte) []byte { return appendUint32(b, avpResultCode, 2001) }), Answer{}, false, true},
 		{"two results that differ", build(0, func(b []byte) []byte {
 			return appendUint32(appendUint32(b, avpResultCode, 2001), avpResultCode, 5012)

@@ -45,13 +45,7 @@ type place struct {
 	heard   int64 // unix ms, by our clock
 }
 
-func newOrder() *order {
-	o := &order{seed: maphash.MakeSeed()}
-	for i := range o.shards {
-		o.shards[i].sets = make([][orderWays]place, orderSets)
-	}
-	return o
-}
+func newOrder() *order { return &order{seed: maphash.MakeSeed()} }
 
 // put sets the time of the request's event. state is the Origin-State-Id that
 // its node is known by: sessions of another are other sessions.
@@ -69,6 +63,9 @@ func (o *order) put(r *Request, state uint32) {
 	shard := &o.shards[sum>>60]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
+	if shard.sets == nil {
+		shard.sets = make([][orderWays]place, orderSets)
+	}
 	p, known := find(&shard.sets[sum>>32%orderSets], sum, ev.Arrived)
 	rank := uint64(r.Number)<<2 | uint64(ev.Kind)
 	switch {

@@ -17,8 +17,7 @@ const (
 	unanswered
 	unmatched
 	noted
-	submitted
-	refused
+	told
 	droppedMalformed
 	droppedCode
 	droppedClient
@@ -37,8 +36,7 @@ var counted = [countCount]struct{ metric, value string }{
 	unanswered:           {"packets", "unanswered"},
 	unmatched:            {"packets", "unmatched-response"},
 	noted:                {"packets", "noted"},
-	submitted:            {"events", "submitted"},
-	refused:              {"events", "refused"},
+	told:                 {"packets", "event"},
 	droppedMalformed:     {"dropped", "malformed"},
 	droppedCode:          {"dropped", "code"},
 	droppedClient:        {"dropped", "unknown-client"},
@@ -49,7 +47,6 @@ var counted = [countCount]struct{ metric, value string }{
 
 var helps = map[string]string{
 	"packets": "Observed accounting packets, by what became of them.",
-	"events":  "Events of observed accounting; a refused one found the queue full and is lost.",
 	"dropped": "Observed accounting packets that do not count.",
 }
 
@@ -58,7 +55,7 @@ type counts [countCount]atomic.Uint64
 func (c *counts) add(n count) { c[n].Add(1) }
 
 // Collector offers the metrics, named simbindd_accounting_….
-func (w *Watcher) Collector() prometheus.Collector { return collector{&w.counts} }
+func (f *Follower) Collector() prometheus.Collector { return collector{&f.counts} }
 
 type collector struct{ counts *counts }
 

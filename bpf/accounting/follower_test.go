@@ -1,6 +1,7 @@
 package accounting
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -14,6 +15,7 @@ import (
 	layeh "layeh.com/radius"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/bpf/wire"
 	"github.com/simbind/simbind/radius"
 	"github.com/simbind/simbind/radius/radiustest"
 )
@@ -31,33 +33,29 @@ var (
 	client = radius.Client{Name: "pgw1", Prefix: netip.MustParsePrefix("192.0.2.0/24"), Secret: []byte(secret)}
 )
 
-// A rig is a Watcher whose events are written down.
+// A rig is a Follower whose events are written down.
 type rig struct {
-	*Watcher
+	*Follower
 	t      *testing.T
 	now    time.Time
 	events []binding.Event
-	refuse error
 }
 
-func newRig(t *testing.T, cfg Config) *rig {
+func newRig(t *testing.T, o Options) *rig {
 	t.Helper()
 	r := &rig{t: t, now: began}
-	w, err := New(cfg, func(ev binding.Event) error {
-		r.events = append(r.events, ev)
-		return r.refuse
-	})
+	f, err := New(func(ev binding.Event) { r.events = append(r.events, ev) }, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.Watcher = w
+	r.Follower = f
 	return r
 }
 
-// put shows a datagram to the Watcher and then overwrites it.
+// put shows a datagram to the Follower and then overwrites it.
 func (r *rig) put(src, dst netip.AddrPort, datagram []byte) {
 	buffer := slices.Clone(datagram)
-	r.Datagram(r.now, src, dst, buffer)
+	r.Packet(&wire.Packet{Time: r.now, Src: src, Dst: dst, Proto: wire.ProtoUDP, Payload: buffer})
 	for i := range buffer {
 		buffer[i] = 0xAA
 	}
@@ -116,7 +114,7 @@ func encoded(t *testing.T, p *layeh.Packet, err error, id byte) (request, respon
 const started = "session-start pgw1 0001"
 
 func TestARequestCountsWhenItIsAnswered(t *testing.T) {
-	for _, cfg := range []Config{{}, {Clients: []radius.Client{client}}} {
+	for _, cfg := range []Options{{}, {Clients: []radius.Client{client}}} {
 		r := newRig(t, cfg)
 		request, response := pair(t, session, radiustest.Start, 7)
 		r.ask(request)
@@ -135,7 +133,7 @@ func TestARequestCountsWhenItIsAnswered(t *testing.T) {
 // would make of the same request.
 func TestThePassiveViewIsTheActiveView(t *testing.T) {
 	for _, s := range []radiustest.Session{session, {ID: "2", IPv4: session.IPv4, IMSI: session.IMSI}, {ID: "3", NASAddr: netip.MustParseAddr("2001:db8::1")}} {
-		r := newRig(t, Config{})
+		r := newRig(t, Options{})
 		request, response := pair(t, s, radiustest.Interim, 1)
 		want, err := radius.Decode(request, radius.Origin{From: nas.Addr(), Arrived: began})
 		if err != nil {
@@ -143,6 +141,7 @@ func TestThePassiveViewIsTheActiveView(t *testing.T) {
 		}
 		r.ask(request)
 		r.answer(response)
+		want.Event.Observed = true
 		if len(r.events) != 1 || fmt.Sprintf("%+v", r.events[0]) != fmt.Sprintf("%+v", want.Event) {
 			t.Errorf("%+v, and actively %+v", r.events, want.Event)
 		}
@@ -150,7 +149,7 @@ func TestThePassiveViewIsTheActiveView(t *testing.T) {
 }
 
 func TestRepetitionsChangeNothing(t *testing.T) {
-	r := newRig(t, Config{})
+	r := newRig(t, Options{})
 	request, response := pair(t, session, radiustest.Start, 7)
 	r.ask(request)
 	r.ask(request)
@@ -163,8 +162,19 @@ func TestRepetitionsChangeNothing(t *testing.T) {
 	r.counted(paired, 1)
 }
 
+func TestDatagramsThatTheKernelPutTogetherAreTakenApart(t *testing.T) {
+	r := newRig(t, Options{})
+	other := session
+	other.ID = "0002"
+	firstRequest, firstResponse := pair(t, session, radiustest.Start, 1)
+	secondRequest, secondResponse := pair(t, other, radiustest.Start, 2)
+	r.ask(append(slices.Clone(firstRequest), secondRequest...))
+	r.answer(append(slices.Clone(firstResponse), secondResponse...))
+	r.want(started, "session-start pgw1 0002")
+}
+
 func TestRequestsOfOneMomentAreKeptApart(t *testing.T) {
-	r := newRig(t, Config{})
+	r := newRig(t, Options{})
 	other := session
 	other.ID = "0002"
 	firstRequest, firstResponse := pair(t, session, radiustest.Start, 1)
@@ -186,7 +196,7 @@ func TestOnlyTheAuthenticCount(t *testing.T) {
 	wrong := slices.Clone(response)
 	wrong[19] ^= 1
 	stranger := netip.MustParseAddrPort("198.51.100.1:40000")
-	cfg := Config{Clients: []radius.Client{client}}
+	cfg := Options{Clients: []radius.Client{client}}
 	for claim, run := range map[string]func(r *rig) count{
 		"a request that somebody changed": func(r *rig) count {
 			r.ask(forged)
@@ -235,7 +245,7 @@ func TestOnlyTheAuthenticCount(t *testing.T) {
 	t.Run("a client speaks for its own nodes only", func(t *testing.T) {
 		own := client
 		own.Nodes = []string{"pgw2"}
-		r := newRig(t, Config{Clients: []radius.Client{own}})
+		r := newRig(t, Options{Clients: []radius.Client{own}})
 		r.ask(request)
 		r.answer(response)
 		r.want()
@@ -246,7 +256,7 @@ func TestOnlyTheAuthenticCount(t *testing.T) {
 func TestAResponseMayBeCapturedFirst(t *testing.T) {
 	request, response := pair(t, session, radiustest.Start, 7)
 	other, _ := pair(t, session, radiustest.Stop, 7)
-	cfg := Config{Clients: []radius.Client{client}}
+	cfg := Options{Clients: []radius.Client{client}}
 	t.Run("a moment before", func(t *testing.T) {
 		r := newRig(t, cfg)
 		r.answer(response)
@@ -267,7 +277,7 @@ func TestAResponseMayBeCapturedFirst(t *testing.T) {
 		r.want()
 	})
 	t.Run("not where no secret can tell", func(t *testing.T) {
-		r := newRig(t, Config{})
+		r := newRig(t, Options{})
 		r.answer(response)
 		r.ask(request)
 		r.want()
@@ -275,7 +285,7 @@ func TestAResponseMayBeCapturedFirst(t *testing.T) {
 }
 
 func TestARestartEndsEveryNameOfTheNAS(t *testing.T) {
-	r := newRig(t, Config{})
+	r := newRig(t, Options{})
 	request, response := pair(t, session, radiustest.Start, 1)
 	r.ask(request)
 	r.answer(response)
@@ -289,7 +299,7 @@ func TestARestartEndsEveryNameOfTheNAS(t *testing.T) {
 func TestWhatWaitsIsBounded(t *testing.T) {
 	request, response := pair(t, session, radiustest.Start, 7)
 	t.Run("in number", func(t *testing.T) {
-		r := newRig(t, Config{Pending: 4})
+		r := newRig(t, Options{Pending: 4})
 		for port := range uint16(6) {
 			r.put(netip.AddrPortFrom(nas.Addr(), 40000+port), server, request)
 		}
@@ -301,20 +311,13 @@ func TestWhatWaitsIsBounded(t *testing.T) {
 		}
 	})
 	t.Run("in time", func(t *testing.T) {
-		r := newRig(t, Config{})
+		r := newRig(t, Options{})
 		r.ask(request)
 		r.now = r.now.Add(time.Minute)
-		r.Tick(r.now)
+		r.Advance(r.now)
 		r.counted(unanswered, 1)
 		r.answer(response)
 		r.want()
-	})
-	t.Run("and what the queue refuses is counted", func(t *testing.T) {
-		r := newRig(t, Config{})
-		r.refuse = binding.ErrBusy
-		r.ask(request)
-		r.answer(response)
-		r.counted(refused, 1)
 	})
 }
 
@@ -331,25 +334,15 @@ func TestTheCaptureOfArkimeHasNoNumber(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const fileHeader, packetHeader, ethernetIPUDP = 24, 16, 14 + 20 + 8
-	r := newRig(t, Config{})
-	seen := 0
-	for rest := file[fileHeader:]; len(rest) > packetHeader; {
-		length := int(rest[8]) | int(rest[9])<<8
-		frame := rest[packetHeader : packetHeader+length]
-		rest = rest[packetHeader+length:]
-		if len(frame) < ethernetIPUDP+20 || frame[12] != 8 || frame[14] != 0x45 || frame[23] != 17 {
-			continue
-		}
-		payload := slices.Clone(frame[ethernetIPUDP:])
-		seen++
-		r.ask(payload)
-		if payload[0] == codeRequest {
-			r.answer([]byte{codeResponse, payload[1], 0, 20, 19: 0})
-		}
+	r := newRig(t, Options{})
+	decoder := wire.NewDecoder()
+	for rest := file[24:]; len(rest) >= 16; { // a plain pcap file of a little-endian machine
+		length := binary.LittleEndian.Uint32(rest[8:])
+		decoder.Decode(&wire.Frame{Time: began, Link: wire.LinkEthernet, Data: rest[16 : 16+length]}, r.Packet)
+		rest = rest[16+length:]
 	}
-	if seen == 0 || len(r.events) == 0 {
-		t.Fatalf("%d datagrams and %d events of the capture", seen, len(r.events))
+	if len(r.events) == 0 {
+		t.Fatal("no event came of the capture")
 	}
 	for _, ev := range r.events {
 		if ev.MSISDN != 0 {
@@ -370,23 +363,23 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(request, []byte{codeResponse, request[1], 0, 20, 19: 0}, true)
 	f.Add(request, []byte{codeResponse, request[1], 0, 20, 19: 0}, false)
 	f.Fuzz(func(t *testing.T, first, second []byte, swap bool) {
-		w, err := New(Config{Pending: 2}, func(ev binding.Event) error {
-			if ev.Node == "" || ev.Kind != binding.NodeRestart && ev.Session == "" {
+		follower, err := New(func(ev binding.Event) {
+			if !ev.Observed || ev.Node == "" || ev.Kind != binding.NodeRestart && ev.Session == "" {
 				t.Errorf("an event that says nothing: %+v", ev)
 			}
-			return nil
-		})
+		}, Options{Pending: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if swap {
 			first, second = second, first
 		}
-		w.Datagram(began, nas, server, first)
-		w.Datagram(began, server, nas, second)
-		w.Datagram(began, nas, server, first)
-		if w.open.Len() > 2 {
-			t.Errorf("%d packets are kept", w.open.Len())
+		asked := wire.Packet{Time: began, Src: nas, Dst: server, Payload: first}
+		follower.Packet(&asked)
+		follower.Packet(&wire.Packet{Time: began, Src: server, Dst: nas, Payload: second})
+		follower.Packet(&asked)
+		if follower.open.Len() > 2 {
+			t.Errorf("%d packets are kept", follower.open.Len())
 		}
 	})
 }
