@@ -104,7 +104,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return err
 	}
 	for _, l := range s.bound() {
-		s.log.Info("listening", "address", l.Addr())
+		s.log.Info("listening", "address", l.Addr().String())
 		g.Go(func() error { return endOf(ctx, s.acceptAll(ctx, l)) })
 	}
 	for _, u := range s.upstreams.list {

@@ -30,12 +30,17 @@ const (
 	stopAnswered
 )
 
-// A crashLoad is the traffic of one UDP socket: window identifiers, each of
-// which takes its subscribers one after the other: Start, and for every fourth
-// of them Stop. Subscribers are numbered from first.
-type crashLoad struct {
+// A ledger is what is known of subscribers, who are numbered from first.
+type ledger struct {
 	first int
 	state []known
+}
+
+// A crashLoad is the traffic of one UDP socket: window identifiers, each of
+// which takes its subscribers one after the other: Start, and for every fourth
+// of them Stop.
+type crashLoad struct {
+	ledger
 	start [][]byte
 	stop  [][]byte // nil: the subscriber stays
 
@@ -50,7 +55,7 @@ const (
 )
 
 func newCrashLoad(t *testing.T, first int) *crashLoad {
-	l := &crashLoad{first: first, state: make([]known, crashEach), start: make([][]byte, crashEach), stop: make([][]byte, crashEach)}
+	l := &crashLoad{ledger: ledger{first, make([]known, crashEach)}, start: make([][]byte, crashEach), stop: make([][]byte, crashEach)}
 	for i := range crashEach {
 		session := testSession(first + i)
 		l.start[i] = encode(t, session, radiustest.Start, i%crashWindow)
@@ -159,13 +164,13 @@ func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
 	t.Logf("seed %d", seed)
 	h := newHome(t)
 	p := h.spawn(t)
-	var all []*crashLoad
+	var all []*ledger
 	for range 2 {
 		var loads []*crashLoad
 		for range crashSockets {
-			loads = append(loads, newCrashLoad(t, (len(all)+len(loads))*crashEach))
+			l := newCrashLoad(t, len(all)*crashEach)
+			loads, all = append(loads, l), append(all, &l.ledger)
 		}
-		all = append(all, loads...)
 		crash(t, p, loads, 300*time.Millisecond+time.Duration(random.Int64N(int64(1200*time.Millisecond))))
 		p = h.spawn(t)
 		checkVerdicts(t, p, all)
@@ -177,7 +182,7 @@ func TestWhatWasAnsweredSurvivesAKill(t *testing.T) {
 // checkVerdicts: every answered Start is a match unless its Stop was sent;
 // every answered Stop is none; what was not answered is either, and never
 // another's.
-func checkVerdicts(t *testing.T, p *process, loads []*crashLoad) {
+func checkVerdicts(t *testing.T, p *process, loads []*ledger) {
 	t.Helper()
 	var workers sync.WaitGroup
 	client := p.client(t)
@@ -214,7 +219,7 @@ func plausible(state known, got query.VerifyReply) bool {
 
 // checkStream reads the whole stream: every change of the journal once, in
 // order, without a gap; and every answered request is among them.
-func checkStream(t *testing.T, p *process, loads []*crashLoad) {
+func checkStream(t *testing.T, p *process, loads []*ledger) {
 	t.Helper()
 	status, err := p.client(t).Status(t.Context())
 	if err != nil {

@@ -62,11 +62,14 @@ func (l *logbook) Write(b []byte) (int, error) {
 }
 
 // find returns the attribute of the newest record with the message, or "".
-func (l *logbook) find(msg, attr string) string {
+func (l *logbook) find(msg, attr string) string { return l.findOf("", msg, attr) }
+
+// findOf is find among the records of one source, or of all.
+func (l *logbook) findOf(source, msg, attr string) string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for i := len(l.records) - 1; i >= 0; i-- {
-		if l.records[i]["msg"] == msg {
+		if l.records[i]["msg"] == msg && (source == "" || l.records[i]["source"] == source) {
 			return fmt.Sprint(l.records[i][attr])
 		}
 	}
@@ -223,7 +226,7 @@ func (d *daemon) exit(t *testing.T) int {
 	}
 }
 
-func (d *daemon) radius() string { return d.log.find("listening", "address") }
+func (d *daemon) radius() string { return d.log.findOf("radius", "listening", "address") }
 
 func (d *daemon) client(t *testing.T) *query.Client {
 	t.Helper()
