@@ -55,7 +55,25 @@ func (p *pcrf) meet() *wire {
 		p.t.Fatalf("not a CER: %v", cer)
 	}
 	w.send(w.cea(cer, diam.Success))
+	w.settle()
 	return w
+}
+
+// settle waits until the relay has taken what was sent so far: it answers one
+// watchdog.
+func (w *wire) settle() {
+	w.t.Helper()
+	w.send(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0, w.origin()...))
+	for {
+		switch m := w.read(); {
+		case m.Header.CommandCode != diam.DeviceWatchdog:
+			w.t.Fatalf("in place of the answer to a watchdog came %v", m)
+		case m.Header.CommandFlags&diam.RequestFlag == 0:
+			return
+		default:
+			w.send(w.success(m))
+		}
+	}
 }
 
 func (w *wire) cea(cer *diam.Message, code uint32) *diam.Message {
