@@ -93,6 +93,8 @@ type Status struct {
 	JournalSeq  uint64        // last change decided
 	Commits     uint64        // journal commits so far
 	CommitTime  time.Duration // of the last commit
+	// Edges say how each of them does, by name, in a few words.
+	Edges map[string]string
 	// Counters by name, e.g. "events_applied", "events_late", "refused_pool".
 	Counters map[string]uint64
 }

@@ -78,17 +78,17 @@ func (c Config) Check() error {
 	c = c.withDefaults()
 	switch {
 	case len(c.Interfaces) == 0:
-		return errors.New("tap has no interfaces")
+		return errors.New("no interfaces")
 	case c.SnapLength < minSnap || c.SnapLength > maxSnap:
-		return fmt.Errorf("tap snap length %d is not within %d to %d", c.SnapLength, minSnap, maxSnap)
+		return fmt.Errorf("snap length %d is not within %d to %d", c.SnapLength, minSnap, maxSnap)
 	case c.RingBuffer < minRingBuffer || c.RingBuffer > maxRingBuffer || c.RingBuffer&(c.RingBuffer-1) != 0:
-		return fmt.Errorf("tap ring buffer of %d octets is not a power of two within %d to %d", c.RingBuffer, minRingBuffer, maxRingBuffer)
+		return fmt.Errorf("ring buffer of %d octets is not a power of two within %d to %d", c.RingBuffer, minRingBuffer, maxRingBuffer)
 	case c.Mode != ModeAuto && c.Mode != ModeTCX && c.Mode != ModePacket:
-		return fmt.Errorf("tap mode %q is not one of %s, %s, %s", c.Mode, ModeAuto, ModeTCX, ModePacket)
+		return fmt.Errorf("mode %q is not one of %s, %s, %s", c.Mode, ModeAuto, ModeTCX, ModePacket)
 	}
 	for _, pattern := range c.Interfaces {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
-			return fmt.Errorf("tap interface %q is neither a name nor a pattern", pattern)
+			return fmt.Errorf("interface %q is neither a name nor a pattern", pattern)
 		}
 	}
 	return c.checkPorts()
@@ -98,11 +98,11 @@ func (c Config) checkPorts() error {
 	seen := map[uint16]bool{}
 	for _, list := range [][]uint16{c.GTPPorts, c.PFCPPorts, c.RADIUSPorts, c.DiameterPorts} {
 		if len(list) > maxPorts {
-			return fmt.Errorf("tap has more than %d ports for one protocol", maxPorts)
+			return fmt.Errorf("more than %d ports for one protocol", maxPorts)
 		}
 		for _, port := range list {
 			if port == 0 || seen[port] {
-				return fmt.Errorf("tap port %d is zero or named twice", port)
+				return fmt.Errorf("port %d is zero or named twice", port)
 			}
 			seen[port] = true
 		}

@@ -86,7 +86,7 @@ func TestClientAsks(t *testing.T) {
 		got, err := c.Status(ctx)
 		want := StatusReply{Site: "lab", Daemon: "1.2.3", Started: day, Healthy: true, Problems: []string{"journal is slow"},
 			Sessions: 100, SessionsCap: 1000000, Addresses: 100, AddressCap: 2000000, QueueCap: 4096, Nodes: 1, JournalSeq: 42,
-			Commits: 7, CommitMicros: 250, Counters: map[string]uint64{"events_applied": 42, "feed_published": 41}}
+			Commits: 7, CommitMicros: 250, Edges: map[string]string{"tap": "tcx on eth0"}, Counters: map[string]uint64{"events_applied": 42, "feed_published": 41}}
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v", got, err)
 		}

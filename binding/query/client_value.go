@@ -189,7 +189,10 @@ func (v value) status() StatusReply {
 		Tombstones: int(f["tombstones"].num), Queue: int(f["queue"].num), QueueCap: int(f["queue_cap"].num),
 		Nodes: int(f["nodes"].num), JournalSeq: uint64(f["journal_seq"].num),
 		Commits: uint64(f["commits"].num), CommitMicros: f["commit_us"].num,
-		Counters: map[string]uint64{},
+		Edges: map[string]string{}, Counters: map[string]uint64{},
+	}
+	for name, words := range f["edges"].fields() {
+		s.Edges[name] = words.str
 	}
 	for name, n := range f["counters"].fields() {
 		s.Counters[name] = uint64(n.num)

@@ -200,7 +200,7 @@ func TestRESP3(t *testing.T) {
 		{"HELLO 2 switches back", "HELLO 2", "*[server simbind version 1.2.3 proto 2 id 1 mode standalone role master modules *[]]"},
 		{"STATUS", "STATUS", "%[site lab daemon 1.2.3 started 2026-01-31T12:00:00.000Z warming f healthy t problems *[] sessions 100 sessions_cap 1000000" +
 			" addresses 100 address_cap 2000000 tombstones 0 queue 0 queue_cap 4096 nodes 1 journal_seq 42 commits 7 commit_us 250" +
-			" counters %[events_applied 42 feed_published 41]]"},
+			" edges %[tap tcx on eth0] counters %[events_applied 42 feed_published 41]]"},
 	} {
 		t.Run(tt.claim, func(t *testing.T) {
 			s, c, _ := offline(t, doubtful())

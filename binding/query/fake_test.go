@@ -170,7 +170,7 @@ func newFake(n int) *fakeRegistry {
 		answers: map[netip.Addr]binding.Answer{},
 		state: binding.Status{Site: "lab", Started: day, Healthy: true, Sessions: n, SessionsCap: 1000000,
 			Addresses: n, AddressCap: 2000000, QueueCap: 4096, Nodes: 1, JournalSeq: 42, Commits: 7, CommitTime: 250 * time.Microsecond,
-			Counters: map[string]uint64{"events_applied": 42, "feed_published": 41}},
+			Edges: map[string]string{"tap": "tcx on eth0"}, Counters: map[string]uint64{"events_applied": 42, "feed_published": 41}},
 	}
 	for i := range n {
 		b := held(i)

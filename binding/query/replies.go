@@ -77,6 +77,7 @@ type StatusReply struct {
 	JournalSeq   uint64            `json:"journal_seq"`
 	Commits      uint64            `json:"commits"`
 	CommitMicros int64             `json:"commit_us"` // duration of the last commit
+	Edges        map[string]string `json:"edges"`     // how each does, in a few words
 	Counters     map[string]uint64 `json:"counters"`
 }
 

@@ -35,7 +35,7 @@ func nodes(_ context.Context, s *Server, w *reply, _ *request) {
 // status answers STATUS: one map.
 func status(_ context.Context, s *Server, w *reply, _ *request) {
 	st := s.reg.Status()
-	w.object(18)
+	w.object(19)
 	w.textField("site", st.Site)
 	w.textField("daemon", s.cfg.Version)
 	w.timeField("started", st.Started)
@@ -53,6 +53,11 @@ func status(_ context.Context, s *Server, w *reply, _ *request) {
 	w.uintField("journal_seq", st.JournalSeq)
 	w.uintField("commits", st.Commits)
 	w.intField("commit_us", int(st.CommitTime.Microseconds()))
+	w.bulk("edges")
+	w.object(len(st.Edges))
+	for _, name := range slices.Sorted(maps.Keys(st.Edges)) {
+		w.textField(name, st.Edges[name])
+	}
 	w.bulk("counters")
 	w.object(len(st.Counters))
 	for _, name := range slices.Sorted(maps.Keys(st.Counters)) {
@@ -98,6 +103,9 @@ func (s *Server) sections(st binding.Status) []section {
 	server.line("healthy", digit(st.Healthy))
 	for i, p := range st.Problems {
 		server.line("problem"+strconv.Itoa(i), printable([]byte(p)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(st.Edges)) {
+		server.line("edge_"+name, printable([]byte(st.Edges[name])))
 	}
 	server.line("connected_clients", s.open.Load())
 	server.line("watchers", s.watching.Load())

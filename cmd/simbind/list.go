@@ -63,6 +63,9 @@ func (c *cli) statusTable(g *grid, s query.StatusReply) {
 	g.fact("queue", share(s.Queue, s.QueueCap))
 	g.fact("journal", fmt.Sprintf("change %d, %d commits, the last took %v",
 		s.JournalSeq, s.Commits, time.Duration(s.CommitMicros)*time.Microsecond))
+	for _, name := range slices.Sorted(maps.Keys(s.Edges)) {
+		g.fact(name, s.Edges[name])
+	}
 	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
 		if n := s.Counters[name]; n != 0 {
 			g.fact(name, n)

@@ -7,12 +7,14 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/bpf"
 )
 
 // A health answers /healthz and /readyz. Its fields are set before it is asked.
 type health struct {
 	registry *binding.Registry
 	feed     *feed.Feed
+	tap      *bpf.Tap    // nil if it is off
 	started  atomic.Bool // every part has started, and none was told to stop
 }
 
@@ -27,13 +29,17 @@ type healthReply struct {
 
 // healthz is 200 while lookups are answered truthfully from fresh news: the
 // journal commits, there is room, the queue moves. NATS being away is only a
-// warning: what is not published waits in the outbox. So is warming: an address
+// warning: what is not published waits in the outbox. So is a tap that is off or
+// loses packets: what it knew is not trusted any more. So is warming: an address
 // that is not loaded yet says so.
 func (h *health) healthz(w http.ResponseWriter, _ *http.Request) {
 	status, published := h.registry.Status(), h.feed.State()
 	warnings := published.Warnings
 	if published.Problem != "" {
 		warnings = append(warnings, "nats: "+published.Problem)
+	}
+	if h.tap != nil {
+		warnings = append(warnings, tapWarnings(h.tap)...)
 	}
 	if status.Warming {
 		warnings = append(warnings, "the journal is still being loaded")

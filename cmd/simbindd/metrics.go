@@ -68,19 +68,23 @@ func collectCounters(counters map[string]uint64, ch chan<- prometheus.Metric) {
 // collectNodes counts nodes by source; each by name would be one series for
 // every NAS that ever spoke.
 func collectNodes(nodes []binding.Node, ch chan<- prometheus.Metric) {
-	up, lost := map[binding.Source]int{}, map[binding.Source]int{}
+	up, lost, degraded := map[binding.Source]int{}, map[binding.Source]int{}, map[binding.Source]int{}
 	for _, n := range nodes {
+		if !n.Degraded.IsZero() {
+			degraded[n.Source]++
+		}
 		if n.Up {
 			up[n.Source]++
 		} else {
 			lost[n.Source]++
 		}
 	}
-	desc := prometheus.NewDesc("simbindd_binding_nodes", "Owners of sessions by source; lost: not heard for longer than its timeout.", []string{"source", "state"}, nil)
+	desc := prometheus.NewDesc("simbindd_binding_nodes", "Owners of sessions by source; lost: not heard for longer than its timeout; degraded, beside that: news of it was missed.", []string{"source", "state"}, nil)
 	for s := binding.SourceGx; s <= binding.SourceFeed; s++ {
 		if up[s]+lost[s] > 0 {
 			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(up[s]), s.String(), "up")
 			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(lost[s]), s.String(), "lost")
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(degraded[s]), s.String(), "degraded")
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/simbind/simbind/binding/feed"
 	"github.com/simbind/simbind/binding/journal"
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/bpf"
 	"github.com/simbind/simbind/cmd/simbindd/config"
 	"github.com/simbind/simbind/diameter"
 	"github.com/simbind/simbind/radius"
@@ -45,7 +46,12 @@ func run(ctx context.Context, l life) (err error) {
 	l.cfg.Feed.Journal = store.Meta()
 	publisher := feed.New(l.cfg.Feed, store, registry, log)
 
-	health := &health{registry: registry, feed: publisher}
+	var tap *bpf.Tap
+	if cfg := l.cfg.Tap; cfg != nil {
+		tap = newTap(*cfg, registry.Submit, log)
+	}
+
+	health := &health{registry: registry, feed: publisher, tap: tap}
 	metrics := newMetrics(registry, store.Collector(), publisher.Collector())
 	reload := &reloader{file: l.file, cfg: l.cfg, logs: l.logs, registry: registry, hangups: l.hangups}
 
@@ -55,7 +61,7 @@ func run(ctx context.Context, l life) (err error) {
 	var parts []part
 	if cfg := l.cfg.Query; cfg != nil {
 		cfg.Version = version()
-		server := query.NewServer(*cfg, described{registry, publisher}, log)
+		server := query.NewServer(*cfg, described{registry, publisher, tap}, log)
 		metrics.MustRegister(server.Collector())
 		reload.query = server
 		parts = append(parts, part{name: "query", run: server.Run, ready: server.Ready()})
@@ -78,6 +84,10 @@ func run(ctx context.Context, l life) (err error) {
 		metrics.MustRegister(edge.Collector())
 		parts = append(parts, part{name: "diameter", run: edge.Run, ready: edge.Ready()})
 	}
+	if tap != nil {
+		metrics.MustRegister(tap.Collector())
+		parts = append(parts, part{name: "tap", run: tap.Run, ready: tap.Ready()})
+	}
 	parts = append(parts, part{name: "reload", run: reload.Run})
 
 	started := func() { health.started.Store(true); log.Info("ready", "version", version()); l.notify(stateReady) }
@@ -85,10 +95,11 @@ func run(ctx context.Context, l life) (err error) {
 	return runParts(ctx, log, parts, started, stopping)
 }
 
-// described is the registry with the feed's part of the status.
+// described is the registry with the feed's and the tap's part of the status.
 type described struct {
 	*binding.Registry
 	feed *feed.Feed
+	tap  *bpf.Tap // nil if it is off
 }
 
 func (d described) Status() binding.Status {
@@ -97,6 +108,10 @@ func (d described) Status() binding.Status {
 	status.Counters["feed_connected"] = 0
 	if published.Connected {
 		status.Counters["feed_connected"] = 1
+	}
+	status.Edges = map[string]string{}
+	if d.tap != nil {
+		describeTap(d.tap, &status)
 	}
 	return status
 }

@@ -10,7 +10,7 @@ import (
 // check turns what is written into what is meant.
 func (f *file) check(p place) Config {
 	p.key("data_dir").required(f.DataDir)
-	for _, section := range []string{"radius", "diameter", "query", "metrics"} {
+	for _, section := range []string{"radius", "diameter", "tap", "query", "metrics"} {
 		if at := p.key(section); at.node != nil && at.node.Tag == "!!null" {
 			at.failf("is empty: fill it in, or leave it out to turn it off")
 		}
@@ -22,8 +22,12 @@ func (f *file) check(p place) Config {
 	if f.Diameter != nil {
 		cfg.Diameter = f.Diameter.check(p.key("diameter"))
 	}
-	if f.RADIUS == nil && f.Diameter == nil {
-		p.warnings = append(p.warnings, "there is no radius and no diameter section: nothing will be learned")
+	if f.Tap != nil {
+		cfg.Tap = f.Tap.check(p.key("tap"))
+		cfg.Registry.MarkOnLoss = f.Tap.marksOnLoss(p.key("tap"))
+	}
+	if f.RADIUS == nil && f.Diameter == nil && f.Tap == nil {
+		p.warnings = append(p.warnings, "there is no radius, no diameter and no tap section: nothing will be learned")
 	}
 	if f.Query != nil {
 		cfg.Query = f.Query.check(p.key("query"))

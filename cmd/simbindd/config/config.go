@@ -7,6 +7,7 @@ import (
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/bpf"
 	"github.com/simbind/simbind/diameter"
 	"github.com/simbind/simbind/radius"
 )
@@ -19,6 +20,7 @@ type Config struct {
 	Registry binding.Config
 	RADIUS   *radius.Config
 	Diameter *diameter.Config
+	Tap      *bpf.Config
 	Query    *query.Config
 	// Feed lacks what only the open journal knows.
 	Feed    feed.Config

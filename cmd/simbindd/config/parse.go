@@ -81,16 +81,8 @@ func explain(err error) []Problem {
 	return problems
 }
 
-// notBuilt are sections of other builds.
-var notBuilt = map[string]string{
-	"tap": "this build has no tap",
-}
-
 func inPlainWords(text string) string {
 	if m := unknownKey.FindStringSubmatch(text); m != nil {
-		if why, ok := notBuilt[m[1]]; ok {
-			return fmt.Sprintf("%s: %s", m[1], why)
-		}
 		return fmt.Sprintf("unknown key %q", m[1])
 	}
 	if m := wrongType.FindStringSubmatch(text); m != nil {

@@ -19,6 +19,7 @@ type file struct {
 
 	RADIUS   *radiusSection   `yaml:"radius"`
 	Diameter *diameterSection `yaml:"diameter"`
+	Tap      *tapSection      `yaml:"tap"`
 	Query    *querySection    `yaml:"query"`
 	NATS     natsSection      `yaml:"nats"`
 	Privacy  privacySection   `yaml:"privacy"`
@@ -98,6 +99,23 @@ type diameterPeer struct {
 	Addresses   []string `yaml:"addresses"`
 	Nodes       []string `yaml:"nodes"`
 	MSISDNStrip []string `yaml:"msisdn_strip"`
+}
+
+type tapSection struct {
+	Interfaces  []string `yaml:"interfaces"`
+	Promiscuous bool     `yaml:"promiscuous"`
+	OnLoss      string   `yaml:"on_loss"`
+	Mode        string   `yaml:"mode"`
+	SnapLength  string   `yaml:"snap_length"`
+	RingBuffer  string   `yaml:"ring_buffer"`
+	Ports       tapPorts `yaml:"ports"`
+}
+
+type tapPorts struct {
+	GTP      []uint16 `yaml:"gtp"`
+	PFCP     []uint16 `yaml:"pfcp"`
+	RADIUS   []uint16 `yaml:"radius"`
+	Diameter []uint16 `yaml:"diameter"`
 }
 
 type querySection struct {
