@@ -118,7 +118,7 @@ func read6(p []byte) (d datagram, o tapOutcome) {
 				size = (int(h[1]) + 2) * 4
 			}
 		case 44:
-			if len(h) >= 8 {
+			if len(h) >= 8 && d.key == "" {
 				size = 8
 				word := binary.BigEndian.Uint16(h[2:])
 				d.later = word>>3 != 0

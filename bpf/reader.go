@@ -96,7 +96,7 @@ func (t *Tap) read(ctx context.Context, r *reader) error {
 		case err == nil:
 			t.observer.Frame(&r.frame)
 		case errors.Is(err, os.ErrDeadlineExceeded):
-		case ctx.Err() != nil:
+		case errors.Is(err, ringbuf.ErrFlushed) && ctx.Err() != nil:
 			return nil
 		default:
 			return fmt.Errorf("read the ring buffer: %w", err)

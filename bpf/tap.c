@@ -247,6 +247,8 @@ static __always_inline enum outcome parse_ipv6(struct __sk_buff *skb, struct pac
 		if (!load(skb, p->transport, header, 8))
 			return MALFORMED;
 		if (p->protocol == IPPROTO_FRAGMENT) {
+			if (p->fragment) /* a fragment of a fragment */
+				return MALFORMED;
 			fragment_ipv6(p, header);
 			p->transport += 8;
 		} else if (p->protocol == IPPROTO_AH) {

@@ -87,6 +87,7 @@ func (t *Tap) watch(ctx context.Context, k *kernel) error {
 		close(t.ready)
 		return err
 	}
+	defer r.Close()
 	t.mu.Lock()
 	t.kernel, t.problem = k, ""
 	t.mu.Unlock()
@@ -100,7 +101,7 @@ func (t *Tap) watch(ctx context.Context, k *kernel) error {
 	g.Go(func() error { return t.read(ctx, r) })
 	g.Go(func() error {
 		<-ctx.Done()
-		return r.Close()
+		return r.Flush() // wakes the reader, which alone may close
 	})
 	if err := g.Wait(); ctx.Err() == nil || err != nil {
 		return err
