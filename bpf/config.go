@@ -17,14 +17,21 @@ const (
 	ModePacket = "packet"
 )
 
+// Ports are where the protocols are spoken, at most four each. None means the
+// port that is registered for it.
+type Ports struct {
+	GTP      []uint16 // GTP-C, UDP 2123
+	PFCP     []uint16 // UDP 8805
+	RADIUS   []uint16 // accounting, UDP 1813
+	Diameter []uint16 // TCP and SCTP 3868
+}
+
 // Config of the tap. Zero values mean the defaults.
 type Config struct {
 	// Interfaces are the names of network interfaces, or patterns of
 	// path.Match. They may appear and disappear at any time.
 	Interfaces []string
-	// Ports that carry the protocols, at most four each; 2123, 8805, 1813 and
-	// 3868 by default.
-	GTPPorts, PFCPPorts, RADIUSPorts, DiameterPorts []uint16
+	Ports      Ports
 	// SnapLength is how many octets of a packet are copied, from its IP header
 	// on; 65536 by default. What is cut is counted and cannot be decoded.
 	SnapLength int
@@ -54,10 +61,10 @@ func (c Config) withDefaults() Config {
 			*list = []uint16{port}
 		}
 	}
-	ports(&c.GTPPorts, 2123)
-	ports(&c.PFCPPorts, 8805)
-	ports(&c.RADIUSPorts, 1813)
-	ports(&c.DiameterPorts, 3868)
+	ports(&c.Ports.GTP, 2123)
+	ports(&c.Ports.PFCP, 8805)
+	ports(&c.Ports.RADIUS, 1813)
+	ports(&c.Ports.Diameter, 3868)
 	if c.SnapLength == 0 {
 		c.SnapLength = maxSnap
 	}
@@ -96,7 +103,7 @@ func (c Config) Check() error {
 
 func (c Config) checkPorts() error {
 	seen := map[uint16]bool{}
-	for _, list := range [][]uint16{c.GTPPorts, c.PFCPPorts, c.RADIUSPorts, c.DiameterPorts} {
+	for _, list := range [][]uint16{c.Ports.GTP, c.Ports.PFCP, c.Ports.RADIUS, c.Ports.Diameter} {
 		if len(list) > maxPorts {
 			return fmt.Errorf("more than %d ports for one protocol", maxPorts)
 		}

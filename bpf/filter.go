@@ -11,8 +11,9 @@ var (
 	gtpv2Types = []uint8{1, 2, 32, 33, 34, 35, 36, 37, 95, 96, 97, 98, 99, 100, 101, 102, 179, 180, 200, 201}
 	// 3GPP TS 29.244 clause 7.3: Heartbeat; Association Setup, Update and
 	// Release; Session Set Deletion and Modification; Session Establishment,
-	// Modification and Deletion.
-	pfcpTypes = []uint8{1, 2, 5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 50, 51, 52, 53, 54, 55}
+	// Modification and Deletion; Session Report Request, by which a UPF says that
+	// it gave a session up.
+	pfcpTypes = []uint8{1, 2, 5, 6, 7, 8, 9, 10, 14, 15, 16, 17, 50, 51, 52, 53, 54, 55, 56}
 	// RFC 2866 clause 4: Accounting-Request and Accounting-Response.
 	radiusCodes = []uint8{4, 5}
 )

@@ -171,7 +171,7 @@ func TestTheFilterSelectsSignallingAndNothingElse(t *testing.T) {
 		{"GTPv1 SGSN Context Request", over4(udp(2123, 2123, gtpv1(50)...)), tapOutcomeOTHER_MESSAGE},
 		{"GTPv2 Context Request", over4(udp(2123, 2123, gtpv2(130)...)), tapOutcomeOTHER_MESSAGE},
 		{"GTP of another version", over4(udp(2123, 2123, 0x68, 32)), tapOutcomeOTHER_MESSAGE},
-		{"PFCP Session Report Request", over4(udp(8805, 8805, pfcp(56)...)), tapOutcomeOTHER_MESSAGE},
+		{"PFCP PFD Management Request", over4(udp(8805, 8805, pfcp(3)...)), tapOutcomeOTHER_MESSAGE},
 		{"RADIUS Access-Request", over4(udp(1813, 1813, radius(1)...)), tapOutcomeOTHER_MESSAGE},
 		{"a TCP acknowledgement", ether(typeIPv4, ip4(protoTCP, tcp(40000, 3868, ack))), tapOutcomeEMPTY},
 		{"a TCP acknowledgement with padding", join(ether(typeIPv4, ip4(protoTCP, tcp(40000, 3868, ack))), make([]byte, 6)), tapOutcomeEMPTY},
@@ -356,7 +356,7 @@ func TestMatchedIsDeliveredAndLost(t *testing.T) {
 }
 
 func TestOtherPortsCanBeConfigured(t *testing.T) {
-	cfg := Config{GTPPorts: []uint16{2123, 12123}, PFCPPorts: []uint16{18805}}
+	cfg := Config{Ports: Ports{GTP: []uint16{2123, 12123}, PFCP: []uint16{18805}}}
 	k := needsKernel(t, cfg)
 	for claim, tc := range map[string]struct {
 		f    frame

@@ -149,9 +149,9 @@ func (m *filterModel) udp(d datagram, joined bool) tapOutcome {
 	if len(p) < 4 {
 		return tapOutcomeMALFORMED
 	}
-	gtp, pfcp := m.ours(m.cfg.GTPPorts, p), m.ours(m.cfg.PFCPPorts, p)
+	gtp, pfcp := m.ours(m.cfg.Ports.GTP, p), m.ours(m.cfg.Ports.PFCP, p)
 	switch {
-	case !gtp && !pfcp && !m.ours(m.cfg.RADIUSPorts, p):
+	case !gtp && !pfcp && !m.ours(m.cfg.Ports.RADIUS, p):
 		return tapOutcomeOTHER_PORT
 	case joined:
 		return tapOutcomeDELIVERED
@@ -191,7 +191,7 @@ func (m *filterModel) tcp(d datagram) tapOutcome {
 	switch {
 	case len(p) < 14:
 		return tapOutcomeMALFORMED
-	case !m.ours(m.cfg.DiameterPorts, p):
+	case !m.ours(m.cfg.Ports.Diameter, p):
 		return tapOutcomeOTHER_PORT
 	case d.length > int(p[12]>>4)*4, p[13]&(fin|syn|rst) != 0:
 		return tapOutcomeDELIVERED
@@ -204,7 +204,7 @@ func (m *filterModel) sctp(d datagram, joined bool) tapOutcome {
 	switch {
 	case len(p) < 4:
 		return tapOutcomeMALFORMED
-	case !m.ours(m.cfg.DiameterPorts, p):
+	case !m.ours(m.cfg.Ports.Diameter, p):
 		return tapOutcomeOTHER_PORT
 	case joined:
 		return tapOutcomeDELIVERED

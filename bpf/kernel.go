@@ -52,10 +52,10 @@ func specOf(cfg Config) (*ebpf.CollectionSpec, error) {
 	spec.Maps[tapMapScratches].MaxEntries = uint32(cpus)
 	spec.Maps[tapMapRing].MaxEntries = uint32(cfg.RingBuffer)
 	for name, value := range map[string]any{
-		"gtp_ports":      portList(cfg.GTPPorts),
-		"pfcp_ports":     portList(cfg.PFCPPorts),
-		"radius_ports":   portList(cfg.RADIUSPorts),
-		"diameter_ports": portList(cfg.DiameterPorts),
+		"gtp_ports":      portList(cfg.Ports.GTP),
+		"pfcp_ports":     portList(cfg.Ports.PFCP),
+		"radius_ports":   portList(cfg.Ports.RADIUS),
+		"diameter_ports": portList(cfg.Ports.Diameter),
 		"gtpv1_types":    typeSet(gtpv1Types),
 		"gtpv2_types":    typeSet(gtpv2Types),
 		"pfcp_types":     typeSet(pfcpTypes),

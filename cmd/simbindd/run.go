@@ -48,7 +48,7 @@ func run(ctx context.Context, l life) (err error) {
 
 	var tap *bpf.Tap
 	if cfg := l.cfg.Tap; cfg != nil {
-		tap = newTap(*cfg, registry.Submit, log)
+		tap, _ = newTap(*cfg, registry.Submit, log)
 	}
 
 	health := &health{registry: registry, feed: publisher, tap: tap}

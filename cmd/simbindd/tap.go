@@ -5,13 +5,29 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/bpf"
+	"github.com/simbind/simbind/bpf/gtp"
 	"github.com/simbind/simbind/bpf/observe"
+	"github.com/simbind/simbind/bpf/pfcp"
+	"github.com/simbind/simbind/bpf/wire"
 )
 
-// newTap makes the tap and the observer of what it sees.
-func newTap(cfg bpf.Config, submit binding.SubmitFunc, log *slog.Logger) *bpf.Tap {
+// newTap makes the tap and the observer of what it sees, which follows each
+// protocol on the ports that the tap selects.
+func newTap(cfg bpf.Config, submit binding.SubmitFunc, log *slog.Logger) (*bpf.Tap, *observe.Observer) {
 	observer := observe.New(submit)
-	return bpf.New(cfg, observer, submit, log)
+	tap := bpf.New(cfg, observer, submit, log)
+	ports := tap.Ports()
+	observer.Follow(gtp.New(observer.Emit, gtp.Options{}), udp(ports.GTP)...)
+	observer.Follow(pfcp.New(observer.Emit, pfcp.Options{}), udp(ports.PFCP)...)
+	return tap, observer
+}
+
+func udp(numbers []uint16) []observe.Port {
+	var list []observe.Port
+	for _, n := range numbers {
+		list = append(list, observe.Port{Proto: wire.ProtoUDP, Number: n})
+	}
+	return list
 }
 
 // describeTap adds the tap's account of itself to the status.

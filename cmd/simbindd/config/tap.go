@@ -9,15 +9,12 @@ import (
 func (s *tapSection) check(p place) *bpf.Config {
 	before := len(p.problems)
 	cfg := &bpf.Config{
-		Interfaces:    s.Interfaces,
-		GTPPorts:      s.Ports.GTP,
-		PFCPPorts:     s.Ports.PFCP,
-		RADIUSPorts:   s.Ports.RADIUS,
-		DiameterPorts: s.Ports.Diameter,
-		SnapLength:    int(p.key("snap_length").size(s.SnapLength)),
-		RingBuffer:    int(p.key("ring_buffer").size(s.RingBuffer)),
-		Promiscuous:   s.Promiscuous,
-		Mode:          p.key("mode").oneOf(s.Mode, bpf.ModeAuto, bpf.ModeTCX, bpf.ModePacket),
+		Interfaces:  s.Interfaces,
+		Ports:       bpf.Ports(s.Ports),
+		SnapLength:  int(p.key("snap_length").size(s.SnapLength)),
+		RingBuffer:  int(p.key("ring_buffer").size(s.RingBuffer)),
+		Promiscuous: s.Promiscuous,
+		Mode:        p.key("mode").oneOf(s.Mode, bpf.ModeAuto, bpf.ModeTCX, bpf.ModePacket),
 	}
 	if len(s.Interfaces) == 0 {
 		p.key("interfaces").failf("is required")
