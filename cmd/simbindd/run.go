@@ -3,8 +3,11 @@ package main
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"os"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
@@ -73,13 +76,24 @@ func run(ctx context.Context, l life) (err error) {
 	parts = append(parts,
 		part{name: "feed", run: publisher.Run, drain: func() { drainFeed(publisher, store) }},
 		part{name: "registry", run: registry.Run, ready: registry.Ready()})
-	if cfg := l.cfg.RADIUS; cfg != nil {
+	parts = append(parts, edges(l.cfg, tap, registry, reload, metrics, log)...)
+	parts = append(parts, part{name: "reload", run: reload.Run})
+
+	started := func() { health.started.Store(true); log.Info("ready", "version", version()); l.notify(stateReady) }
+	stopping := func() { health.started.Store(false); l.notify(stateStopping) }
+	return runParts(ctx, log, parts, started, stopping)
+}
+
+// edges are the parts that learn; they register their metrics.
+func edges(c config.Config, tap *bpf.Tap, registry *binding.Registry, reload *reloader, metrics *prometheus.Registry, log *slog.Logger) []part {
+	var parts []part
+	if cfg := c.RADIUS; cfg != nil {
 		edge := radius.New(*cfg, registry.Submit, log)
 		metrics.MustRegister(edge.Collector())
 		reload.radius = edge
 		parts = append(parts, part{name: "radius", run: edge.Run, ready: edge.Ready()})
 	}
-	if cfg := l.cfg.Diameter; cfg != nil {
+	if cfg := c.Diameter; cfg != nil {
 		edge := diameter.New(*cfg, registry.Submit, log)
 		metrics.MustRegister(edge.Collector())
 		parts = append(parts, part{name: "diameter", run: edge.Run, ready: edge.Ready()})
@@ -88,11 +102,7 @@ func run(ctx context.Context, l life) (err error) {
 		metrics.MustRegister(tap.Collector())
 		parts = append(parts, part{name: "tap", run: tap.Run, ready: tap.Ready()})
 	}
-	parts = append(parts, part{name: "reload", run: reload.Run})
-
-	started := func() { health.started.Store(true); log.Info("ready", "version", version()); l.notify(stateReady) }
-	stopping := func() { health.started.Store(false); l.notify(stateStopping) }
-	return runParts(ctx, log, parts, started, stopping)
+	return parts
 }
 
 // described is the registry with the feed's and the tap's part of the status.
