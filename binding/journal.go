@@ -75,6 +75,15 @@ type BlockRow struct {
 	Gone   bool  // the block is lifted: delete the row
 }
 
+// A MemoRow is what a source wants to find again beside one session (see
+// Event.Memo).
+type MemoRow struct {
+	Key    SessionKey
+	Source Source
+	Memo   []byte
+	Gone   bool // the session ended: delete the row
+}
+
 // A Batch is what one group of events changed. Rows overwrite earlier rows of
 // the same key; a batch holds at most one row per key. The journal may not
 // keep references to it after Commit returns.
@@ -86,6 +95,7 @@ type Batch struct {
 	Domains     []NameRow
 	Subscribers []SubscriberRow
 	Blocks      []BlockRow
+	Memos       []MemoRow
 	// Changes go to the outbox, in order, numbered from Changes[0].Seq without
 	// gaps.
 	Changes []Change
@@ -101,7 +111,8 @@ type Journal interface {
 	// batch is stored and it may be committed again.
 	Commit(*Batch) error
 	// Load replays the stored state: every node, APN, domain, block and subscriber before
-	// the first session. It stops at the first error of fn.
+	// the first session, and every memo after the last. It stops at the first
+	// error of fn.
 	Load(fn Loader) error
 	// Meta tells what the journal knows about its own past.
 	Meta() JournalMeta
@@ -118,6 +129,7 @@ type Loader interface {
 	Subscriber(*SubscriberRow) error
 	Block(*BlockRow) error
 	Session(*SessionRow) error
+	Memo(*MemoRow) error
 }
 
 // JournalMeta is what survives besides the state.

@@ -53,6 +53,7 @@ func (a *arbiter) create(f *fact) (uint32, bool) {
 	a.m.storeNode(f.node, nodeSessions, a.m.loadNode(f.node, nodeSessions)+1)
 	a.dirty(id)
 	a.adopt(id, f.identity(), f)
+	a.remember(id, f)
 	return id, true
 }
 
@@ -90,6 +91,7 @@ func (a *arbiter) refresh(id uint32, f *fact, apn string) bool {
 	s.apn = a.apnID(apn)
 	a.m.putSession(id, &s)
 	a.dirty(id)
+	a.remember(id, f)
 	who := a.m.identity(&s)
 	now := who
 	if f.MSISDN != 0 {

@@ -20,6 +20,8 @@ type loader struct {
 	subs     []SubscriberRow // gathered, see ahead
 	sessions []SessionRow
 	touched  [ahead]uint32
+
+	recall func(Source, []byte)
 }
 
 // Rows of sessions and subscribers are gathered and then taken in together, so
@@ -231,10 +233,10 @@ func (k SessionKey) words() [2]uint64 {
 
 // load rebuilds the state and decides what an absence since alive means for it
 // (T12). It takes seconds for millions of sessions; readers may ask meanwhile.
-func (a *arbiter) load(ctx context.Context, j Journal, domains []Domain, now func() time.Time) (skipped int, err error) {
+func (a *arbiter) load(ctx context.Context, j Journal, domains []Domain, now func() time.Time, recall func(Source, []byte)) (skipped int, err error) {
 	meta := j.Meta()
 	a.seq = meta.Seq
-	l := &loader{ctx: ctx, a: a, domains: domains, alive: meta.Alive.UnixMilli()}
+	l := &loader{ctx: ctx, a: a, domains: domains, alive: meta.Alive.UnixMilli(), recall: recall}
 	if err := j.Load(l); err != nil {
 		return l.skipped, fmt.Errorf("load the journal: %w", err)
 	}

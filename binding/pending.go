@@ -27,7 +27,8 @@ type pendingAck struct {
 
 func (p *pending) empty() bool {
 	return p.events == 0 && len(p.dirty) == 0 && len(p.forgotten) == 0 && len(p.Changes) == 0 &&
-		len(p.Nodes) == 0 && len(p.APNs) == 0 && len(p.Domains) == 0 && len(p.Subscribers) == 0 && len(p.Blocks) == 0
+		len(p.Nodes) == 0 && len(p.APNs) == 0 && len(p.Domains) == 0 && len(p.Subscribers) == 0 && len(p.Blocks) == 0 &&
+		len(p.Memos) == 0
 }
 
 // reset makes a committed batch ready for the next group.
@@ -36,7 +37,8 @@ func (p *pending) reset() {
 	*p = pending{
 		Batch: Batch{
 			Sessions: b.Sessions[:0], Forgotten: b.Forgotten[:0], Nodes: b.Nodes[:0], APNs: b.APNs[:0],
-			Domains: b.Domains[:0], Subscribers: b.Subscribers[:0], Blocks: b.Blocks[:0], Changes: b.Changes[:0],
+			Domains: b.Domains[:0], Subscribers: b.Subscribers[:0], Blocks: b.Blocks[:0], Memos: b.Memos[:0],
+			Changes: b.Changes[:0],
 		},
 		dirty: p.dirty[:0], forgotten: p.forgotten[:0], acks: p.acks[:0], trace: p.trace[:0], holds: p.holds[:0],
 	}
@@ -75,6 +77,7 @@ func (a *arbiter) seal(now int64) {
 	}
 	b.Subscribers = lastOfEach(b.Subscribers, func(r *SubscriberRow) uint64 { return numberHash(r.Subscriber) })
 	b.Nodes = lastOfEach(b.Nodes, func(r *NodeRow) uint16 { return r.ID })
+	b.Memos = lastOfEach(b.Memos, func(r *MemoRow) SessionKey { return r.Key })
 	b.Blocks = lastOfEach(b.Blocks, func(r *BlockRow) blockKey { return blockKey{r.Domain, r.Addr} })
 }
 

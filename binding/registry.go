@@ -18,6 +18,7 @@ type Registry struct {
 	sweeper  sweeper
 	hub      hub
 	ring     traceRing
+	recall   func(Source, []byte) // see Recall
 
 	queue   chan Event
 	control chan func() // runs on the writer
@@ -87,7 +88,7 @@ func (r *Registry) Submit(ev Event) error {
 // journal cannot be loaded.
 func (r *Registry) Run(ctx context.Context) error {
 	defer r.closed.Store(true)
-	skipped, err := r.load(ctx, r.journal, r.cfg.Domains, r.cfg.Now)
+	skipped, err := r.load(ctx, r.journal, r.cfg.Domains, r.cfg.Now, r.recall)
 	if ctx.Err() != nil {
 		return nil
 	}

@@ -15,6 +15,8 @@ type rig struct {
 	now     time.Time
 	journal *memJournal
 	changes []Change
+
+	recalled []string // memos that the last boot gave back
 }
 
 var rigEpoch = time.UnixMilli(1_700_000_000_000).UTC()
@@ -29,14 +31,16 @@ func newRig(t testing.TB, c Config) *rig {
 // boot starts a Registry on what the journal holds.
 func (g *rig) boot(t testing.TB, c Config) {
 	t.Helper()
-	c.Now = func() time.Time { return g.now }
+	c.Now, g.recalled = func() time.Time { return g.now }, nil
 	c = c.withDefaults()
 	if err := c.Check(); err != nil {
 		t.Fatal(err)
 	}
 	words, _ := memoryWords(c)
 	g.Registry = newRegistry(c, newMemory(c, make([]uint64, words)), g.journal, slog.New(slog.DiscardHandler))
-	if _, err := g.load(t.Context(), g.journal, c.Domains, c.Now); err != nil {
+	if _, err := g.load(t.Context(), g.journal, c.Domains, c.Now, func(source Source, memo []byte) {
+		g.recalled = append(g.recalled, source.String()+" "+string(memo))
+	}); err != nil {
 		t.Fatal(err)
 	}
 	g.warming.Store(false)
@@ -95,6 +99,7 @@ type memJournal struct {
 	domains     map[uint16]NameRow
 	subscribers map[uint64]SubscriberRow
 	blocks      map[blockKey]BlockRow
+	memos       map[SessionKey]MemoRow
 	meta        JournalMeta
 	fail        error
 }
@@ -102,7 +107,7 @@ type memJournal struct {
 func newMemJournal() *memJournal {
 	return &memJournal{
 		sessions: map[SessionKey]SessionRow{}, nodes: map[uint16]NodeRow{}, apns: map[uint16]NameRow{}, domains: map[uint16]NameRow{},
-		subscribers: map[uint64]SubscriberRow{}, blocks: map[blockKey]BlockRow{}, meta: JournalMeta{Incarnation: "test"},
+		subscribers: map[uint64]SubscriberRow{}, blocks: map[blockKey]BlockRow{}, memos: map[SessionKey]MemoRow{}, meta: JournalMeta{Incarnation: "test"},
 	}
 }
 
@@ -134,6 +139,13 @@ func (j *memJournal) Commit(b *Batch) error {
 			delete(j.blocks, blockKey{r.Domain, r.Addr})
 		} else {
 			j.blocks[blockKey{r.Domain, r.Addr}] = r
+		}
+	}
+	for _, r := range b.Memos {
+		if r.Gone {
+			delete(j.memos, r.Key)
+		} else {
+			j.memos[r.Key] = r
 		}
 	}
 	if n := len(b.Changes); n > 0 {
@@ -171,6 +183,11 @@ func (j *memJournal) Load(l Loader) error {
 	}
 	for _, r := range j.sessions {
 		if err := l.Session(&r); err != nil {
+			return err
+		}
+	}
+	for _, r := range j.memos {
+		if err := l.Memo(&r); err != nil {
 			return err
 		}
 	}

@@ -29,6 +29,7 @@ type session struct {
 const (
 	flagEnded = 1 << iota // a tombstone
 	flagDirty             // in the current batch
+	flagMemo              // the journal keeps a memo beside it
 )
 
 const (

@@ -13,6 +13,7 @@ type tombstones struct {
 // entomb makes a session's record a tombstone: it stopped at a time of the
 // network's, and that was heard at a time of ours.
 func (a *arbiter) entomb(id uint32, stopped, heard int64) {
+	a.forgetMemo(id)
 	s := a.m.session(id)
 	s.flags |= flagEnded
 	s.last, s.seen, s.sub, s.claim, s.imsi = stopped, heard, 0, 0, 0
@@ -63,6 +64,7 @@ func (a *arbiter) forget(id uint32) {
 
 // free gives a session's record back.
 func (a *arbiter) free(id uint32) {
+	a.forgetMemo(id)
 	s := a.m.session(id)
 	a.m.bySession.Remove(s.key[0], id)
 	a.batch.forgotten = append(a.batch.forgotten, s.key)

@@ -144,4 +144,5 @@ func (c *counting) APN(*binding.NameRow) error              { return nil }
 func (c *counting) Domain(*binding.NameRow) error           { return nil }
 func (c *counting) Subscriber(*binding.SubscriberRow) error { return nil }
 func (c *counting) Block(*binding.BlockRow) error           { return nil }
+func (c *counting) Memo(*binding.MemoRow) error             { return nil }
 func (c *counting) Session(*binding.SessionRow) error       { c.sessions++; return nil }

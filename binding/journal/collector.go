@@ -35,7 +35,7 @@ func (c *counts) commit(b *binding.Batch, took time.Duration, err error) {
 	}
 	c.took[i].Add(1)
 	c.nanos.Add(uint64(took))
-	c.rows.Add(uint64(len(b.Sessions) + len(b.Forgotten) + len(b.Nodes) + len(b.APNs) + len(b.Domains) + len(b.Subscribers) + len(b.Blocks)))
+	c.rows.Add(uint64(len(b.Sessions) + len(b.Forgotten) + len(b.Nodes) + len(b.APNs) + len(b.Domains) + len(b.Subscribers) + len(b.Blocks) + len(b.Memos)))
 	c.changes.Add(uint64(len(b.Changes)))
 }
 

@@ -154,6 +154,20 @@ func (w *writer) rows(b *binding.Batch) {
 		w.key = appendSessionKey(w.key[:0], &b.Forgotten[i])
 		w.drop()
 	}
+	w.memos(b.Memos)
+}
+
+func (w *writer) memos(rows []binding.MemoRow) {
+	for i := range rows {
+		r := &rows[i]
+		w.key = appendMemoKey(w.key[:0], &r.Key)
+		if r.Gone {
+			w.drop()
+			continue
+		}
+		w.value = appendMemo(w.value[:0], r)
+		w.put()
+	}
 }
 
 func (w *writer) names(b *binding.Batch) {

@@ -12,6 +12,7 @@ const (
 	kindAPN        = 'a' // APN id, 2 bytes
 	kindBlock      = 'b' // domain id, 2 bytes, and an address as in rows
 	kindDomain     = 'd' // domain id, 2 bytes
+	kindMemo       = 'e' // session key, 16 bytes
 	kindMeta       = 'm' // one of the meta keys
 	kindNode       = 'n' // node id, 2 bytes
 	kindOutbox     = 'o' // number of the group's first change, 8 bytes
@@ -28,6 +29,10 @@ var (
 
 func appendSessionKey(b []byte, key *binding.SessionKey) []byte {
 	return append(append(b, kindSession), key[:]...)
+}
+
+func appendMemoKey(b []byte, key *binding.SessionKey) []byte {
+	return append(append(b, kindMemo), key[:]...)
 }
 
 func appendIDKey(b []byte, kind byte, id uint16) []byte {

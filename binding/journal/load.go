@@ -9,8 +9,8 @@ import (
 )
 
 // Load replays the state as it is at the call: nodes, APNs, domains,
-// subscribers and blocks before the first session; sessions in the order of
-// their keys. It stops at the first error of fn, at a row that cannot be
+// subscribers and blocks before the first session, memos after the last; sessions
+// in the order of their keys. It stops at the first error of fn, at a row that cannot be
 // decoded, and with ErrClosed when Close is called. Commits go on meanwhile. A
 // row handed to fn is reused after the call; fn may commit, but not load or use
 // the outbox.
@@ -52,7 +52,10 @@ func (l loading) all(fn binding.Loader) error {
 	if err := each(l, kindBlock, "block", decodeBlock, fn.Block); err != nil {
 		return err
 	}
-	return each(l, kindSession, "session", decodeSession, fn.Session)
+	if err := each(l, kindSession, "session", decodeSession, fn.Session); err != nil {
+		return err
+	}
+	return each(l, kindMemo, "memo", decodeMemo, fn.Memo)
 }
 
 func (l loading) names(fn binding.Loader) error {

@@ -23,6 +23,7 @@ type model struct {
 	domains     map[uint16]binding.NameRow
 	subscribers map[string]binding.SubscriberRow
 	blocks      map[string]binding.BlockRow
+	memos       map[binding.SessionKey]binding.MemoRow
 	changes     []binding.Change
 	alive       int64
 }
@@ -32,6 +33,7 @@ func newModel() *model {
 		sessions: map[binding.SessionKey]binding.SessionRow{}, nodes: map[uint16]binding.NodeRow{},
 		apns: map[uint16]binding.NameRow{}, domains: map[uint16]binding.NameRow{},
 		subscribers: map[string]binding.SubscriberRow{}, blocks: map[string]binding.BlockRow{},
+		memos: map[binding.SessionKey]binding.MemoRow{},
 	}
 }
 
@@ -71,6 +73,13 @@ func (m *model) apply(b *binding.Batch) {
 		}
 		m.blocks[blockName(r)] = r
 	}
+	for _, r := range b.Memos {
+		if r.Gone {
+			delete(m.memos, r.Key)
+			continue
+		}
+		m.memos[r.Key] = r
+	}
 	m.changes = append(m.changes, b.Changes...)
 	m.alive = b.Alive
 }
@@ -80,7 +89,7 @@ func (m *model) seq() uint64 { return uint64(len(m.changes)) }
 func (m *model) clone() *model {
 	return &model{
 		maps.Clone(m.sessions), maps.Clone(m.nodes), maps.Clone(m.apns), maps.Clone(m.domains),
-		maps.Clone(m.subscribers), maps.Clone(m.blocks), slices.Clone(m.changes), m.alive,
+		maps.Clone(m.subscribers), maps.Clone(m.blocks), maps.Clone(m.memos), slices.Clone(m.changes), m.alive,
 	}
 }
 
@@ -143,6 +152,8 @@ func exported(m *model, name string) any {
 		return m.subscribers
 	case "blocks":
 		return m.blocks
+	case "memos":
+		return m.memos
 	case "changes":
 		return m.changes
 	}
@@ -210,6 +221,14 @@ func (l *modelLoader) Session(r *binding.SessionRow) error {
 	}
 	l.m.sessions[r.Key] = row
 	clear(r.Holds) // the journal may not rely on what it handed out
+	return nil
+}
+
+func (l *modelLoader) Memo(r *binding.MemoRow) error {
+	l.at(6, "memo")
+	row := *r
+	row.Memo = slices.Clone(r.Memo)
+	l.m.memos[r.Key] = row
 	return nil
 }
 
@@ -351,6 +370,13 @@ func (h *history) extend(b *binding.Batch, seq uint64) {
 		r := binding.BlockRow{Domain: uint16(h.IntN(2)), Addr: h.address(), Since: h.millis(), Until: h.millis(), Gone: h.IntN(3) == 0}
 		b.Blocks = append(slices.DeleteFunc(b.Blocks, func(o binding.BlockRow) bool { return blockName(o) == blockName(r) }), r)
 	}
+	for range h.IntN(4) {
+		r := h.memo(h.sessionKey())
+		if h.IntN(3) == 0 {
+			r.Memo, r.Gone = nil, true
+		}
+		b.Memos = append(slices.DeleteFunc(b.Memos, func(o binding.MemoRow) bool { return o.Key == r.Key }), r)
+	}
 	more := h.IntN(40)
 	if h.IntN(10) == 0 {
 		more = h.IntN(3 * groupMax)
@@ -358,6 +384,14 @@ func (h *history) extend(b *binding.Batch, seq uint64) {
 	for range more {
 		b.Changes = append(b.Changes, h.change(seq+uint64(len(b.Changes))+1))
 	}
+}
+
+func (h *history) memo(key binding.SessionKey) binding.MemoRow {
+	r := binding.MemoRow{Key: key, Source: binding.Source(1 + h.IntN(5)), Memo: make([]byte, 1+h.IntN(40))}
+	for i := range r.Memo {
+		r.Memo[i] = byte(h.Uint32())
+	}
+	return r
 }
 
 func (h *history) extendNames(b *binding.Batch) {

@@ -181,6 +181,27 @@ func decodeSubscriberRow(value []byte, r *binding.SubscriberRow) error {
 	return in.close()
 }
 
+func appendMemo(b []byte, r *binding.MemoRow) []byte {
+	b = append(b, format, byte(r.Source))
+	b = binary.AppendUvarint(b, uint64(len(r.Memo)))
+	return append(b, r.Memo...)
+}
+
+func decodeMemo(key, value []byte, r *binding.MemoRow) error {
+	in, err := openValue(value)
+	if err != nil {
+		return err
+	}
+	*r = binding.MemoRow{}
+	if len(key) != 1+len(r.Key) || key[0] != kindMemo {
+		return errMalformed
+	}
+	copy(r.Key[:], key[1:])
+	r.Source = binding.Source(in.byte())
+	r.Memo = []byte(in.string())
+	return in.close()
+}
+
 func appendBlock(b []byte, r *binding.BlockRow) []byte {
 	b = binary.AppendVarint(append(b, format), r.Since)
 	return binary.AppendVarint(b, r.Until)

@@ -20,7 +20,7 @@ type rowCodec struct {
 }
 
 func codecs() []rowCodec {
-	return []rowCodec{sessionCodec(), nodeCodec(), nameCodec(), subscriberCodec(), blockCodec(), groupCodec()}
+	return []rowCodec{sessionCodec(), nodeCodec(), nameCodec(), subscriberCodec(), blockCodec(), groupCodec(), memoCodec()}
 }
 
 func sessionCodec() rowCodec {
@@ -121,6 +121,20 @@ func groupCodec() rowCodec {
 				return nil, err
 			}
 			return decodeGroup(nil, first, value, first-1, first+groupMax, groupMax)
+		}}
+}
+
+func memoCodec() rowCodec {
+	return rowCodec{"memo",
+		func(h *history) any { return h.memo(h.session().Key) },
+		func(x any) (key, value []byte) {
+			r := x.(binding.MemoRow)
+			return appendMemoKey(nil, &r.Key), appendMemo(nil, &r)
+		},
+		func(key, value []byte) (any, error) {
+			var r binding.MemoRow
+			err := decodeMemo(key, value, &r)
+			return r, err
 		}}
 }
 
@@ -271,4 +285,5 @@ func FuzzNode(f *testing.F)       { fuzzRow(f, "node") }
 func FuzzName(f *testing.F)       { fuzzRow(f, "apn") }
 func FuzzSubscriber(f *testing.F) { fuzzRow(f, "subscriber") }
 func FuzzBlock(f *testing.F)      { fuzzRow(f, "block") }
+func FuzzMemo(f *testing.F)       { fuzzRow(f, "memo") }
 func FuzzGroup(f *testing.F)      { fuzzRow(f, "group") }
