@@ -55,20 +55,16 @@ type Follower struct {
 	counts   counts
 }
 
-// New makes a Follower that gives its events to emit. Its error is that of
-// Check.
-func New(emit func(binding.Event), o Options) (*Follower, error) {
+// New makes a Follower that gives its events to emit. The options were checked.
+func New(emit func(binding.Event), o Options) *Follower {
 	o = o.withDefaults()
-	if err := o.Check(); err != nil {
-		return nil, err
-	}
 	observer, err := radius.NewObserver(o.Clients)
 	if err != nil {
-		return nil, err
+		panic("accounting: options that were not checked: " + err.Error())
 	}
 	f := &Follower{emit: emit, observer: observer, secrets: len(o.Clients) > 0}
 	f.open = pairing.New(o.Pending, o.Timeout, f.forgotten)
-	return f, nil
+	return f
 }
 
 // Packet takes a UDP datagram; what it keeps of it is a copy. The kernel may

@@ -44,11 +44,10 @@ type rig struct {
 func newRig(t *testing.T, o Options) *rig {
 	t.Helper()
 	r := &rig{t: t, now: began}
-	f, err := New(func(ev binding.Event) { r.events = append(r.events, ev) }, o)
-	if err != nil {
+	if err := o.Check(); err != nil {
 		t.Fatal(err)
 	}
-	r.Follower = f
+	r.Follower = New(func(ev binding.Event) { r.events = append(r.events, ev) }, o)
 	return r
 }
 
@@ -363,14 +362,11 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(request, []byte{codeResponse, request[1], 0, 20, 19: 0}, true)
 	f.Add(request, []byte{codeResponse, request[1], 0, 20, 19: 0}, false)
 	f.Fuzz(func(t *testing.T, first, second []byte, swap bool) {
-		follower, err := New(func(ev binding.Event) {
+		follower := New(func(ev binding.Event) {
 			if !ev.Observed || ev.Node == "" || ev.Kind != binding.NodeRestart && ev.Session == "" {
 				t.Errorf("an event that says nothing: %+v", ev)
 			}
 		}, Options{Pending: 2})
-		if err != nil {
-			t.Fatal(err)
-		}
 		if swap {
 			first, second = second, first
 		}

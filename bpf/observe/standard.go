@@ -4,9 +4,12 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/bpf/accounting"
 	"github.com/simbind/simbind/bpf/gtp"
+	"github.com/simbind/simbind/bpf/gx"
 	"github.com/simbind/simbind/bpf/pfcp"
 	"github.com/simbind/simbind/bpf/wire"
+	"github.com/simbind/simbind/radius"
 )
 
 // Settings say what a standard Observer follows. Zero values are replaced by
@@ -16,26 +19,40 @@ type Settings struct {
 	Wait     time.Duration // for a response: 30 s
 	GTPC     []uint16      // UDP ports of GTPv1-C and GTPv2-C: 2123
 	PFCP     []uint16      // UDP ports of PFCP: 8805
+	RADIUS   []uint16      // UDP ports of RADIUS accounting: 1813
+	Diameter []uint16      // TCP and SCTP ports of Diameter: 3868
+	// Accounting is who accounts, and their secrets; see
+	// [accounting.Options.Check].
+	Accounting []radius.Client
+	// MSISDNStrip are prefixes of which the first that fits is taken off a
+	// number on Gx; nil means "+" and "00".
+	MSISDNStrip []string
 }
 
 // A Standard is an Observer of all protocols that are known, with their
 // followers.
 type Standard struct {
 	*Observer
-	GTP  *gtp.Follower
-	PFCP *pfcp.Follower
+	GTP        *gtp.Follower
+	PFCP       *pfcp.Follower
+	Accounting *accounting.Follower
+	Gx         *gx.Follower
 }
 
 // NewStandard makes an Observer of all protocols that are known.
 func NewStandard(submit binding.SubmitFunc, s Settings) *Standard {
 	o := New(submit)
 	st := &Standard{
-		Observer: o,
-		GTP:      gtp.New(o.Emit, gtp.Options{Sessions: s.Sessions, Wait: s.Wait}),
-		PFCP:     pfcp.New(o.Emit, pfcp.Options{Sessions: s.Sessions, Wait: s.Wait}),
+		Observer:   o,
+		GTP:        gtp.New(o.Emit, gtp.Options{Sessions: s.Sessions, Wait: s.Wait}),
+		PFCP:       pfcp.New(o.Emit, pfcp.Options{Sessions: s.Sessions, Wait: s.Wait}),
+		Accounting: accounting.New(o.Emit, accounting.Options{Clients: s.Accounting, Timeout: s.Wait}),
+		Gx:         gx.New(o.Emit, gx.Options{MSISDNStrip: s.MSISDNStrip, Timeout: s.Wait}),
 	}
 	o.Follow(st.GTP, ports(wire.ProtoUDP, s.GTPC, 2123)...)
 	o.Follow(st.PFCP, ports(wire.ProtoUDP, s.PFCP, 8805)...)
+	o.Follow(st.Accounting, ports(wire.ProtoUDP, s.RADIUS, 1813)...)
+	o.Follow(st.Gx, append(ports(wire.ProtoTCP, s.Diameter, 3868), ports(wire.ProtoSCTP, s.Diameter, 3868)...)...)
 	return st
 }
 
