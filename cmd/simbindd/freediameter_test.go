@@ -33,47 +33,6 @@ const (
 	freeDiameterAddr = "192.0.2.2"
 )
 
-// inNamespace in the environment says that the test binary runs in a network
-// of its own.
-const inNamespace = "SIMBINDD_TEST_NAMESPACE"
-
-// ownNetwork runs the test once more, in a network namespace where nobody else
-// listens. It is false in the outer run, which then has nothing to do.
-func ownNetwork(t *testing.T, addresses ...string) bool {
-	t.Helper()
-	ip := tool(t, "ip", "Debian's iproute2")
-	if os.Getenv(inNamespace) != "" {
-		execute(t, ip, "link", "set", "lo", "up")
-		for _, a := range addresses {
-			execute(t, ip, "addr", "add", a+"/32", "dev", "lo")
-		}
-		return true
-	}
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")
-	cmd.Env = append(os.Environ(), inNamespace+"=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL,
-		UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}, GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}},
-	}
-	out, err := cmd.CombinedOutput()
-	switch {
-	case cmd.Process == nil && os.Getenv("SIMBIND_CI") != "":
-		t.Fatalf("no network namespace of its own: %v", err)
-	case cmd.Process == nil:
-		t.Skipf("no network namespace of its own: %v", err)
-	case err != nil:
-		t.Fatalf("%v\n%s", err, out)
-	}
-	return false
-}
-
-func execute(t *testing.T, name string, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(name, args...).CombinedOutput(); err != nil {
-		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
-	}
-}
-
 const freeDiameterConfig = `
 Identity = "relay.test";
 Realm = "test";
@@ -195,8 +154,11 @@ func TestFreeDiameter(t *testing.T) {
 	}
 	t.Parallel()
 	program := tool(t, "freeDiameterd", "Debian's freediameterd")
-	if !ownNetwork(t, daemonAddr, freeDiameterAddr) {
+	if !inNamespace(t) {
 		return
+	}
+	for _, a := range []string{daemonAddr, freeDiameterAddr} {
+		ip(t, "addr", "add", a+"/32", "dev", "lo")
 	}
 	h := newHome(t)
 	h.configure(t, h.gxYAML(net.JoinHostPort(daemonAddr, "3868")))
