@@ -50,6 +50,24 @@ type Node struct {
 	Degraded time.Time // news of it was lost then; zero if none is missing
 	Sessions int       // live ones
 	Events   uint64
+	// Link is the connection to it, of a source that keeps connections; nil if
+	// there is none. The Registry leaves it to the edge.
+	Link *Link
+}
+
+// A Link is the connection to a node or, if it has no sessions, to a peer that
+// leads to nodes.
+type Link struct {
+	State       string // in the words of its protocol
+	Address     string // of the other end
+	Upstream    bool   // what we hear is forwarded to it
+	Since       time.Time
+	RoundTrip   time.Duration // of the last watchdog, zero if there was none
+	OriginState uint32        // of Diameter, zero if it tells none
+	Waiting     int           // requests that wait for our answer
+	Pending     int           // requests of ours that wait for its answer
+	// Results are our answers by result code; 0 stands for all others.
+	Results map[uint32]uint64
 }
 
 // A Selection asks for sessions by one attribute.

@@ -56,6 +56,9 @@ type Config struct {
 	// OriginState is our Origin-State-Id, larger with each start; the seconds
 	// of the clock by default.
 	OriginState uint32
+	// Known are hosts of which the Registry has sessions from before; until they
+	// are heard they count as down (rule T8). Nil: none.
+	Known func() []string
 	// Now is the clock, time.Now by default.
 	Now func() time.Time
 }

@@ -44,6 +44,18 @@ func newNodes(submit func(binding.Event) error) *nodes {
 	return &nodes{submit: submit, byName: map[string]*node{}}
 }
 
+// expect makes nodes that were not heard yet, though the Registry has sessions
+// of theirs.
+func (n *nodes) expect(names []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, name := range names {
+		if n.byName[name] == nil && len(n.byName) < maxNodes {
+			n.byName[name] = &node{name: name, speaks: true}
+		}
+	}
+}
+
 // hear notes that a node spoke through a peer, with an Origin-State-Id or
 // zero; speaks says that it did so of a session. If that tells of a restart, the Registry is told first; an error means
 // that it did not take it, and the request must not be taken either. The node

@@ -166,3 +166,16 @@ func TestPeerSpeaksOnlyForItsNodes(t *testing.T) {
 		}
 	}
 }
+
+// Hosts that the journal knows from before are down until they are heard.
+func TestKnownNodeIsDownUntilItIsHeard(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{Known: func() []string { return []string{"pgw1.lab"} }}, reg.submit)
+	if ev := reg.wait(t, 1)[0]; ev.Kind != binding.NodeDown || ev.Node != "pgw1.lab" {
+		t.Errorf("event %+v", ev)
+	}
+	connect(t, s.addr(), "pgw1.lab", 0)
+	if ev := reg.wait(t, 2)[1]; ev.Kind != binding.NodeUp || ev.Node != "pgw1.lab" {
+		t.Errorf("event %+v", ev)
+	}
+}

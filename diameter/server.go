@@ -107,6 +107,9 @@ func (s *Server) Run(ctx context.Context) error {
 		s.log.Info("listening", "address", l.Addr().String())
 		g.Go(func() error { return endOf(ctx, s.acceptAll(ctx, l)) })
 	}
+	if s.cfg.Known != nil {
+		s.nodes.expect(s.cfg.Known())
+	}
 	for _, u := range s.upstreams.list {
 		g.Go(func() error { return s.keep(ctx, u) })
 	}

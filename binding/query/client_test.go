@@ -14,6 +14,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/simbind/simbind/binding"
 )
 
 func dialClient(t *testing.T, path string) *Client {
@@ -29,6 +31,10 @@ func dialClient(t *testing.T, path string) *Client {
 func TestClientAsks(t *testing.T) {
 	f := doubtful()
 	f.state.Problems = []string{"journal is slow"}
+	f.nodes = append(f.nodes, binding.Node{Name: "dra.lab", Source: binding.SourceGx, Up: true, Link: &binding.Link{
+		State: "okay", Address: "192.0.2.7:3868", Since: day, RoundTrip: 250 * time.Microsecond, OriginState: 77, Waiting: 1, Pending: 2,
+		Results: map[uint32]uint64{2001: 41, 3004: 1},
+	}})
 	_, path := start(t, f)
 	c, ctx := dialClient(t, path), t.Context()
 
@@ -78,6 +84,10 @@ func TestClientAsks(t *testing.T) {
 	t.Run("nodes", func(t *testing.T) {
 		got, err := c.Nodes(ctx)
 		want := []NodeReply{{Name: "pgw1.lab", Source: "gx", Up: true, Since: day, Heard: day, Restarts: 2, Sessions: 5, Events: 10}}
+		want = append(want, NodeReply{Name: "dra.lab", Source: "gx", Up: true, Link: &LinkReply{
+			State: "okay", Address: "192.0.2.7:3868", Since: day, RoundTripMicros: 250, OriginState: 77, Waiting: 1, Pending: 2,
+			Results: map[string]uint64{"2001": 41, "3004": 1},
+		}})
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v", got, err)
 		}

@@ -175,8 +175,24 @@ func (v value) node() NodeReply {
 		Name: f["name"].str, Source: f["source"].str, Up: f["up"].num != 0,
 		Since: f["since"].time(), Heard: f["heard"].time(), Restart: f["restart"].time(),
 		Restarts: uint64(f["restarts"].num), Sessions: int(f["sessions"].num), Events: uint64(f["events"].num),
-		Observed: f["observed"].num != 0, Degraded: f["degraded"].time(),
+		Observed: f["observed"].num != 0, Degraded: f["degraded"].time(), Link: f["link"].link(),
 	}
+}
+
+func (v value) link() *LinkReply {
+	if len(v.list) == 0 {
+		return nil
+	}
+	f := v.fields()
+	l := &LinkReply{
+		State: f["state"].str, Address: f["address"].str, Upstream: f["upstream"].num != 0, Since: f["since"].time(),
+		RoundTripMicros: f["round_trip_us"].num, OriginState: uint32(f["origin_state"].num),
+		Waiting: int(f["waiting"].num), Pending: int(f["pending"].num), Results: map[string]uint64{},
+	}
+	for code, n := range f["results"].fields() {
+		l.Results[code] = uint64(n.num)
+	}
+	return l
 }
 
 func (v value) status() StatusReply {

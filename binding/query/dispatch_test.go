@@ -141,7 +141,7 @@ func TestReplies(t *testing.T) {
 		{"a cursor is a number", "SESSIONS all CURSOR x", `-ERR CURSOR "x" is not a cursor of an earlier reply`},
 		{"the Registry's error is passed on", "SESSIONS node broken", "-ERR sessions: index is torn"},
 
-		{"NODES", "NODES", "*[*[name pgw1.lab source gx up 1 since 2026-01-31T12:00:00.000Z heard 2026-01-31T12:00:00.000Z restart  restarts 2 sessions 5 events 10 observed 0 degraded ]]"},
+		{"NODES", "NODES", "*[*[name pgw1.lab source gx up 1 since 2026-01-31T12:00:00.000Z heard 2026-01-31T12:00:00.000Z restart  restarts 2 sessions 5 events 10 observed 0 degraded  link *[]]]"},
 		{"TRACE", "TRACE 10.45.0.7", "*[*[at 2026-01-31T12:00:00.000Z kind session-start source gx node pgw1.lab session s;1 msisdn +491700000007" +
 			" imsi 001010000000007 imei  addrs *[10.45.0.7] domain internet time 2026-01-31T12:00:00.000Z outcome applied]]"},
 		{"TRACE of what the Registry does not know", "TRACE nothing", "-ERR trace: neither a number nor an address"},
@@ -195,7 +195,7 @@ func TestRESP3(t *testing.T) {
 		{"LOOKUP is a map", "LOOKUP 10.45.0.7", "%[" + map7 + "]"},
 		{"a doubt is a map", "LOOKUP 10.99.0.2", "%[state unknown reason out-of-pool]"},
 		{"nil is the null", "LOOKUP 10.46.0.7", "nil"},
-		{"NODES has booleans", "NODES", "*[%[name pgw1.lab source gx up t since 2026-01-31T12:00:00.000Z heard 2026-01-31T12:00:00.000Z restart  restarts 2 sessions 5 events 10 observed f degraded ]]"},
+		{"NODES has booleans", "NODES", "*[%[name pgw1.lab source gx up t since 2026-01-31T12:00:00.000Z heard 2026-01-31T12:00:00.000Z restart  restarts 2 sessions 5 events 10 observed f degraded  link %[]]]"},
 		{"VERIFY stays an array", "VERIFY 10.45.0.7 +491700000007", "*[match bound 1500 8]"},
 		{"HELLO 2 switches back", "HELLO 2", "*[server simbind version 1.2.3 proto 2 id 1 mode standalone role master modules *[]]"},
 		{"STATUS", "STATUS", "%[site lab daemon 1.2.3 started 2026-01-31T12:00:00.000Z warming f healthy t problems *[] sessions 100 sessions_cap 1000000" +

@@ -56,6 +56,23 @@ type NodeReply struct {
 	// was lost, zero if none is missing.
 	Observed bool      `json:"observed"`
 	Degraded time.Time `json:"degraded,omitzero"`
+	// Link is the connection to it; nil if there is none.
+	Link *LinkReply `json:"link,omitempty"`
+}
+
+// A LinkReply is the connection to a node, or to a peer without sessions.
+type LinkReply struct {
+	State           string    `json:"state"`
+	Address         string    `json:"address"`
+	Upstream        bool      `json:"upstream"`
+	Since           time.Time `json:"since,omitzero"`
+	RoundTripMicros int64     `json:"round_trip_us"` // of the last watchdog
+	OriginState     uint32    `json:"origin_state"`
+	Waiting         int       `json:"waiting"` // requests of it that wait for our answer
+	Pending         int       `json:"pending"` // requests forwarded to it
+	// Results are our answers by Diameter result code; "0" stands for all
+	// others.
+	Results map[string]uint64 `json:"results"`
 }
 
 // A StatusReply is the daemon's own account of itself.

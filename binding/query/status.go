@@ -17,7 +17,7 @@ func nodes(_ context.Context, s *Server, w *reply, _ *request) {
 	list := s.reg.Nodes()
 	w.array(len(list))
 	for _, n := range list {
-		w.object(11)
+		w.object(12)
 		w.textField("name", n.Name)
 		w.textField("source", n.Source.String())
 		w.boolField("up", n.Up)
@@ -29,6 +29,30 @@ func nodes(_ context.Context, s *Server, w *reply, _ *request) {
 		w.uintField("events", n.Events)
 		w.boolField("observed", n.Observed)
 		w.timeField("degraded", n.Degraded)
+		w.bulk("link")
+		link(w, n.Link)
+	}
+}
+
+// link writes the connection of a node, an empty map if it has none.
+func link(w *reply, l *binding.Link) {
+	if l == nil {
+		w.object(0)
+		return
+	}
+	w.object(9)
+	w.textField("state", l.State)
+	w.textField("address", l.Address)
+	w.boolField("upstream", l.Upstream)
+	w.timeField("since", l.Since)
+	w.intField("round_trip_us", int(l.RoundTrip.Microseconds()))
+	w.intField("origin_state", int(l.OriginState))
+	w.intField("waiting", l.Waiting)
+	w.intField("pending", l.Pending)
+	w.bulk("results")
+	w.object(len(l.Results))
+	for _, code := range slices.Sorted(maps.Keys(l.Results)) {
+		w.uintField(strconv.Itoa(int(code)), l.Results[code])
 	}
 }
 

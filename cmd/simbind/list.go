@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -94,11 +95,35 @@ func (c *cli) nodes(ctx context.Context) error {
 		return err
 	}
 	return c.print(nodes, func(g *grid) {
-		g.row("NODE", "SOURCE", "UP", "SINCE", "HEARD", "SESSIONS", "EVENTS", "RESTARTS", "LAST RESTART", "NEWS LOST")
+		g.row("NODE", "SOURCE", "UP", "SINCE", "HEARD", "SESSIONS", "EVENTS", "RESTARTS", "LAST RESTART", "NEWS LOST", "LINK", "ROUND TRIP", "ORIGIN STATE", "ANSWERS")
 		for _, n := range nodes {
-			g.row(n.Name, n.Source, yesNo(n.Up), utc(n.Since), c.distance(n.Heard), n.Sessions, n.Events, n.Restarts, utc(n.Restart), utc(n.Degraded))
+			state, trip, origin, results := link(n.Link)
+			g.row(n.Name, n.Source, yesNo(n.Up), utc(n.Since), c.distance(n.Heard), n.Sessions, n.Events, n.Restarts, utc(n.Restart), utc(n.Degraded), state, trip, origin, results)
 		}
 	})
+}
+
+// link says in four words how the connection to a node is, of which the last is
+// our answers by result code.
+func link(l *query.LinkReply) (state, trip, origin, results string) {
+	if l == nil {
+		return "", "", "", ""
+	}
+	state = l.State
+	if l.Upstream {
+		state += " upstream"
+	}
+	if l.RoundTripMicros > 0 {
+		trip = (time.Duration(l.RoundTripMicros) * time.Microsecond).String()
+	}
+	if l.OriginState > 0 {
+		origin = strconv.FormatUint(uint64(l.OriginState), 10)
+	}
+	var words []string
+	for _, code := range slices.Sorted(maps.Keys(l.Results)) {
+		words = append(words, fmt.Sprintf("%s:%d", code, l.Results[code]))
+	}
+	return state, trip, origin, strings.Join(words, " ")
 }
 
 // sessionsPage is how many sessions are asked for at a time.

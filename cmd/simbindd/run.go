@@ -54,6 +54,7 @@ func run(ctx context.Context, l life) (err error) {
 		tap, _ = newTap(*cfg, registry.Submit, log)
 	}
 
+	gx := newGx(l.cfg.Diameter, registry, log)
 	health := &health{registry: registry, feed: publisher, tap: tap}
 	metrics := newMetrics(registry, store.Collector(), publisher.Collector())
 	reload := &reloader{file: l.file, cfg: l.cfg, logs: l.logs, registry: registry, hangups: l.hangups}
@@ -64,7 +65,7 @@ func run(ctx context.Context, l life) (err error) {
 	var parts []part
 	if cfg := l.cfg.Query; cfg != nil {
 		cfg.Version = version()
-		server := query.NewServer(*cfg, described{registry, publisher, tap}, log)
+		server := query.NewServer(*cfg, described{registry, publisher, tap, gx}, log)
 		metrics.MustRegister(server.Collector())
 		reload.query = server
 		parts = append(parts, part{name: "query", run: server.Run, ready: server.Ready()})
@@ -76,7 +77,7 @@ func run(ctx context.Context, l life) (err error) {
 	parts = append(parts,
 		part{name: "feed", run: publisher.Run, drain: func() { drainFeed(publisher, store) }},
 		part{name: "registry", run: registry.Run, ready: registry.Ready()})
-	parts = append(parts, edges(l.cfg, tap, registry, reload, metrics, log)...)
+	parts = append(parts, edges(l.cfg, tap, gx, registry, reload, metrics, log)...)
 	parts = append(parts, part{name: "reload", run: reload.Run})
 
 	started := func() { health.started.Store(true); log.Info("ready", "version", version()); l.notify(stateReady) }
@@ -85,7 +86,7 @@ func run(ctx context.Context, l life) (err error) {
 }
 
 // edges are the parts that learn; they register their metrics.
-func edges(c config.Config, tap *bpf.Tap, registry *binding.Registry, reload *reloader, metrics *prometheus.Registry, log *slog.Logger) []part {
+func edges(c config.Config, tap *bpf.Tap, gx *diameter.Server, registry *binding.Registry, reload *reloader, metrics *prometheus.Registry, log *slog.Logger) []part {
 	var parts []part
 	if cfg := c.RADIUS; cfg != nil {
 		edge := radius.New(*cfg, registry.Submit, log)
@@ -93,37 +94,15 @@ func edges(c config.Config, tap *bpf.Tap, registry *binding.Registry, reload *re
 		reload.radius = edge
 		parts = append(parts, part{name: "radius", run: edge.Run, ready: edge.Ready()})
 	}
-	if cfg := c.Diameter; cfg != nil {
-		edge := diameter.New(*cfg, registry.Submit, log)
-		metrics.MustRegister(edge.Collector())
-		parts = append(parts, part{name: "diameter", run: edge.Run, ready: edge.Ready()})
+	if gx != nil {
+		metrics.MustRegister(gx.Collector())
+		parts = append(parts, part{name: "diameter", run: gx.Run, ready: gx.Ready()})
 	}
 	if tap != nil {
 		metrics.MustRegister(tap.Collector())
 		parts = append(parts, part{name: "tap", run: tap.Run, ready: tap.Ready()})
 	}
 	return parts
-}
-
-// described is the registry with the feed's and the tap's part of the status.
-type described struct {
-	*binding.Registry
-	feed *feed.Feed
-	tap  *bpf.Tap // nil if it is off
-}
-
-func (d described) Status() binding.Status {
-	status, published := d.Registry.Status(), d.feed.State()
-	status.Counters["feed_delivered"] = published.Delivered
-	status.Counters["feed_connected"] = 0
-	if published.Connected {
-		status.Counters["feed_connected"] = 1
-	}
-	status.Edges = map[string]string{}
-	if d.tap != nil {
-		describeTap(d.tap, &status)
-	}
-	return status
 }
 
 // drainTime bounds how long a stop waits for the last changes to be published.

@@ -1,0 +1,67 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/bpf"
+	"github.com/simbind/simbind/diameter"
+)
+
+// described is the registry with what the other parts know of its subjects:
+// the feed's and the tap's part of the status, and the connections of nodes.
+type described struct {
+	*binding.Registry
+	feed *feed.Feed
+	tap  *bpf.Tap         // nil if it is off
+	gx   *diameter.Server // nil if it is off
+}
+
+func (d described) Status() binding.Status {
+	status, published := d.Registry.Status(), d.feed.State()
+	status.Counters["feed_delivered"] = published.Delivered
+	status.Counters["feed_connected"] = 0
+	if published.Connected {
+		status.Counters["feed_connected"] = 1
+	}
+	status.Edges = map[string]string{}
+	if d.tap != nil {
+		describeTap(d.tap, &status)
+	}
+	return status
+}
+
+// Nodes has a link for each node that is a peer itself. Peers without sessions
+// of their own, agents and PCRFs, come after the nodes.
+func (d described) Nodes() []binding.Node {
+	nodes := d.Registry.Nodes()
+	if d.gx == nil {
+		return nodes
+	}
+	links := map[string]diameter.PeerReport{}
+	peers := d.gx.Peers()
+	for _, p := range peers {
+		links[strings.ToLower(p.Host)] = p
+	}
+	for i := range nodes {
+		name := strings.ToLower(nodes[i].Name)
+		if p, ok := links[name]; ok && nodes[i].Source == binding.SourceGx {
+			nodes[i].Link = linkOf(p)
+			delete(links, name)
+		}
+	}
+	for _, p := range peers {
+		if _, left := links[strings.ToLower(p.Host)]; left {
+			nodes = append(nodes, binding.Node{Name: p.Host, Source: binding.SourceGx, Up: p.Open, Since: p.Since, Link: linkOf(p)})
+		}
+	}
+	return nodes
+}
+
+func linkOf(p diameter.PeerReport) *binding.Link {
+	return &binding.Link{
+		State: p.State, Address: p.Address, Upstream: p.Upstream, Since: p.Since, RoundTrip: p.RoundTrip,
+		OriginState: p.OriginState, Waiting: p.Waiting, Pending: p.Pending, Results: p.Results,
+	}
+}
