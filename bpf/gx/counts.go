@@ -5,6 +5,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/simbind/simbind/bpf/sctp"
 	"github.com/simbind/simbind/bpf/tcp"
 )
 
@@ -64,6 +65,7 @@ var helps = map[string]string{
 	"dropped":   "Observed Diameter messages that cannot be read.",
 	"streams":   "Where a stream was not understood, and understood again.",
 	"tcp":       "Observed TCP: what was followed, and what is missing of it.",
+	"sctp":      "Observed SCTP: what was followed, and what is missing of it.",
 }
 
 type counts [countCount]atomic.Uint64
@@ -91,19 +93,34 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 			metric(ch, as.metric, as.value, v)
 		}
 	}
-	collectTCP(ch, &c.f.tcp.Counts)
+	collect(ch, "tcp", tcpCounts(&c.f.tcp.Counts))
+	collect(ch, "sctp", sctpCounts(&c.f.sctp.Counts))
 }
 
-func collectTCP(ch chan<- prometheus.Metric, t *tcp.Counts) {
-	for _, of := range []struct {
-		value string
-		n     *atomic.Uint64
-	}{
+// A labelled count is one that another package keeps.
+type labelled struct {
+	value string
+	n     *atomic.Uint64
+}
+
+func tcpCounts(t *tcp.Counts) []labelled {
+	return []labelled{
 		{"segment", &t.Segments}, {"malformed", &t.Malformed}, {"opened", &t.Opened}, {"midway", &t.Midway}, {"gap", &t.Gaps},
 		{"evicted", &t.Evicted}, {"refused", &t.Refused},
-	} {
-		if v := of.n.Load(); v > 0 {
-			metric(ch, "tcp", of.value, v)
+	}
+}
+
+func sctpCounts(s *sctp.Counts) []labelled {
+	return []labelled{
+		{"packet", &s.Packets}, {"chunk", &s.Chunks}, {"malformed", &s.Malformed}, {"repeated", &s.Repeated}, {"other-payload", &s.OtherPayload},
+		{"opened", &s.Opened}, {"midway", &s.Midway}, {"gap", &s.Gaps}, {"evicted", &s.Evicted}, {"refused", &s.Refused},
+	}
+}
+
+func collect(ch chan<- prometheus.Metric, name string, list []labelled) {
+	for _, l := range list {
+		if v := l.n.Load(); v > 0 {
+			metric(ch, name, l.value, v)
 		}
 	}
 }

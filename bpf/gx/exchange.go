@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/bpf/sctp"
 	"github.com/simbind/simbind/bpf/tcp"
 	"github.com/simbind/simbind/diameter"
 )
@@ -67,22 +68,23 @@ func (l *link) Gap(side tcp.Side, at time.Time) {
 	l.Missed(at)
 }
 
-// Missed notes that messages are.
+// Missed notes that messages are missing.
 func (l *link) Missed(at time.Time) {
 	if l.sessions {
 		l.follower.missed(at)
 	}
 }
 
-// Message takes a message of an SCTP association.
-func (l *link) Message(side tcp.Side, at time.Time, b []byte) {
+// Message takes a message of an SCTP association. Some nodes put several
+// Diameter messages into one.
+func (l *link) Message(side sctp.Side, at time.Time, b []byte) {
 	for len(b) >= diameter.HeaderLength {
 		n, err := diameter.FrameLength(b)
 		if err != nil || n > len(b) {
 			l.follower.counts.add(droppedMalformed)
 			return
 		}
-		l.message(side, at, b[:n:n])
+		l.message(tcp.Side(side), at, b[:n:n])
 		b = b[n:]
 	}
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/bpf/pairing"
+	"github.com/simbind/simbind/bpf/sctp"
 	"github.com/simbind/simbind/bpf/tcp"
 	"github.com/simbind/simbind/bpf/wire"
 	"github.com/simbind/simbind/diameter"
@@ -62,6 +63,7 @@ type Follower struct {
 	nodes    nodes
 	sequence *diameter.Sequence
 	tcp      *tcp.Tracker
+	sctp     *sctp.Tracker
 	links    uint64
 	counts   counts
 }
@@ -71,6 +73,7 @@ func New(emit func(binding.Event), o Options) *Follower {
 	f := &Follower{options: o.withDefaults(), emit: emit, nodes: nodes{}, sequence: diameter.NewSequence()}
 	f.open = pairing.New(f.options.Pending, f.options.Timeout, f.forgotten)
 	f.tcp = tcp.New(tcp.Config{Connections: f.options.Connections}, func() tcp.Consumer { return f.link() })
+	f.sctp = sctp.New(sctp.Config{Associations: f.options.Connections}, func() sctp.Consumer { return f.link() })
 	return f
 }
 
@@ -84,12 +87,15 @@ func (f *Follower) Packet(p *wire.Packet) {
 	switch p.Proto {
 	case wire.ProtoTCP:
 		_ = f.tcp.Packet(p) // what cannot be read is counted there
+	case wire.ProtoSCTP:
+		_ = f.sctp.Packet(p)
 	}
 }
 
 // Advance lets go of what has waited for too long.
 func (f *Follower) Advance(now time.Time) {
 	f.tcp.Advance(now)
+	f.sctp.Advance(now)
 	f.open.Expire(now)
 }
 
