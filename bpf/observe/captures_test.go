@@ -79,6 +79,11 @@ func TestCapturesOfOtherNetworksYieldWhatTheyHold(t *testing.T) {
 		},
 		"ndpi_pfcp.pcapng": nil,
 		"scapy_pfcp.pcap":  nil,
+
+		"ndpi_diameter.pcap": nil,
+		// Without an address, or without a subscriber, nothing is bound.
+		"arkime_diameter_synthetic.pcap": {"session-start gx pcrf.3gpp.com"},
+		"arkime_radius.pcap":             {"session-update radius 10.0.0.1 10.0.0.3 apn 001A1E000000"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			events, st := replay(t, name)

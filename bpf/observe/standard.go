@@ -19,7 +19,7 @@ type Settings struct {
 	Wait     time.Duration // for a response: 30 s
 	GTPC     []uint16      // UDP ports of GTPv1-C and GTPv2-C: 2123
 	PFCP     []uint16      // UDP ports of PFCP: 8805
-	RADIUS   []uint16      // UDP ports of RADIUS accounting: 1813
+	RADIUS   []uint16      // UDP ports of RADIUS accounting: 1813, 1646
 	Diameter []uint16      // TCP and SCTP ports of Diameter: 3868
 	// Accounting is who accounts, and their secrets; see
 	// [accounting.Options.Check].
@@ -51,14 +51,14 @@ func NewStandard(submit binding.SubmitFunc, s Settings) *Standard {
 	}
 	o.Follow(st.GTP, ports(wire.ProtoUDP, s.GTPC, 2123)...)
 	o.Follow(st.PFCP, ports(wire.ProtoUDP, s.PFCP, 8805)...)
-	o.Follow(st.Accounting, ports(wire.ProtoUDP, s.RADIUS, 1813)...)
+	o.Follow(st.Accounting, ports(wire.ProtoUDP, s.RADIUS, 1813, 1646)...)
 	o.Follow(st.Gx, append(ports(wire.ProtoTCP, s.Diameter, 3868), ports(wire.ProtoSCTP, s.Diameter, 3868)...)...)
 	return st
 }
 
-func ports(proto uint8, numbers []uint16, usual uint16) (list []Port) {
+func ports(proto uint8, numbers []uint16, usual ...uint16) (list []Port) {
 	if len(numbers) == 0 {
-		numbers = []uint16{usual}
+		numbers = usual
 	}
 	for _, n := range numbers {
 		list = append(list, Port{proto, n})

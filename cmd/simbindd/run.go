@@ -14,6 +14,7 @@ import (
 	"github.com/simbind/simbind/binding/journal"
 	"github.com/simbind/simbind/binding/query"
 	"github.com/simbind/simbind/bpf"
+	"github.com/simbind/simbind/bpf/observe"
 	"github.com/simbind/simbind/cmd/simbindd/config"
 	"github.com/simbind/simbind/diameter"
 	"github.com/simbind/simbind/radius"
@@ -51,7 +52,9 @@ func run(ctx context.Context, l life) (err error) {
 
 	var tap *bpf.Tap
 	if cfg := l.cfg.Tap; cfg != nil {
-		tap, _ = newTap(*cfg, registry.Submit, log)
+		var observer *observe.Observer
+		tap, observer = newTap(*cfg, registry.Submit, log)
+		registry.Recall(observer.Recall)
 	}
 
 	gx := newGx(l.cfg.Diameter, registry, log)
