@@ -82,7 +82,7 @@ func TestTheDemoShowsWhatItPromises(t *testing.T) {
 	if code != exitOK {
 		t.Fatalf("exit %d\n%s\n%s", code, stdout, stderr)
 	}
-	for _, want := range []string{"match (bound)", "mismatch (other-number)", "unknown (", "13 changes", "simbind.v1.demo.change.released"} {
+	for _, want := range []string{"match (bound)", "mismatch (other-number)", "unknown (", "18 changes", "sources gx and radius", "simbind.v1.demo.change.released"} {
 		if !strings.Contains(stdout, want) {
 			t.Errorf("it does not show %q:\n%s", want, stdout)
 		}

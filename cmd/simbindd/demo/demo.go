@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/diameter/diametertest"
 	"github.com/simbind/simbind/radius/radiustest"
 )
 
@@ -31,6 +32,7 @@ type demo struct {
 	site    *site
 	ready   chan struct{} // closed when the daemon is
 	nas     *radiustest.Client
+	pcef    *diametertest.Peer
 	verify  *query.Client
 	bus     *nats.Conn
 	changes chan change
@@ -103,6 +105,9 @@ func (d *demo) show(ctx context.Context, stay bool) error {
 func (d *demo) close() {
 	if d.nas != nil {
 		d.nas.Close()
+	}
+	if d.pcef != nil {
+		d.pcef.Close()
 	}
 	if d.verify != nil {
 		d.verify.Close()

@@ -1,6 +1,6 @@
 // Package demo shows one site at work: the real daemon in this process, on a
 // scratch directory and free ports of the loopback interface, and around it a
-// simulated packet core that speaks RADIUS, a verify frontend that asks over the
+// simulated packet core that speaks RADIUS and Gx, a verify frontend that asks over the
 // Unix socket, and a stock NATS client that hears the changes.
 //
 // Each step says what was asked and what was answered, and fails if the answer

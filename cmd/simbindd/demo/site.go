@@ -12,6 +12,7 @@ import (
 type site struct {
 	dir     string
 	radius  string // host:port
+	gx      string // host:port
 	nats    string // host:port
 	metrics string // host:port
 }
@@ -40,7 +41,7 @@ func (s *site) fill() (err error) {
 	}
 	defer udp.Close()
 	s.radius = udp.LocalAddr().String()
-	for _, addr := range []*string{&s.nats, &s.metrics} {
+	for _, addr := range []*string{&s.gx, &s.nats, &s.metrics} {
 		tcp, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			return fmt.Errorf("find a free port: %w", err)
@@ -70,6 +71,11 @@ radius:
   listen: [%q]
   clients:
     - {name: demo-pgw, prefix: 127.0.0.0/8, secret_file: %q}
+diameter:
+  listen: [%q]
+  origin_host: simbind.demo
+  origin_realm: demo
+  peers: [{host: "*", addresses: [127.0.0.0/8]}]
 query:
   socket: %q
   priority: normal
@@ -81,5 +87,5 @@ privacy:
   publish_msisdn: clear
 metrics:
   listen: %q
-`, filepath.Join(s.dir, "data"), s.radius, s.secretFile(), s.socket(), s.nats, s.metrics)
+`, filepath.Join(s.dir, "data"), s.radius, s.secretFile(), s.gx, s.socket(), s.nats, s.metrics)
 }

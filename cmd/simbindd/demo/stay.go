@@ -7,7 +7,11 @@ import (
 	"os"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/crowdtest"
+	"github.com/simbind/simbind/diameter/diametertest"
 	"github.com/simbind/simbind/radius/radiustest"
 )
 
@@ -21,6 +25,7 @@ func (d *demo) hints() {
 	d.printf(":\n\n")
 	for _, hint := range [][2]string{
 		{simbind + " --socket " + d.site.socket() + " status", "how the daemon is"},
+		{simbind + " --socket " + d.site.socket() + " nodes", "who reports, and how its connection is"},
 		{simbind + " --socket " + d.site.socket() + " watch", "changes as they come"},
 		{simbind + " --socket " + d.site.socket() + " lookup 10.45.0.3", "who has this address"},
 		{simbind + " --socket " + d.site.socket() + " verify 10.45.0.3 +" + msisdn(3), "is this the number behind it?"},
@@ -33,21 +38,40 @@ func (d *demo) hints() {
 	d.printf("\nEvery few seconds somebody attaches or leaves. Ctrl-C ends the demo.\n")
 }
 
-// goOn lets further subscribers come and go until ctx ends.
+// goOn lets further subscribers come and go, over RADIUS and over Gx, until ctx
+// ends.
 func (d *demo) goOn(ctx context.Context) error {
-	summary, err := radiustest.Simulate(ctx, radiustest.Options{
-		Server: d.site.radius, Secret: []byte(secret), NAS: "demo-pgw-2", Sockets: 1,
-		Plan: crowdtest.Plan{
-			Subscribers: 20, Rate: 0.4, Hold: 40 * time.Second, Duration: 1000 * time.Hour,
-			Pool: netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, 1, 0}), 24), FirstMSISDN: 447700900101, FirstIMSI: 1010000000101,
-		},
-	}, nil)
-	if err != nil {
-		return fmt.Errorf("the packet core: %w", err)
-	}
+	var overRADIUS radiustest.Summary
+	var overGx diametertest.Summary
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() (err error) {
+		overRADIUS, err = radiustest.Simulate(gctx, radiustest.Options{
+			Server: d.site.radius, Secret: []byte(secret), NAS: "demo-pgw-2", Sockets: 1, Plan: crowd(1, 101),
+		}, nil)
+		return err
+	})
+	g.Go(func() (err error) {
+		overGx, err = diametertest.Simulate(gctx, diametertest.Options{
+			Server: d.site.gx, Node: diametertest.Node{Host: "demo-pgw-3.demo", Realm: "demo"}, Plan: crowd(2, 201),
+		}, nil)
+		return err
+	})
+	err := g.Wait()
 	if context.Cause(ctx) == errDaemon {
 		return errDaemon
 	}
-	d.printf("\nIt answered %d requests of the packet core. The site is gone.\n", summary.Answered+subscribers+1)
+	if err != nil && ctx.Err() == nil {
+		return fmt.Errorf("the packet core: %w", err)
+	}
+	d.printf("\nIt answered %d requests of the packet core. The site is gone.\n", overRADIUS.Answered+overGx.Answered+subscribers+gxSubscribers+2)
 	return nil
+}
+
+// crowd are subscribers in a pool of their own, from a number on.
+func crowd(pool byte, first int) crowdtest.Plan {
+	return crowdtest.Plan{
+		Subscribers: 20, Rate: 0.4, Hold: 40 * time.Second, Duration: 1000 * time.Hour,
+		Pool:        netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, pool, 0}), 24),
+		FirstMSISDN: binding.MSISDN(447700900000 + first), FirstIMSI: 1010000000000 + uint64(first),
+	}
 }

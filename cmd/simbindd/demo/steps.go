@@ -24,7 +24,9 @@ var steps = []step{
 	{"The daemon starts", (*demo).start},
 	{"Another system listens on NATS, with a stock client", (*demo).listen},
 	{"The packet core reports who attaches: RADIUS accounting over UDP", (*demo).attach},
+	{"Others are reported over Gx: Credit-Control over Diameter", (*demo).attachGx},
 	{"A frontend asks on the Unix socket: is this the number of the SIM behind that address?", (*demo).askMatch},
+	{"Subscriber 3 is reported over Gx, too", (*demo).corroborate},
 	{"Somebody claims another person's number", (*demo).askMismatch},
 	{"Subscriber 12 detaches; whoever claims that address now gets no match", (*demo).askUnknown},
 	{"Meanwhile on NATS", (*demo).hear},
@@ -53,6 +55,7 @@ func (d *demo) start(ctx context.Context) error {
 	}
 	d.line("configuration", "%s", d.site.config())
 	d.line("RADIUS", "%s/udp", d.site.radius)
+	d.line("Gx", "%s/tcp", d.site.gx)
 	d.line("socket", "%s", d.site.socket())
 	d.line("NATS", "nats://%s", d.site.nats)
 	d.line("metrics", "http://%s/metrics", d.site.metrics)
@@ -179,19 +182,19 @@ func (d *demo) ask(ctx context.Context, n int, number, want string) error {
 
 // hear waits until NATS has told who attached and who left.
 func (d *demo) hear(ctx context.Context) error {
-	for len(d.heard) < subscribers+1 {
+	for len(d.heard) < all {
 		select {
 		case c := <-d.changes:
 			d.heard = append(d.heard, c)
 		case <-ctx.Done():
-			return fmt.Errorf("%d of %d changes were heard", len(d.heard), subscribers+1)
+			return fmt.Errorf("%d of %d changes were heard", len(d.heard), all)
 		}
 	}
 	if err := inOrder(d.heard); err != nil {
 		return err
 	}
 	d.line("heard", "%d changes, numbered 1 to %d without a gap; among them", len(d.heard), len(d.heard))
-	for _, c := range []change{d.heard[2], d.heard[subscribers]} {
+	for _, c := range []change{d.heard[2], d.heard[all-1]} {
 		who := c.MSISDN
 		if who == "" {
 			who = c.Was.MSISDN
@@ -201,12 +204,18 @@ func (d *demo) hear(ctx context.Context) error {
 	return nil
 }
 
-// inOrder checks the changes of the demo: everybody is bound, in order, then
-// the last one is released.
+// all are the changes of the demo.
+const all = subscribers + gxSubscribers + 2
+
+// inOrder checks them: everybody is bound, in order, then subscriber 3 has
+// another source, then 12 is released.
 func inOrder(heard []change) error {
 	for i, c := range heard {
 		kind, n := "bound", i+1
-		if i == subscribers {
+		switch i {
+		case all - 2:
+			kind, n = "updated", 3
+		case all - 1:
 			kind, n = "released", subscribers
 		}
 		if c.Seq != uint64(i+1) || c.Kind != kind || !strings.HasSuffix(c.subject, kind) || c.Addr != address(n).String() {
