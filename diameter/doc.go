@@ -7,6 +7,19 @@
 // of the frame (fields.go), they become a [binding.Event] (event.go), and the
 // event is submitted.
 //
+// A [Server] speaks to peers. Each connection has a reader and a writer
+// goroutine (conn.go, write.go): the reader admits the peer (capabilities.go,
+// base.go) and takes its messages in their order; the writer sends what waits
+// in the outbox, many answers with one write, and keeps the watchdog of RFC
+// 3539 (watchdog.go). In mode [Terminate] a request is answered when its event
+// is durable (terminate.go, open.go). In mode [Relay] it is forwarded octet for
+// octet (relay.go, pending.go, upstream.go), and its event is submitted when a
+// success comes back (learn.go). Who restarted, and who is lost, is in node.go;
+// in which order the requests of a session belong, in order.go.
+//
+// Each AVP that is read, and what becomes of it, is listed with its clause in
+// docs/interfaces.md.
+//
 // [Decode] and [DecodeAnswer] are the same decoders for messages that were only
 // observed; [FrameLength] cuts a byte stream into messages for them.
 package diameter
