@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"path"
 	"time"
+
+	"github.com/simbind/simbind/bpf/accounting"
 )
 
 // How the tap hooks into an interface.
@@ -43,6 +45,11 @@ type Config struct {
 	Promiscuous bool
 	// Mode is ModeAuto by default.
 	Mode string
+	// Accounting says whose accounting counts.
+	Accounting accounting.Options
+	// MSISDNStrip are prefixes of which the first that fits is taken off a
+	// number on Gx; nil means "+" and "00".
+	MSISDNStrip []string
 	// Now is the clock, time.Now by default.
 	Now func() time.Time
 }
@@ -97,6 +104,9 @@ func (c Config) Check() error {
 		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
 			return fmt.Errorf("interface %q is neither a name nor a pattern", pattern)
 		}
+	}
+	if err := c.Accounting.Check(); err != nil {
+		return err
 	}
 	return c.checkPorts()
 }

@@ -72,6 +72,8 @@ func TestWhatIsRefused(t *testing.T) {
 			[]string{"3: tap: port 8805 is zero or named twice"}},
 		{"a tap with an odd ring", minimal + "tap: {interfaces: [eth0], ring_buffer: 3MiB}\n",
 			[]string{"3: tap: ring buffer of 3145728 octets is not a power of two within 131072 to 1073741824"}},
+		{"a tap with a client without a secret", minimal + "tap: {interfaces: [eth0], clients: [{name: pgw1, prefix: 192.0.2.0/24}]}\n",
+			[]string{"3: tap.clients[0]: radius client \"pgw1\": no secret"}},
 		{"a tap with another policy", minimal + "tap: {interfaces: [eth0], on_loss: ignore}\n", []string{"3: tap.on_loss: \"ignore\": choose stale, mark"}},
 		{"a section without content", minimal + "radius:\n", []string{"3: radius: is empty: fill it in, or leave it out to turn it off"}},
 

@@ -102,13 +102,25 @@ type diameterPeer struct {
 }
 
 type tapSection struct {
-	Interfaces  []string `yaml:"interfaces"`
-	Promiscuous bool     `yaml:"promiscuous"`
-	OnLoss      string   `yaml:"on_loss"`
-	Mode        string   `yaml:"mode"`
-	SnapLength  string   `yaml:"snap_length"`
-	RingBuffer  string   `yaml:"ring_buffer"`
-	Ports       tapPorts `yaml:"ports"`
+	Interfaces  []string    `yaml:"interfaces"`
+	Promiscuous bool        `yaml:"promiscuous"`
+	OnLoss      string      `yaml:"on_loss"`
+	Mode        string      `yaml:"mode"`
+	SnapLength  string      `yaml:"snap_length"`
+	RingBuffer  string      `yaml:"ring_buffer"`
+	Ports       tapPorts    `yaml:"ports"`
+	Clients     []tapClient `yaml:"clients"`
+	MSISDNStrip []string    `yaml:"msisdn_strip"`
+}
+
+type tapClient struct {
+	Name                        string   `yaml:"name"`
+	Prefix                      string   `yaml:"prefix"`
+	Secret                      string   `yaml:"secret"`
+	SecretFile                  string   `yaml:"secret_file"`
+	RequireMessageAuthenticator bool     `yaml:"require_message_authenticator"`
+	MSISDNStrip                 []string `yaml:"msisdn_strip"`
+	Nodes                       []string `yaml:"nodes"`
 }
 
 type tapPorts struct {

@@ -4,6 +4,8 @@ import (
 	"path"
 
 	"github.com/simbind/simbind/bpf"
+	"github.com/simbind/simbind/bpf/accounting"
+	"github.com/simbind/simbind/radius"
 )
 
 func (s *tapSection) check(p place) *bpf.Config {
@@ -15,6 +17,8 @@ func (s *tapSection) check(p place) *bpf.Config {
 		RingBuffer:  int(p.key("ring_buffer").size(s.RingBuffer)),
 		Promiscuous: s.Promiscuous,
 		Mode:        p.key("mode").oneOf(s.Mode, bpf.ModeAuto, bpf.ModeTCX, bpf.ModePacket),
+		Accounting:  accounting.Options{Clients: s.clients(p.key("clients"))},
+		MSISDNStrip: s.MSISDNStrip,
 	}
 	if len(s.Interfaces) == 0 {
 		p.key("interfaces").failf("is required")
@@ -33,4 +37,31 @@ func (s *tapSection) check(p place) *bpf.Config {
 // marksOnLoss reports whether lost news of the wire only marks the nodes.
 func (s *tapSection) marksOnLoss(p place) bool {
 	return p.key("on_loss").oneOf(s.OnLoss, "stale", "mark") == "mark"
+}
+
+// clients are those of the accounting that is observed.
+func (s *tapSection) clients(p place) []radius.Client {
+	var list []radius.Client
+	for i, c := range s.Clients {
+		at, before := p.item(i), len(p.problems)
+		client := radius.Client{
+			Name:                        c.Name,
+			Secret:                      secretOf(at, c.Secret, c.SecretFile),
+			RequireMessageAuthenticator: c.RequireMessageAuthenticator,
+			MSISDNStrip:                 c.MSISDNStrip,
+			Nodes:                       c.Nodes,
+		}
+		if c.Prefix != "" {
+			client.Prefix = at.key("prefix").prefix(c.Prefix)
+		}
+		if len(p.problems) > before {
+			continue
+		}
+		// Each with those before it, so that what is not unique has its line.
+		list = append(list, client)
+		if !at.check(accounting.Options{Clients: list}.Check()) {
+			break
+		}
+	}
+	return list
 }
