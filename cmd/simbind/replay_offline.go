@@ -143,17 +143,23 @@ func (off *offline) bindings() []query.BindingReply {
 	return list
 }
 
+// lateness is how long after the last frame what was out of order is given up:
+// nothing more will come.
+const lateness = 5 * time.Second
+
 // replayFrames gives the frames of a capture to the observer.
 func (off *offline) replayFrames(ctx context.Context, r *capture.Reader, o *observe.Standard) error {
-	var advanced time.Time
+	var advanced, last time.Time
 	for {
 		f, err := r.Next()
 		if errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			return nil
+			o.Advance(last.Add(lateness))
+			return off.settle(ctx)
 		}
 		if err != nil {
 			return err
 		}
+		last = f.Time
 		off.clock.Store(max(off.clock.Load(), f.Time.UnixNano()))
 		if f.Time.Sub(advanced) >= advanceEvery {
 			advanced = f.Time

@@ -51,15 +51,17 @@ func run(ctx context.Context, l life) (err error) {
 	publisher := feed.New(l.cfg.Feed, store, registry, log)
 
 	var tap *bpf.Tap
+	var observer *observe.Standard
 	if cfg := l.cfg.Tap; cfg != nil {
-		var observer *observe.Observer
-		tap, observer = newTap(*cfg, registry.Submit, log)
-		registry.Recall(observer.Recall)
+		tap, observer = newTap(*cfg, registry, log)
 	}
 
 	gx := newGx(l.cfg.Diameter, registry, log)
 	health := &health{registry: registry, feed: publisher, tap: tap}
 	metrics := newMetrics(registry, store.Collector(), publisher.Collector())
+	if observer != nil {
+		metrics.MustRegister(observer.Accounting.Collector(), observer.Gx.Collector())
+	}
 	reload := &reloader{file: l.file, cfg: l.cfg, logs: l.logs, registry: registry, hangups: l.hangups}
 
 	// In the order of starting; they stop in the reverse order. The socket

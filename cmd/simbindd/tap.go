@@ -5,29 +5,20 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/bpf"
-	"github.com/simbind/simbind/bpf/gtp"
 	"github.com/simbind/simbind/bpf/observe"
-	"github.com/simbind/simbind/bpf/pfcp"
-	"github.com/simbind/simbind/bpf/wire"
 )
 
 // newTap makes the tap and the observer of what it sees, which follows each
-// protocol on the ports that the tap selects.
-func newTap(cfg bpf.Config, submit binding.SubmitFunc, log *slog.Logger) (*bpf.Tap, *observe.Observer) {
-	observer := observe.New(submit)
-	tap := bpf.New(cfg, observer, submit, log)
-	ports := tap.Ports()
-	observer.Follow(gtp.New(observer.Emit, gtp.Options{}), udp(ports.GTP)...)
-	observer.Follow(pfcp.New(observer.Emit, pfcp.Options{}), udp(ports.PFCP)...)
-	return tap, observer
-}
-
-func udp(numbers []uint16) []observe.Port {
-	var list []observe.Port
-	for _, n := range numbers {
-		list = append(list, observe.Port{Proto: wire.ProtoUDP, Number: n})
-	}
-	return list
+// protocol on the ports that the tap selects and knows again, from the journal,
+// the sessions of before a restart.
+func newTap(cfg bpf.Config, registry *binding.Registry, log *slog.Logger) (*bpf.Tap, *observe.Standard) {
+	ports := cfg.Ports
+	observer := observe.NewStandard(registry.Submit, observe.Settings{
+		GTPC: ports.GTP, PFCP: ports.PFCP, RADIUS: ports.RADIUS, Diameter: ports.Diameter,
+		Accounting: cfg.Accounting.Clients, MSISDNStrip: cfg.MSISDNStrip,
+	})
+	registry.Recall(observer.Recall)
+	return bpf.New(cfg, observer, registry.Submit, log), observer
 }
 
 // describeTap adds the tap's account of itself to the status.
