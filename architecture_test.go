@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	"cmd/bench":         {"*"},
 	"diameter":          {"binding", "binding/crowdtest"},
 	"radius":            {"binding", "binding/crowdtest"},
-	"bpf":               {"binding", "radius", "diameter"},
+	"bpf":               {"binding", "binding/crowdtest", "radius", "diameter"},
 	"binding":           {"binding/index"},
 	"binding/crowdtest": {"binding"},
 	"binding/index":     {},
@@ -48,6 +48,8 @@ var onlyIn = map[string][]string{
 	"layeh.com/radius":                         {"radius/radiustest"},
 	"github.com/fiorix/go-diameter":            {"diameter/diametertest"},
 	"github.com/redis/go-redis":                {},
+	"github.com/wmnsk/go-gtp":                  {"bpf/gtp/gtptest"},
+	"github.com/wmnsk/go-pfcp":                 {"bpf/pfcp/pfcptest"},
 	"github.com/santhosh-tekuri/jsonschema/v6": {},
 }
 

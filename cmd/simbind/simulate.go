@@ -18,13 +18,15 @@ func (c *cli) simulateCommand() *cobra.Command {
 		Short: "Play a packet core",
 		Long:  "Play a packet core, to try a configuration or to put load on it.",
 		Example: `  simbind simulate radius --server 127.0.0.1:1813 --secret-file secret --subscribers 1000
-  simbind simulate gx --server 127.0.0.1:3868 --subscribers 1000`,
+  simbind simulate gx --server 127.0.0.1:3868 --subscribers 1000
+  simbind simulate gtp --subscribers 1000 --hold 30s
+  simbind simulate pfcp --subscribers 1000`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
-			return usagef("simulate %s: what it can play is radius and gx", strings.Join(args, " "))
+			return usagef("simulate %s: what it can play is radius, gx, gtp and pfcp", strings.Join(args, " "))
 		},
 	}
-	cmd.AddCommand(c.simulateRADIUSCommand(), c.simulateGxCommand())
+	cmd.AddCommand(c.simulateRADIUSCommand(), c.simulateGxCommand(), c.simulateGTPCommand(), c.simulatePFCPCommand())
 	return cmd
 }
 

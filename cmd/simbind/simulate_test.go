@@ -113,7 +113,7 @@ func TestSimulateEndsOnAnInterrupt(t *testing.T) {
 
 func TestSimulateRefusesNonsense(t *testing.T) {
 	for _, args := range []string{
-		"simulate", "simulate gtp", "simulate radius", "simulate radius --secret a --secret-file b",
+		"simulate", "simulate sms", "simulate radius", "simulate radius --secret a --secret-file b",
 		"simulate radius --secret a --pool ten", "simulate radius --secret a --pool6 10.0.0.0/8",
 		"simulate radius --secret a --rate 0", "simulate radius --secret a --subscribers 0", "simulate radius --secret a --hold -1s",
 		"simulate gx --rate 0", "simulate gx --connections 0", "simulate gx --restart -1s", "simulate gx --origin-host=", "simulate gx --pool ten",
@@ -191,5 +191,30 @@ func TestSimulateGxSaysThatNobodyListens(t *testing.T) {
 	s := newSession("simulate", "gx", "--server", "127.0.0.1:1")
 	if code := s.run(); code != exitNo || !strings.Contains(s.err.String(), "127.0.0.1:1") {
 		t.Errorf("exit %d: %s", code, &s.err)
+	}
+}
+
+func TestSimulatePlaysBothEndsForTheTap(t *testing.T) {
+	for _, args := range [][]string{
+		{"gtp", "--from", "127.0.0.1:0", "--to", "127.0.0.1:0"},
+		{"gtp", "--version", "1", "--from", "127.0.0.1:0", "--to", "127.0.0.1:0"},
+		{"pfcp", "--from", "127.0.0.1:0", "--to", "127.0.0.1:0", "--pool6", "2001:db8:cafe::/48", "--anonymous"},
+	} {
+		t.Run(strings.Join(args[:2], " "), func(t *testing.T) {
+			line := append([]string{"simulate"}, args...)
+			s := newSession(append(line, "-o", "json", "--subscribers", "20", "--rate", "2000", "--hold", "20ms")...)
+			if code := s.run(); code != exitYes {
+				t.Fatalf("exit %d: %s", code, &s.err)
+			}
+			var got outcome
+			if err := json.Unmarshal(s.out.Bytes(), &got); err != nil || got.Sent != 40 || got.Answered != 40 || got.Lost != 0 {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+	for _, args := range [][]string{{"gtp", "--version", "3"}, {"gtp", "--from", "lo"}, {"pfcp", "--timeout", "0s"}} {
+		if s := newSession(append([]string{"simulate"}, args...)...); s.run() != exitUsage {
+			t.Errorf("%q is accepted: %s", args, &s.err)
+		}
 	}
 }
