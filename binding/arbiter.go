@@ -20,11 +20,12 @@ type arbiter struct {
 	apnNames  atomic.Pointer[[]string]
 	domainIDs map[string]uint16
 
-	seq      uint64 // of the last change
-	batch    *pending
-	tombs    tombstones
-	evict    uint32 // where the search for an idle subscriber goes on
-	counters *counters
+	seq        uint64 // of the last change
+	batch      *pending
+	tombs      tombstones
+	savedTrust [sourceCount]int64 // what the journal knows, see saveTrust
+	evict      uint32             // where the search for an idle subscriber goes on
+	counters   *counters
 }
 
 // A fact is an event with what the arbiter needs at hand.
@@ -33,6 +34,7 @@ type fact struct {
 	now  int64 // unix ms, our clock
 	t    int64 // unix ms, the network's time
 	late int64 // ms that the truth may be later than t
+	kept int64 // ms that it is older than any reordering explains, zero if it is not
 	node uint16
 	key  [2]uint64
 	why  string
@@ -109,11 +111,25 @@ func (a *arbiter) fact(ev *Event, now int64) (*fact, bool) {
 	case len(ev.Addrs) > maxHolds || len(ev.Gone) > maxHolds:
 		return nil, false
 	}
+	// What is older than any reordering was kept for long, or its node's clock
+	// is behind: its order against what was heard since cannot be told (T2).
+	if heard := f.heard(); heard-f.t > maxReorder.Milliseconds() {
+		f.kept = heard - f.t
+		f.late = max(f.late, f.kept)
+	}
 	if ofSession {
 		f.key = newSessionKey(ev.Source, ev.Node, ev.Session)
 	}
 	f.why = whys[ev.Kind]
 	return f, true
+}
+
+// heard is when the event arrived, by our clock.
+func (f *fact) heard() int64 {
+	if f.Arrived.IsZero() {
+		return f.now
+	}
+	return f.Arrived.UnixMilli()
 }
 
 // whys are the words of Change.Why for what events cause.

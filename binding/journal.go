@@ -49,6 +49,13 @@ type NodeRow struct {
 	Restart  int64 // unix ms, network's time of its last restart; zero if none
 	Restarts uint64
 	Observed bool // only overheard, see Event.Observed
+	// Down is since when the node is lost (unix ms, our clock), zero if it is
+	// not: rule T8 outlives a restart of ours.
+	Down int64
+	// Trust is the moment (unix ms, our clock) before which what the node's
+	// source said is unconfirmed (rule T12), zero if there is none. A short
+	// absence does not undo what a long one before it left in doubt.
+	Trust int64
 }
 
 // A NameRow gives an APN or a domain its number. IDs start at 1.

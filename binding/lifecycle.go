@@ -9,8 +9,7 @@ import (
 // An ending says why a claim or a session ends.
 type ending struct {
 	why string
-	// said: the source itself said so, for T6. A lease, a later session or an
-	// operator does not.
+	// said: the source itself said so, for T6. A lease or an operator does not.
 	said bool
 	// tomb: the session is remembered, for T3.
 	tomb bool
@@ -22,7 +21,7 @@ var (
 	endUpdate     = ending{why: "update", said: true}
 	endLease      = ending{why: "lease"}
 	endLinger     = ending{why: "linger"}
-	endSuperseded = ending{why: "superseded"}
+	endSuperseded = ending{why: "superseded", said: true}
 	endOperator   = ending{why: "operator"}
 	endCapacity   = ending{why: "capacity"}
 )
@@ -120,7 +119,7 @@ func (a *arbiter) reappraise(id uint32, f *fact, changed bool) {
 		seq := a.seq
 		o := a.open(k)
 		o.changed = changed
-		a.settle(&o, f, o.confirmed(f, a.times.linger))
+		a.settle(&o, f, o.confirmed(id, f, a.times.linger))
 		if _, who, ok := o.holder(); changed && a.seq == seq && ok {
 			a.emitAddress(Updated, &o, who, id, f)
 		}
@@ -163,9 +162,9 @@ func (a *arbiter) drop(id uint32, k index.Key, f *fact, e ending) {
 }
 
 // supersede takes claims of sessions away because their node gave the address
-// to another session (T4). If that is another SIM's, other sources that still
-// say the former one are left with an ended claim (T6): the deadline is
-// returned.
+// to another session (T4). If that is another SIM's, or nobody knows whose,
+// other sources that still say the former one are left with an ended claim
+// (T6): the deadline is returned.
 func (a *arbiter) supersede(o *address, former []uint32, by Subscriber, f *fact) (deadline uint32) {
 	for _, id := range former {
 		s := a.m.session(id)
@@ -177,7 +176,7 @@ func (a *arbiter) supersede(o *address, former []uint32, by Subscriber, f *fact)
 	}
 	for _, id := range former {
 		s := a.m.session(id)
-		if who := a.m.identity(&s); !agree(who, by) && a.leftToOthers(o, who, a.m.node(s.node).source, f.now) {
+		if who := a.m.identity(&s); (by.nobody() || !agree(who, by)) && a.leftToOthers(o, who, a.m.node(s.node).source, f.now) {
 			deadline = a.endingAt(f)
 		}
 	}
@@ -211,15 +210,19 @@ func (a *arbiter) overtaken(o *address, s *session, who Subscriber, former []uin
 
 // leftToOthers reports that of those who still say what an ended claim said,
 // all are other sources: rule T6. Claims that count for nothing any more are
-// not asked.
+// not asked, nor are the source's own that do not say whose they are.
 func (a *arbiter) leftToOthers(o *address, who Subscriber, source Source, now int64) bool {
 	left := false
 	for _, c := range o.claims {
 		s := a.m.session(c.session)
-		if l, _ := a.m.judge(&s, now, a.times); l >= lifeExpired || !agree(a.m.identity(&s), who) {
+		whose := a.m.identity(&s)
+		if l, _ := a.m.judge(&s, now, a.times); l >= lifeExpired || !agree(whose, who) {
 			continue
 		}
 		if a.m.node(s.node).source == source {
+			if whose.nobody() {
+				continue
+			}
 			return false
 		}
 		left = true

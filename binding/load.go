@@ -45,6 +45,11 @@ func (l *loader) Node(r *NodeRow) error {
 	}
 	a.m.storeNode(r.ID, nodeSource, what)
 	a.m.storeNode(r.ID, nodeRestart, uint64(r.Restart))
+	a.m.storeNode(r.ID, nodeDown, uint64(r.Down))
+	if r.Source < sourceCount && r.Trust > a.m.loadTrust(r.Source) {
+		a.m.setTrust(r.Source, r.Trust)
+		a.savedTrust[r.Source] = r.Trust
+	}
 	// Sessions that outlived a restart were given the new epoch by the sweep;
 	// of the others none is spared.
 	a.m.storeNode(r.ID, nodeSpares, uint64(max(r.Restart, l.alive)))
@@ -246,6 +251,7 @@ func (a *arbiter) load(ctx context.Context, j Journal, domains []Domain, now fun
 	a.unload()
 	if !meta.Alive.IsZero() {
 		a.distrust(meta.Alive.UnixMilli(), now().UnixMilli())
+		a.saveTrust()
 	}
 	return l.skipped, nil
 }
@@ -268,8 +274,9 @@ func (a *arbiter) unload() {
 func (a *arbiter) distrust(since, now int64) {
 	gap := now - since
 	for s := SourceGx; s < sourceCount; s++ {
-		if gap > a.times.trustGap || gap > 0 && !s.Retransmits() {
-			a.m.setTrust(s, now)
+		// A clock that was set back tells nothing about the gap.
+		if gap > a.times.trustGap || gap < -a.times.trustGap || gap != 0 && !s.Retransmits() {
+			a.m.setTrust(s, max(since+1, now))
 		}
 	}
 	// Nobody repeats to an observer, however short the absence was.

@@ -228,4 +228,6 @@ func millis(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
+func (m *memory) loadTrust(s Source) int64 { return int64(atomic.LoadUint64(&m.trust[s])) }
+
 func (m *memory) setTrust(s Source, floor int64) { atomic.StoreUint64(&m.trust[s], uint64(floor)) }

@@ -237,8 +237,11 @@ func (m *model) leaves(s *modelSession, addr string) {
 	others, same := false, false
 	for _, o := range m.holders(addr) {
 		if c := m.condition(o); (c == "fresh" || c == "stale") && modelAgree(o.who, s.who) {
-			others = true
-			same = same || o.node.source == s.node.source
+			if o.node.source != s.node.source {
+				others = true
+			} else if !nobody(o.who) {
+				same = true
+			}
 		}
 	}
 	if others && !same {
@@ -255,11 +258,13 @@ func (m *model) superseded(former []*modelSession, addr string, by Subscriber) {
 		delete(o.holds, addr)
 	}
 	for _, o := range former {
-		if !modelAgree(o.who, by) {
+		if nobody(by) || !modelAgree(o.who, by) {
 			m.leaves(o, addr)
 		}
 	}
 }
+
+func nobody(who Subscriber) bool { return who.MSISDN == 0 && who.IMSI == 0 }
 
 func ceilSecond(ms int64) int64 { return (ms + 999) / 1000 * 1000 }
 
@@ -301,8 +306,9 @@ func (m *model) claim(id string, k nodeKey, ev *Event, t int64) {
 		return
 	}
 	said := Subscriber{MSISDN: ev.MSISDN, IMSI: ev.IMSI}
-	if s != nil && ev.Kind == SessionStart && t > s.start && !modelAgree(s.who, said) {
-		m.finish(s, false)
+	if s != nil && (ev.Kind == SessionStart && t > s.start && !modelAgree(s.who, said) ||
+		s.who.MSISDN != 0 && said.MSISDN != 0 && s.who.MSISDN != said.MSISDN || s.who.IMSI != 0 && said.IMSI != 0 && s.who.IMSI != said.IMSI) {
+		m.finish(s, true)
 		delete(m.sessions, id)
 		s = nil
 		if t < m.node(k).restart {
@@ -372,7 +378,7 @@ func (m *model) claimAll(s *modelSession, ev *Event, t int64, fresh bool) {
 	}
 	for addr := range s.holds { // it spoke: that confirms all
 		_, ok := subscriberOf(m.holders(addr))
-		if d := m.ending[addr]; ok && d != 0 && t >= d-m.cfg.Linger.Milliseconds() {
+		if d := m.ending[addr]; ok && d != 0 && !nobody(s.who) && t >= d-m.cfg.Linger.Milliseconds() {
 			delete(m.ending, addr)
 		}
 	}
@@ -395,7 +401,7 @@ func (m *model) claimOne(s *modelSession, addr string, ev *Event, t int64, fresh
 		}
 	}
 	was := m.ending[addr]
-	confirm := was != 0 && t >= was-m.cfg.Linger.Milliseconds()
+	confirm := was != 0 && !nobody(s.who) && t >= was-m.cfg.Linger.Milliseconds()
 	if !s.holds[addr] {
 		late := false
 		var former []*modelSession

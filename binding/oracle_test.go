@@ -126,10 +126,9 @@ func (n *network) start(ev *Event) {
 		ev.MSISDN = 0
 	case 1:
 		ev.IMSI = 0
-	case 2:
-		if ev.Source == SourcePFCP {
-			ev.MSISDN, ev.IMSI = 0, 0
-		}
+	}
+	if ev.Source == SourcePFCP && n.r.IntN(2) == 0 { // no User ID
+		ev.MSISDN, ev.IMSI = 0, 0
 	}
 	ev.Session = "s" + strconv.Itoa(n.r.IntN(30))
 	ev.Addrs = []Address{oracleAddrs[n.r.IntN(len(oracleAddrs))]}
@@ -177,6 +176,10 @@ func (n *network) later(ev *Event, kind Kind) {
 		ev.Gone, ev.Addrs = ev.Addrs, nil
 	case n.r.IntN(8) == 0:
 		ev.Age = at.Sub(was.Time)
+	case n.r.IntN(25) == 0: // the session is another SIM's now
+		who := oracleSIMs[n.r.IntN(len(oracleSIMs))]
+		ev.MSISDN, ev.IMSI = who.MSISDN, who.IMSI
+		n.live[i].MSISDN, n.live[i].IMSI = who.MSISDN, who.IMSI
 	}
 }
 

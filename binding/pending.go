@@ -56,6 +56,7 @@ func (a *arbiter) dirty(id uint32) {
 
 // seal makes the rows of everything marked, as it stands now.
 func (a *arbiter) seal(now int64) {
+	a.saveTrust()
 	b := a.batch
 	b.Alive = now
 	for _, id := range b.dirty {
@@ -131,8 +132,24 @@ func (a *arbiter) saveNode(id uint16) {
 	n, k := a.m.node(id), a.nodeNames.Load().of(id)
 	a.batch.Nodes = append(a.batch.Nodes, NodeRow{
 		ID: id, Source: k.source, Name: k.name, Epoch: n.epoch, Restart: n.restart, Restarts: uint64(n.epoch) - 1,
-		Observed: n.observed,
+		Observed: n.observed, Down: n.down, Trust: int64(a.m.loadTrust(k.source)),
 	})
+}
+
+// saveTrust keeps since when which sources are trusted, where that has changed.
+func (a *arbiter) saveTrust() {
+	for s := SourceGx; s < sourceCount; s++ {
+		floor := a.m.loadTrust(s)
+		if floor == a.savedTrust[s] {
+			continue
+		}
+		a.savedTrust[s] = floor
+		for id, k := range *a.nodeNames.Load() {
+			if k.source == s {
+				a.saveNode(uint16(id))
+			}
+		}
+	}
 }
 
 func (a *arbiter) saveSubscriber(sub *subscriber) {
@@ -163,5 +180,6 @@ func (a *arbiter) hear(f *fact) {
 	a.overhear(f)
 	if f.Kind != NodeDown && f.Kind != NodeUp && a.m.loadNode(f.node, nodeDown) != 0 {
 		a.m.storeNode(f.node, nodeDown, 0)
+		a.saveNode(f.node)
 	}
 }

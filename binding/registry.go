@@ -229,6 +229,7 @@ const (
 // behind.
 func (r *Registry) tick() {
 	now := r.cfg.Now().UnixMilli()
+	r.saveTrust()
 	if r.batch.events < groupMax && len(r.batch.Changes) < backlogMax {
 		r.sweep(&r.sweeper, sweepPiece, now)
 	}

@@ -33,7 +33,7 @@ func (a *arbiter) hold(f *fact) Outcome {
 	}
 	// T7: what happened before the node's restart is over.
 	if before(f.t, a.m.node(f.node).restart) {
-		return a.count(countLate, Late)
+		return a.late(0, f)
 	}
 	return a.begin(f)
 }
@@ -58,16 +58,16 @@ func (a *arbiter) begin(f *fact) Outcome {
 	return a.claimAll(id, keys, f, refused)
 }
 
-// late applies what was overtaken by later news of its own session. It claims
-// nothing any more, but it tells who no longer had the address: those for whom
-// the node spoke last before it (T4).
+// late applies what was overtaken by later news of its own session, or by a
+// restart of its node. It claims nothing any more, but it tells who no longer
+// had the address: those for whom the node spoke last before it (T4).
 func (a *arbiter) late(id uint32, f *fact) Outcome {
 	keys, _ := a.admit(f, canonicalAPN(f.APN), f.Addrs)
 	for _, k := range keys {
 		o := a.open(k)
 		var former []uint32
 		for _, c := range o.claims {
-			if s := a.m.session(c.session); c.session != id && s.node == f.node && before(s.last, f.t) && !agree(a.m.identity(&s), f.identity()) {
+			if s := a.m.session(c.session); c.session != id && s.node == f.node && before(s.last, f.t+f.kept) && !agree(a.m.identity(&s), f.identity()) {
 				former = append(former, c.session)
 			}
 		}
@@ -83,8 +83,8 @@ func (a *arbiter) continued(id uint32, f *fact) Outcome {
 		return a.late(id, f)
 	}
 	who := a.m.identity(&s)
-	if f.Kind == SessionStart && f.t > s.start && !agree(who, f.identity()) {
-		// The node uses a session id again: another session.
+	if contradict(who, f.identity()) || f.Kind == SessionStart && f.t > s.start && !agree(who, f.identity()) {
+		// The node uses a session id again: another session (T13).
 		a.end(id, f, endSuperseded)
 		return a.begin(f)
 	}
@@ -128,7 +128,7 @@ func (a *arbiter) claim(id uint32, k index.Key, f *fact) Outcome {
 		a.unblock(&o)
 	}
 	if o.find(id) {
-		a.settle(&o, f, o.confirmed(f, a.times.linger))
+		a.settle(&o, f, o.confirmed(id, f, a.times.linger))
 		return Applied
 	}
 	outcome, replaced := Applied, false
@@ -158,7 +158,7 @@ func (a *arbiter) claim(id uint32, k index.Key, f *fact) Outcome {
 		a.block(k, f) // T14
 		return a.count(countRefusedCapacity, RefusedCapacity)
 	}
-	a.settle(&o, f, max(ending, o.confirmed(f, a.times.linger)))
+	a.settle(&o, f, max(ending, o.confirmed(id, f, a.times.linger)))
 	return outcome
 }
 
@@ -247,12 +247,12 @@ func (a *arbiter) stop(f *fact) Outcome {
 // publishes what it ended.
 func (a *arbiter) restart(f *fact) Outcome {
 	n := a.m.node(f.node)
-	if f.t <= n.restart {
+	if f.t == n.restart || f.t+f.kept <= n.restart {
 		return a.count(countDuplicate, Duplicate) // repeated, or overtaken by a later one
 	}
 	// A clock that is behind ours must not spare what the restart ended.
-	spares := max(f.t, f.now-maxReorder.Milliseconds())
-	a.m.storeNode(f.node, nodeRestart, uint64(f.t))
+	spares := max(f.t+f.kept, f.now-maxReorder.Milliseconds())
+	a.m.storeNode(f.node, nodeRestart, uint64(max(f.t, n.restart)))
 	a.m.storeNode(f.node, nodeSpares, uint64(spares))
 	a.m.storeNode(f.node, nodeEpoch, uint64(n.epoch)+1)
 	a.counters.add(countRestarts, 1)
@@ -272,6 +272,7 @@ func (a *arbiter) transport(f *fact) Outcome {
 	default:
 		return Duplicate
 	}
+	a.saveNode(f.node)
 	return Applied
 }
 
@@ -285,6 +286,11 @@ func agree(x, y Subscriber) bool {
 	numbers := x.MSISDN != 0 && y.MSISDN != 0
 	sims := x.IMSI != 0 && y.IMSI != 0
 	return (numbers || sims) && (!numbers || x.MSISDN == y.MSISDN) && (!sims || x.IMSI == y.IMSI)
+}
+
+// contradict reports whether two identities cannot be one subscriber's.
+func contradict(x, y Subscriber) bool {
+	return x.MSISDN != 0 && y.MSISDN != 0 && x.MSISDN != y.MSISDN || x.IMSI != 0 && y.IMSI != 0 && x.IMSI != y.IMSI
 }
 
 // nobody reports that neither number nor SIM is known.

@@ -154,9 +154,11 @@ func (o *address) holder() (owner uint32, who Subscriber, ok bool) {
 }
 
 // confirmed is the deadline that stays after a claimant spoke: none, unless
-// what it said happened before the other source's end was heard (rule T6).
-func (o *address) confirmed(f *fact, linger int64) uint32 {
-	if o.h.deadline != 0 && f.t < int64(o.h.deadline)*1000-linger {
+// what it said happened before the other source's end was heard (rule T6), or
+// it does not say whose session it is: that may be the next subscriber's.
+func (o *address) confirmed(id uint32, f *fact, linger int64) uint32 {
+	s := o.m.session(id)
+	if who := o.m.identity(&s); o.h.deadline != 0 && (who.nobody() || f.t < int64(o.h.deadline)*1000-linger) {
 		return o.h.deadline
 	}
 	return 0

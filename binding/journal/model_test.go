@@ -398,7 +398,7 @@ func (h *history) extendNames(b *binding.Batch) {
 	id := uint16(1 + h.IntN(300))
 	b.Nodes = append(slices.DeleteFunc(b.Nodes, func(o binding.NodeRow) bool { return o.ID == id }), binding.NodeRow{
 		ID: id, Source: binding.Source(1 + h.IntN(5)), Name: fmt.Sprintf("node%d.example", id),
-		Epoch: h.Uint32(), Restart: h.millis(), Restarts: h.Uint64N(100), Observed: id%2 == 0,
+		Epoch: h.Uint32(), Restart: h.millis(), Restarts: h.Uint64N(100), Observed: id%2 == 0, Down: int64(id%3) * h.millis(), Trust: int64(id%5) * h.millis(),
 	})
 	b.APNs = append(slices.DeleteFunc(b.APNs, func(o binding.NameRow) bool { return o.ID == id }), binding.NameRow{ID: id, Name: fmt.Sprintf("apn%d", h.IntN(99))})
 	b.Domains = append(slices.DeleteFunc(b.Domains, func(o binding.NameRow) bool { return o.ID == id }), binding.NameRow{ID: id, Name: ""})

@@ -105,18 +105,29 @@ func (in *input) holds(holds []binding.HoldRow, start int64) []binding.HoldRow {
 	return holds
 }
 
-// nodeObserved is set beside the source of a node that is only overheard.
-const nodeObserved = 0x80
+// Flags beside the source of a node.
+const (
+	nodeObserved = 0x80 // it is only overheard
+	nodeDoubted  = 0x40 // Down and Trust follow
+)
 
 func appendNode(b []byte, r *binding.NodeRow) []byte {
 	source := byte(r.Source)
 	if r.Observed {
 		source |= nodeObserved
 	}
+	doubted := r.Down != 0 || r.Trust != 0
+	if doubted {
+		source |= nodeDoubted
+	}
 	b = append(b, format, source)
 	b = binary.AppendUvarint(b, uint64(r.Epoch))
 	b = binary.AppendVarint(b, r.Restart)
 	b = binary.AppendUvarint(b, r.Restarts)
+	if doubted {
+		b = binary.AppendVarint(b, r.Down)
+		b = binary.AppendVarint(b, r.Trust)
+	}
 	return appendString(b, r.Name)
 }
 
@@ -130,10 +141,13 @@ func decodeNode(key, value []byte, r *binding.NodeRow) error {
 		return err
 	}
 	source := in.byte()
-	r.Source, r.Observed = binding.Source(source&^nodeObserved), source&nodeObserved != 0
+	r.Source, r.Observed = binding.Source(source&^(nodeObserved|nodeDoubted)), source&nodeObserved != 0
 	r.Epoch = uint32(in.uint(32))
 	r.Restart = in.int()
 	r.Restarts = in.uint(64)
+	if source&nodeDoubted != 0 {
+		r.Down, r.Trust = in.int(), in.int()
+	}
 	r.Name = in.string()
 	return in.close()
 }

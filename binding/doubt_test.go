@@ -1,0 +1,152 @@
+package binding
+
+import (
+	"testing"
+	"time"
+)
+
+var doubtConfig = Config{
+	Capacity: 64, Tombstones: 64, TombstoneTTL: time.Hour, Lease: 24 * time.Hour, LeaseGrace: time.Hour,
+	Linger: 60 * time.Second, LossTimeout: 30 * time.Second, TrustGap: time.Minute,
+}
+
+// say applies an event of this moment.
+func (g *rig) say(kind Kind, src Source, node, session string, who Subscriber, addrs ...string) Outcome {
+	return g.on(Event{Kind: kind, Source: src, Node: node, Session: session, MSISDN: who.MSISDN, IMSI: who.IMSI, Time: g.now, Addrs: addresses(addrs...)})
+}
+
+func (g *rig) pass(d time.Duration) { g.now = g.now.Add(d); g.sweepAll() }
+
+var simA, simB, noSIM = oracleSIMs[0], oracleSIMs[1], Subscriber{}
+
+func wantVerdict(t *testing.T, g *rig, addr string, who Subscriber, want string) {
+	t.Helper()
+	if got := g.verify(addr, who.MSISDN); got != want {
+		t.Errorf("%s for %v: %s, want %s", addr, who.MSISDN, got, want)
+	}
+}
+
+// A session without identity may be the next subscriber's: it confirms nothing.
+func TestNewIdentitylessSessionDoesNotConfirm(t *testing.T) {
+	const x = "10.0.0.1"
+	g := newRig(t, doubtConfig)
+	g.say(SessionStart, SourceGx, "pgw1", "g1", simA, x)
+	g.pass(time.Second)
+	g.say(SessionStart, SourcePFCP, "smf1", "p1", noSIM, x)
+	wantVerdict(t, g, x, simA, "match/bound")
+	g.pass(10 * time.Second)
+	g.say(SessionStop, SourcePFCP, "smf1", "p1", noSIM)
+	wantVerdict(t, g, x, simA, "ambiguous/ending")
+	g.pass(10 * time.Second)
+	g.say(SessionStart, SourcePFCP, "smf1", "p2", noSIM, x)
+	wantVerdict(t, g, x, simA, "ambiguous/ending")
+	g.pass(10 * time.Second)
+	g.say(SessionUpdate, SourcePFCP, "smf1", "p2", noSIM)
+	wantVerdict(t, g, x, simA, "ambiguous/ending")
+	g.say(SessionUpdate, SourceGx, "pgw1", "g1", simA)
+	wantVerdict(t, g, x, simA, "match/bound")
+}
+
+// Nor does one that takes the place of another at its node.
+func TestIdentitylessReplacementMakesDoubt(t *testing.T) {
+	const x = "10.0.0.1"
+	g := newRig(t, doubtConfig)
+	g.say(SessionStart, SourceGx, "pgw1", "g1", simA, x)
+	g.pass(time.Second)
+	g.say(SessionStart, SourcePFCP, "smf1", "p1", noSIM, x)
+	g.pass(time.Hour)
+	g.say(SessionStart, SourcePFCP, "smf1", "p2", noSIM, x) // p1's end was lost
+	wantVerdict(t, g, x, simA, "ambiguous/ending")
+}
+
+// A node that uses a session id for another SIM has ended the former session,
+// whatever other sources missed.
+func TestReusedSessionIDTakesTheFormerSIMsAddress(t *testing.T) {
+	const x = "10.0.0.1"
+	for _, y := range []string{x, "10.0.0.2"} {
+		for _, kind := range []Kind{SessionStart, SessionUpdate} {
+			g := newRig(t, doubtConfig)
+			g.say(SessionStart, SourceGx, "pgw1", "g1", simA, x)
+			g.say(SessionStart, SourceRADIUS, "nas1", "r1", simA, x)
+			g.pass(10 * time.Second)
+			g.say(kind, SourceRADIUS, "nas1", "r1", simB, y)
+			g.pass(10 * time.Second)
+			g.say(SessionStop, SourceRADIUS, "nas1", "r1", simB)
+			wantVerdict(t, g, x, simA, "ambiguous/ending")
+		}
+	}
+}
+
+// A short absence does not undo the doubt of a long one before it.
+func TestDoubtSurvivesASecondRestart(t *testing.T) {
+	const x = "10.0.0.1"
+	g := newRig(t, doubtConfig)
+	g.say(SessionStart, SourceGx, "pgw1", "g1", simA, x)
+	g.commit(t)
+	g.pass(time.Hour)
+	g.boot(t, doubtConfig)
+	wantVerdict(t, g, x, simA, "stale/unconfirmed")
+	g.commit(t)
+	g.pass(2 * time.Second)
+	g.boot(t, doubtConfig)
+	wantVerdict(t, g, x, simA, "stale/unconfirmed")
+}
+
+// T8 does not forget over a restart of ours.
+func TestLostNodeStaysLostOverARestart(t *testing.T) {
+	const x = "10.0.0.1"
+	g := newRig(t, doubtConfig)
+	g.say(SessionStart, SourceGx, "pgw1", "g1", simA, x)
+	g.say(NodeDown, SourceGx, "pgw1", "", noSIM)
+	g.commit(t)
+	g.pass(time.Hour)
+	wantVerdict(t, g, x, simA, "stale/node-lost")
+	g.journal.meta.Alive = g.now
+	g.boot(t, doubtConfig)
+	if v := g.verify(x, simA.MSISDN); v == "match/bound" {
+		t.Errorf("lost node is %s after a restart", v)
+	}
+}
+
+// Its clock is ten days behind, so its restart looks older than the last one.
+func TestNodeWhoseClockFellBackStillRestarts(t *testing.T) {
+	const x = "10.0.0.1"
+	g := newRig(t, doubtConfig)
+	g.say(NodeRestart, SourceRADIUS, "nas1", "", noSIM)
+	g.pass(time.Minute)
+	g.say(SessionStart, SourceRADIUS, "nas1", "r1", simA, x)
+	g.pass(time.Hour)
+	at := g.now
+	g.now = g.now.Add(-10 * 24 * time.Hour) // its clock
+	ev := Event{Kind: NodeRestart, Source: SourceRADIUS, Node: "nas1", Time: g.now}
+	g.now = at
+	g.on(ev)
+	if v := g.verify(x, simA.MSISDN); v == "match/bound" {
+		t.Errorf("after the restart of a node with a slow clock: %s", v)
+	}
+	g.pass(time.Second)
+	ev = Event{Kind: SessionStart, Source: SourceRADIUS, Node: "nas1", Session: "r2", MSISDN: simB.MSISDN, IMSI: simB.IMSI, Time: g.now.Add(-10 * 24 * time.Hour), Addrs: addresses(x)}
+	g.on(ev)
+	if v := g.verify(x, simA.MSISDN); v == "match/bound" {
+		t.Errorf("after the start of another: %s", v)
+	}
+}
+
+// By its clock a stop and a start come before what they follow.
+func TestClockThatFellBackBindsNothingOld(t *testing.T) {
+	const x = "10.0.0.1"
+	g := newRig(t, doubtConfig)
+	g.say(SessionStart, SourceRADIUS, "nas1", "r1", simA, x)
+	g.pass(2 * time.Hour)
+	slow := func(kind Kind, session string, who Subscriber) {
+		g.on(Event{Kind: kind, Source: SourceRADIUS, Node: "nas1", Session: session, MSISDN: who.MSISDN, IMSI: who.IMSI, Time: g.now.Add(-24 * time.Hour), Addrs: addresses(x)})
+	}
+	slow(SessionStop, "r1", simA)
+	if v := g.verify(x, simA.MSISDN); v == "match/bound" {
+		t.Errorf("after the stop with a slow clock: %s", v)
+	}
+	slow(SessionStart, "r2", simB)
+	if v := g.verify(x, simA.MSISDN); v == "match/bound" {
+		t.Errorf("after the start of another with a slow clock: %s", v)
+	}
+}
