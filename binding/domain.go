@@ -110,6 +110,16 @@ func familyOf(k index.Key) family {
 	return family4
 }
 
+func (a Address) family() family {
+	switch {
+	case !a.Prefix.Addr().Unmap().Is4():
+		return family6
+	case a.PortLow|a.PortHigh != 0:
+		return familyPorts
+	}
+	return family4
+}
+
 // keysOf gives the index keys of an address: one, or for a block of ports the
 // aligned pieces that make it up, as for a prefix list.
 func keysOf(dom uint16, a Address) []index.Key {

@@ -150,3 +150,17 @@ func TestClockThatFellBackBindsNothingOld(t *testing.T) {
 		t.Errorf("after the start of another with a slow clock: %s", v)
 	}
 }
+
+// A session that names all its addresses has left the former one, even if the
+// new one is refused.
+func TestRefusedAddressReplacesTheFormer(t *testing.T) {
+	const x = "10.0.0.1"
+	c := doubtConfig
+	c.Domains = []Domain{{Name: "d", APNs: []string{"*"}, Pools: prefixes("10.0.0.0/8")}}
+	g := newRig(t, c)
+	g.say(SessionStart, SourceGx, "pgw1", "g1", simA, x)
+	wantVerdict(t, g, x, simA, "match/bound")
+	g.pass(time.Second)
+	g.on(Event{Kind: SessionUpdate, Source: SourceGx, Node: "pgw1", Session: "g1", Time: g.now, Complete: true, Addrs: addresses("192.168.0.1")})
+	wantVerdict(t, g, x, simA, "unknown/no-binding")
+}

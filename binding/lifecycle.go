@@ -231,10 +231,11 @@ func (a *arbiter) leftToOthers(o *address, who Subscriber, source Source, now in
 }
 
 // dropOthers takes away the claims of a session on addresses of the families
-// in keys that are not in keys.
+// that the event names that are not in keys. An address that was refused is
+// named too: the session does not have its former one any more.
 func (a *arbiter) dropOthers(id uint32, keys []index.Key, f *fact) {
 	for _, k := range a.keys(id) {
-		named := slices.ContainsFunc(keys, func(n index.Key) bool { return familyOf(n) == familyOf(k) })
+		named := slices.ContainsFunc(f.Addrs, func(n Address) bool { return n.family() == familyOf(k) })
 		if named && !slices.Contains(keys, k) {
 			a.drop(id, k, f, endUpdate)
 		}
