@@ -64,9 +64,12 @@ const (
 	// that claim one address.
 	maxHolds  = 64
 	maxClaims = 16
-	// maxReorder is how much later than its successors a restart may arrive
-	// and still spare sessions that started after it.
+	// maxReorder is how much older than its arrival an event may be for its
+	// time to be believed.
 	maxReorder = 5 * time.Minute
+	// maxOvertaken is how much later than its successors a restart may arrive
+	// and still spare sessions that started after it.
+	maxOvertaken = 15 * time.Second
 )
 
 func (c Config) withDefaults() Config {

@@ -164,3 +164,19 @@ func TestRefusedAddressReplacesTheFormer(t *testing.T) {
 	g.on(Event{Kind: SessionUpdate, Source: SourceGx, Node: "pgw1", Session: "g1", Time: g.now, Complete: true, Addrs: addresses("192.168.0.1")})
 	wantVerdict(t, g, x, simA, "unknown/no-binding")
 }
+
+// What a node said before it restarted is over, also if its clock came back two
+// minutes behind and the restart seems to precede it.
+func TestRestartWithAClockTwoMinutesBehindEndsWhatWasBefore(t *testing.T) {
+	const x = "10.0.0.1"
+	behind := 2 * time.Minute
+	g := newRig(t, doubtConfig)
+	g.say(SessionStart, SourceRADIUS, "nas1", "r1", simA, x)
+	g.pass(30 * time.Second)
+	g.on(Event{Kind: NodeRestart, Source: SourceRADIUS, Node: "nas1", Time: g.now.Add(-behind)})
+	wantVerdict(t, g, x, simA, "unknown/ended")
+	g.pass(10 * time.Second)
+	g.on(Event{Kind: SessionStart, Source: SourceRADIUS, Node: "nas1", Session: "r2", MSISDN: simB.MSISDN, IMSI: simB.IMSI, Time: g.now.Add(-behind), Addrs: addresses(x)})
+	wantVerdict(t, g, x, simA, "mismatch/other-number")
+	wantVerdict(t, g, x, simB, "match/bound")
+}

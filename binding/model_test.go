@@ -153,7 +153,7 @@ func (m *model) apply(ev *Event) {
 	case NodeRestart:
 		if t > n.restart {
 			n.restarts++
-			n.restart, n.spares = t, max(t, m.now-5*60*1000)
+			n.restart, n.spares = t, max(t, m.now-15*1000)
 		}
 	case NodeDown:
 		if n.down == 0 {

@@ -251,7 +251,7 @@ func (a *arbiter) restart(f *fact) Outcome {
 		return a.count(countDuplicate, Duplicate) // repeated, or overtaken by a later one
 	}
 	// A clock that is behind ours must not spare what the restart ended.
-	spares := max(f.t+f.kept, f.now-maxReorder.Milliseconds())
+	spares := max(f.t+f.kept, f.now-maxOvertaken.Milliseconds())
 	a.m.storeNode(f.node, nodeRestart, uint64(max(f.t, n.restart)))
 	a.m.storeNode(f.node, nodeSpares, uint64(spares))
 	a.m.storeNode(f.node, nodeEpoch, uint64(n.epoch)+1)
