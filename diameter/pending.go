@@ -56,6 +56,9 @@ func (p *pending) begin(r *forwarded) (hopByHop uint32, ok bool) {
 	}
 	slot := &p.slots[i]
 	message, gen := append(slot.message[:0], r.message...), slot.gen+1
+	if gen<<slotBits|i == 0 {
+		gen++ // go-diameter answers zero with an identifier of its own
+	}
 	*slot = *r
 	slot.message, slot.gen, slot.busy = message, gen, true
 	return gen<<slotBits | i, true

@@ -30,6 +30,7 @@ type daemon struct {
 type home struct {
 	dir, socket, radius, gx, metrics, nats string
 	priority                               string // query.priority
+	upstream                               string // of a relay; empty: requests are terminated
 }
 
 func (h home) data() string { return filepath.Join(h.dir, "data") }
@@ -138,7 +139,7 @@ diameter:
   origin_host: simbind.bench
   origin_realm: bench
   peers: [{host: "*", addresses: [127.0.0.0/8]}]
-query:
+%squery:
   socket: %q
   priority: %s
 nats:
@@ -146,7 +147,15 @@ nats:
 metrics:
   listen: %q
 log: {level: warn}
-`, h.data(), capacity, apn, residents().pool, guests().pool, h.radius, secret, h.gx, h.socket, h.priority, h.nats, h.metrics)
+`, h.data(), capacity, apn, residents().pool, guests().pool, h.radius, secret, h.gx, h.relaying(), h.socket, h.priority, h.nats, h.metrics)
+}
+
+// relaying are the keys of a relay agent.
+func (h home) relaying() string {
+	if h.upstream == "" {
+		return ""
+	}
+	return fmt.Sprintf("  mode: relay\n  upstreams: [{address: %q, host: %s}]\n", h.upstream, stockNode.Host)
 }
 
 // isReady asks /readyz: the journal is loaded and the edges listen.

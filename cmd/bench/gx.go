@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,7 +25,8 @@ func runGx(ctx context.Context, s *stage) ([]result, error) {
 			return list, err
 		}
 	}
-	return list, nil
+	r, err := relayGx(ctx, s)
+	return append(list, r...), err
 }
 
 // A gxMix is a script with its name.
@@ -74,6 +76,57 @@ func compareGx(ctx context.Context, s *stage, m gxMix) ([]result, error) {
 		versus("answered and durable: "+work, "/s", ours.rates, "go-diameter, stores nothing", theirs.rates, atLeast(2)).
 			noted("%s; go-diameter: %s", &ours, &theirs),
 		versus("server CPU a request", "s", ours.cpu, "go-diameter", theirs.cpu, nil),
+	}, nil
+}
+
+// relayedSessions are those of one round, one request after the other.
+const relayedSessions = 3000
+
+// relayGx compares the time of one exchange with go-diameter's server directly
+// and through simbindd as a relay agent, which learns from it.
+func relayGx(ctx context.Context, s *stage) ([]result, error) {
+	stock, err := startStockGx(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	defer stock.stop()
+	h, err := s.newHome()
+	if err != nil {
+		return nil, err
+	}
+	sessions, rounds := s.scale(relayedSessions), min(s.rounds, accountingRounds)
+	h.upstream = stock.server
+	d, err := s.startReadyIn(ctx, h, 2*sessions*rounds)
+	if err != nil {
+		return nil, err
+	}
+	defer d.stop()
+	if err := d.await(ctx, startLimit, func(ctx context.Context) error { return answersGx(ctx, d.gx) }); err != nil {
+		return nil, err
+	}
+	one := gxMix{script: gxWholeLife, window: 1, sessions: sessions}
+	var added, added99, direct, relayed []float64
+	var through gxSample
+	for round := range rounds {
+		var alone, both gxSample
+		for server, sample := range map[string]*gxSample{stock.server: &alone, d.gx: &both} {
+			load := one.load(server, round)
+			load.connections = 1
+			if err := sample.take(ctx, d.process, load); err != nil {
+				return nil, err
+			}
+		}
+		direct, relayed = append(direct, alone.latency.quantile(0.5)), append(relayed, both.latency.quantile(0.5))
+		added = append(added, both.latency.quantile(0.5)-alone.latency.quantile(0.5))
+		added99 = append(added99, both.latency.quantile(0.99)-alone.latency.quantile(0.99))
+		through.bad += both.bad + alone.bad
+		through.cpu = append(through.cpu, both.cpu...)
+	}
+	return []result{
+		versus("one exchange through the relay, p50", "s", relayed, "direct", direct, nil).noted("%d not with 2001", through.bad),
+		figure("the relay adds, p50", "s", added, atMost(100e-6)),
+		figure("the relay adds, p99", "s", added99, nil),
+		figure("relay CPU a request", "s", through.cpu, nil),
 	}, nil
 }
 
@@ -140,13 +193,21 @@ func startStockGx(ctx context.Context, s *stage) (*stockGx, error) {
 	return g, nil
 }
 
-// answers sends one request.
-func (g *stockGx) answers(ctx context.Context) error {
-	probe := newGxLoad(g.server, gxStartOnly, 0, 1)
+func (g *stockGx) answers(ctx context.Context) error { return answersGx(ctx, g.server) }
+
+// answersGx sends one request, which has to be answered with success.
+func answersGx(ctx context.Context, server string) error {
+	probe := newGxLoad(server, gxStartOnly, 0, 1)
 	probe.connections, probe.window = 1, 1
-	_, err := probe.send(ctx)
+	sum, err := probe.send(ctx)
+	if err == nil && sum.bad > 0 {
+		err = errors.New("a request was refused")
+	}
 	return err
 }
+
+// stockNode is who it is.
+var stockNode = diametertest.Node{Host: "pcrf.bench", Realm: "bench", OriginState: 1}
 
 // stockGxMain is the process.
 func stockGxMain(args []string, stderr io.Writer) int {
@@ -155,7 +216,7 @@ func stockGxMain(args []string, stderr io.Writer) int {
 	}
 	l, err := net.Listen("tcp", args[0])
 	if err == nil {
-		err = diametertest.ServeStock(l, diametertest.Node{Host: "pcrf.bench", Realm: "bench", OriginState: 1})
+		err = diametertest.ServeStock(l, stockNode)
 	}
 	fmt.Fprintln(stderr, err)
 	return exitFailed
