@@ -62,8 +62,13 @@ const (
 	triggerRelease   = 19 // UE_IP_ADDRESS_RELEASE
 )
 
-// maxAddresses bounds what one request may name.
-const maxAddresses = 32
+const (
+	// maxAddresses bounds what one request may name.
+	maxAddresses = 32
+	// maxSession bounds a Session-Id, in octets; that of a PCEF has its host and
+	// two numbers (RFC 6733 section 8.8).
+	maxSession = 1024
+)
 
 // A number is an integer AVP.
 type number struct {
@@ -131,13 +136,13 @@ func (f *fields) collect(m frame) error {
 func (f *fields) base(a avp) error {
 	switch a.code {
 	case avpSessionID:
-		return once(&f.session, a)
+		return bounded(&f.session, a, maxSession)
 	case avpOriginHost:
-		return once(&f.originHost, a)
+		return bounded(&f.originHost, a, maxIdentity)
 	case avpOriginRealm:
-		return once(&f.originRealm, a)
+		return bounded(&f.originRealm, a, maxIdentity)
 	case avpCalledStationID:
-		return once(&f.called, a)
+		return bounded(&f.called, a, maxIdentity)
 	case avpRequestType:
 		return f.requestType.set(a)
 	case avpRequestNumber:
@@ -260,6 +265,15 @@ func once(dst *[]byte, a avp) error {
 		*dst = a.data
 	}
 	return nil
+}
+
+// bounded is once for a value that is kept for long: what waits for its commit
+// must not grow with what a peer puts into a name.
+func bounded(dst *[]byte, a avp, limit int) error {
+	if len(a.data) > limit {
+		return faultValue(a)
+	}
+	return once(dst, a)
 }
 
 // only takes the AVP of a group that may come once.

@@ -42,7 +42,7 @@ func (s *store) share(value []byte) string {
 		return name
 	}
 	name := printable(value)
-	if len(s.known) < maxNames {
+	if len(s.known) < maxNames && len(value) <= maxIdentity {
 		s.known[string(value)] = name
 	}
 	return name

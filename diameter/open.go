@@ -17,7 +17,12 @@ type openRequests struct {
 	limit int
 	slots []openRequest
 	free  []uint32
+	held  int // octets of answers that wait
 }
+
+// maxHeld bounds, for each connection, the octets that are held for requests
+// under way: their answers, or in relay mode the requests themselves.
+const maxHeld = 8 << 20
 
 // An openRequest is a slot. Its buffer is used again.
 type openRequest struct {
@@ -44,7 +49,15 @@ func (o *openRequests) begin(m frame, f *fields) (token uint64, ok bool) {
 		return 0, false
 	}
 	slot := &o.slots[i]
+	defer func() {
+		if !ok {
+			o.release(i)
+		}
+	}()
 	slot.answer, slot.at = o.conn.server.appendAnswer(slot.answer[:0], m, f, resultSuccess, nil)
+	if o.held += len(slot.answer); o.held > maxHeld {
+		return 0, false
+	}
 	slot.gen++
 	slot.busy = true
 	return uint64(slot.gen)<<32 | uint64(i), true
@@ -68,13 +81,24 @@ func (o *openRequests) settle(token uint64, result resultCode) bool {
 	}
 	slot := &o.slots[i]
 	slot.busy = false
-	o.free = append(o.free, i)
+	defer o.release(i)
 	binary.BigEndian.PutUint32(slot.answer[slot.at:], uint32(result))
 	if result/1000 == 3 {
 		slot.answer[4] |= flagError
 	}
 	o.conn.peer.counts.answered(result)
 	return o.conn.queue(slot.answer)
+}
+
+// release frees a slot; the caller holds the mutex. The buffer of an answer of
+// usual size is used again.
+func (o *openRequests) release(i uint32) {
+	slot := &o.slots[i]
+	o.held -= len(slot.answer)
+	if slot.answer = slot.answer[:0]; cap(slot.answer) > keptFrame {
+		slot.answer = nil
+	}
+	o.free = append(o.free, i)
 }
 
 // waiting is how many requests are open.

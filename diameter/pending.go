@@ -22,6 +22,7 @@ type pending struct {
 	limit int // zero: nothing is forwarded any more
 	slots []forwarded
 	free  []uint32
+	held  int // octets of messages
 }
 
 // A forwarded request is a slot.
@@ -45,7 +46,7 @@ func (p *pending) begin(r *forwarded) (hopByHop uint32, ok bool) {
 	defer p.mu.Unlock()
 	var i uint32
 	switch n := len(p.free); {
-	case p.limit == 0:
+	case p.limit == 0, p.held+len(r.message) > maxHeld:
 		return 0, false
 	case n > 0:
 		i, p.free = p.free[n-1], p.free[:n-1]
@@ -60,6 +61,7 @@ func (p *pending) begin(r *forwarded) (hopByHop uint32, ok bool) {
 		gen++ // go-diameter answers zero with an identifier of its own
 	}
 	*slot = *r
+	p.held += len(message)
 	slot.message, slot.gen, slot.busy = message, gen, true
 	return gen<<slotBits | i, true
 }
@@ -85,6 +87,7 @@ func (p *pending) release(i uint32) forwarded {
 	slot := &p.slots[i]
 	r := *slot
 	message := slot.message
+	p.held -= len(message)
 	if cap(message) > keptFrame {
 		message = nil
 	}
