@@ -102,6 +102,26 @@ func (n *nodes) advance(nd *node, state uint32, now time.Time) error {
 	return nil
 }
 
+// setBack is told of each connection that a node opens itself. Its
+// Origin-State-Id must not be smaller than before (RFC 6733 section 8.16), but
+// is when the node was replaced, or lost its clock. That is a restart too:
+// else all that it says from now on would count as said before its last one.
+func (n *nodes) setBack(name string, state uint32, now time.Time) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	nd := n.byName[name]
+	if nd == nil || state == 0 || state >= nd.state.Load() {
+		return nil
+	}
+	if err := n.tell(binding.NodeRestart, nd, now); err != nil {
+		return err
+	}
+	nd.restart = now
+	nd.state.Store(state)
+	nd.owed.Store(0)
+	return nil
+}
+
 // current reports that hear would change nothing.
 func (nd *node) current(name string, state uint32) bool {
 	return nd != nil && nd.name == name && (state == 0 || state == nd.state.Load()) && !nd.down.Load() && nd.owed.Load() == 0

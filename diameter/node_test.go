@@ -1,7 +1,9 @@
 package diameter_test
 
 import (
+	"slices"
 	"testing"
+	"time"
 
 	"github.com/fiorix/go-diameter/v4/diam"
 	"github.com/fiorix/go-diameter/v4/diam/avp"
@@ -43,6 +45,28 @@ func TestLargerOriginStateIsARestart(t *testing.T) {
 				t.Errorf("events %v", kinds(events))
 			}
 		})
+	}
+}
+
+// A replaced node counts from its beginning; what it says must not count as
+// said before.
+func TestSmallerOriginStateInNewCapabilitiesIsARestart(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	w := connect(t, s.addr(), "pgw1.lab", 1000)
+	w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, 1000))...))
+	w.ask(w.message(diam.DisconnectPeer, diam.RequestFlag, 0, append(w.origin(), number(avp.DisconnectCause, 0))...))
+	w.conn.Close()
+	reg.wait(t, 2) // and the node is down
+	before := time.Now()
+	w = connect(t, s.addr(), "pgw1.lab", 3)
+	w.ask(w.ccr("s;2", 1, 0, append(subscriber(7), number(avp.OriginStateID, 3))...))
+	events := reg.wait(t, 5)
+	if got, want := kinds(events), []binding.Kind{binding.SessionStart, binding.NodeDown, binding.NodeRestart, binding.NodeUp, binding.SessionStart}; !slices.Equal(got, want) {
+		t.Fatalf("events %v, want %v", got, want)
+	}
+	if last := events[4]; last.Time.Before(before) || last.Session != "s;2" {
+		t.Errorf("what it says now counts as of %v", last.Time)
 	}
 }
 

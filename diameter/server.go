@@ -209,6 +209,9 @@ func (s *Server) ruleFor(host, realm string, from netip.Addr) *Peer {
 func (s *Server) opened(c *conn, said *capabilities, now time.Time) {
 	s.counts.accepted.Add(1)
 	c.log.Info("peer connected", "realm", said.realm, "product", said.product, "state", said.state)
+	if err := s.nodes.setBack(c.peer.host, said.state, now); err != nil {
+		c.end(fmt.Errorf("its restart is not taken yet: %w", err)) // it comes again
+	}
 	s.told(c, said.state)
 	s.nodes.judge(now)
 }
