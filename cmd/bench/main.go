@@ -20,13 +20,13 @@ const (
 )
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == stockGxCommand { // a signal ends it at once
+		os.Exit(stockGxMain(os.Args[2:], os.Stderr))
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	if len(os.Args) > 1 && os.Args[1] == askCommand {
 		os.Exit(askMain(os.Args[2:], os.Stdout, os.Stderr))
-	}
-	if len(os.Args) > 1 && os.Args[1] == stockGxCommand {
-		os.Exit(stockGxMain(os.Args[2:], os.Stderr))
 	}
 	os.Exit(program(ctx, os.Args[1:], os.Stdout, os.Stderr))
 }
