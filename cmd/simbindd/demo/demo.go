@@ -35,6 +35,8 @@ type demo struct {
 	pcef    *diametertest.Peer
 	verify  *query.Client
 	bus     *nats.Conn
+	log     io.Writer
+	front   *front
 	changes chan change
 	heard   []change
 }
@@ -51,7 +53,7 @@ func Run(ctx context.Context, out io.Writer, stay bool, daemon Daemon) error {
 		return err
 	}
 	defer log.Close()
-	d := &demo{out: out, site: s, ready: make(chan struct{}), changes: make(chan change, 256)}
+	d := &demo{out: out, site: s, ready: make(chan struct{}), changes: make(chan change, 256), log: log}
 	err = d.around(ctx, daemon, log, stay)
 	if err != nil {
 		d.tail()
@@ -103,6 +105,11 @@ func (d *demo) show(ctx context.Context, stay bool) error {
 }
 
 func (d *demo) close() {
+	if d.front != nil {
+		if err := d.front.stop(); err != nil {
+			d.printf("\nnumverify: %v\n", err)
+		}
+	}
 	if d.nas != nil {
 		d.nas.Close()
 	}

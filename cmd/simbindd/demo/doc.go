@@ -1,7 +1,8 @@
 // Package demo shows one site at work: the real daemon in this process, on a
 // scratch directory and free ports of the loopback interface, and around it a
 // simulated packet core that speaks RADIUS and Gx, a verify frontend that asks over the
-// Unix socket, and a stock NATS client that hears the changes.
+// Unix socket, a stock NATS client that hears the changes, and an app that has its
+// number verified by numverify.
 //
 // Each step says what was asked and what was answered, and fails if the answer
 // is another than it must be; steps.go is the list. The numbers are of the range

@@ -30,6 +30,7 @@ var steps = []step{
 	{"Somebody claims another person's number", (*demo).askMismatch},
 	{"Subscriber 12 detaches; whoever claims that address now gets no match", (*demo).askUnknown},
 	{"Meanwhile on NATS", (*demo).hear},
+	{"An app on subscriber 3's phone verifies its number: numverify, the CAMARA API", (*demo).verifyForApp},
 }
 
 const subscribers = 12
