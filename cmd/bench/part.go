@@ -30,6 +30,7 @@ func parts() []part {
 		{name: "restart", run: runRestart},
 		{name: "verify", tools: []string{"redis-server", "redis-benchmark"}, run: runVerify},
 		{name: "latency", run: runLatency},
+		{name: "numverify", run: runNumverify},
 		{name: "journal", run: runJournal},
 		{name: "feed", run: runFeed},
 	}
