@@ -90,7 +90,7 @@ func pair(t *testing.T, s radiustest.Session, status radiustest.Status, id byte)
 	return encoded(t, p, err, id)
 }
 
-func encoded(t *testing.T, p *layeh.Packet, err error, id byte) (request, response []byte) {
+func encoded(t testing.TB, p *layeh.Packet, err error, id byte) (request, response []byte) {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
