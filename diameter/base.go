@@ -45,6 +45,8 @@ func (c *conn) judge(said *capabilities) (resultCode, string) {
 		return resultUnknownPeer, "no entry of diameter.peers admits it"
 	case string(s.peers.self) == strings.ToLower(said.host):
 		return resultUnknownPeer, "it has our own name"
+	case !c.certified(said.host):
+		return resultUnknownPeer, "its certificate has another name"
 	case !said.common(s.applications):
 		return resultNoCommonApp, "it does not have the Gx application"
 	case !said.secure():

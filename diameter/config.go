@@ -25,6 +25,10 @@ type Config struct {
 	Mode Mode
 	// Listen are the TCP addresses, "host:port"; without a host, all of them.
 	Listen []string
+	// TLS, if not nil, is a second way in, and to upstreams that want it.
+	TLS *TLS
+	// SCTPListen are IP addresses with ports on which SCTP is spoken.
+	SCTPListen []string
 	// OriginHost and OriginRealm are our DiameterIdentity (RFC 6733 section
 	// 4.3.1).
 	OriginHost, OriginRealm string
@@ -126,7 +130,7 @@ func (c Config) Check() error {
 	if err := checkIdentity("origin_realm", c.OriginRealm); err != nil {
 		return err
 	}
-	return c.checkUpstreams()
+	return errors.Join(c.checkUpstreams(), c.TLS.check())
 }
 
 func (c Config) checkUpstreams() error {
@@ -140,6 +144,9 @@ func (c Config) checkUpstreams() error {
 		}
 		if _, _, err := net.SplitHostPort(u.Address); err != nil {
 			return fmt.Errorf("diameter: upstream %s: address: %w", u.Host, err)
+		}
+		if u.TLS && c.TLS == nil {
+			return fmt.Errorf("diameter: upstream %s wants TLS, of which there is no configuration", u.Host)
 		}
 		if known[strings.ToLower(u.Host)] {
 			return fmt.Errorf("diameter: upstream %s is named twice, or like us", u.Host)

@@ -28,6 +28,7 @@ type conn struct {
 	pending   pending
 	asking    atomic.Int64 // requests of the peer that are forwarded
 	wanted    string       // of an initiator: the host to find
+	names     []string     // in the peer's certificate, nil without TLS
 
 	// Set with the capabilities exchange, then read-only.
 	peer *peer
@@ -108,6 +109,11 @@ func (c *conn) serve(ctx context.Context) {
 // exchange admits the peer and reads its messages.
 func (c *conn) exchange(ctx context.Context) error {
 	in := newStream(c.raw, c.server.cfg.MaxMessage)
+	names, err := c.secure(ctx)
+	if err != nil {
+		return err
+	}
+	c.names = names
 	if err := c.raw.SetReadDeadline(time.Now().Add(c.server.cfg.CapabilitiesTimeout)); err != nil {
 		return err
 	}

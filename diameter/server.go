@@ -76,8 +76,8 @@ func (s *Server) nextEndToEnd() uint32 { return s.endToEnd.Add(1) }
 // Ready is closed when all listeners are bound.
 func (s *Server) Ready() <-chan struct{} { return s.ready }
 
-// Addrs are the bound addresses, in the order of the configuration; empty
-// before Ready.
+// Addrs are the bound addresses, in the order of the configuration: TCP, TLS,
+// SCTP; empty before Ready.
 func (s *Server) Addrs() []net.Addr {
 	var addrs []net.Addr
 	for _, l := range s.bound() {
@@ -134,10 +134,30 @@ func endOf(ctx context.Context, err error) error {
 
 // bind opens every listener, or none.
 func (s *Server) bind(ctx context.Context) error {
-	for _, address := range s.cfg.Listen {
-		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+	tcp := func(address string) (net.Listener, error) { return (&net.ListenConfig{}).Listen(ctx, "tcp", address) }
+	if err := s.bindAll(s.cfg.Listen, "Diameter", tcp); err != nil {
+		return err
+	}
+	if t := s.cfg.TLS; t != nil {
+		secure := func(address string) (net.Listener, error) {
+			l, err := tcp(address)
+			if err != nil {
+				return nil, err
+			}
+			return newSecureListener(l, t.Config), nil
+		}
+		if err := s.bindAll(t.Listen, "Diameter over TLS", secure); err != nil {
+			return err
+		}
+	}
+	return s.bindAll(s.cfg.SCTPListen, "Diameter over SCTP", listenSCTP)
+}
+
+func (s *Server) bindAll(addresses []string, what string, listen func(address string) (net.Listener, error)) error {
+	for _, address := range addresses {
+		l, err := listen(address)
 		if err != nil {
-			return fmt.Errorf("listen for Diameter on %s: %w", address, err)
+			return fmt.Errorf("listen for %s on %s: %w", what, address, err)
 		}
 		s.listenersMu.Lock()
 		s.listeners = append(s.listeners, l)

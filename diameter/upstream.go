@@ -21,6 +21,8 @@ type Upstream struct {
 	Priority int
 	// Weight is the share among those of one priority, 1 by default.
 	Weight int
+	// TLS: the connection is secured from its start.
+	TLS bool
 }
 
 // An upstream is an Upstream as it is used.
@@ -117,6 +119,9 @@ func (s *Server) connect(ctx context.Context, u *upstream) (unwanted bool, err e
 	if err != nil {
 		return false, err
 	}
+	if u.TLS {
+		raw = s.dialSecure(raw, u.Host)
+	}
 	s.counts.connections.Add(1)
 	defer s.counts.connections.Add(-1)
 	c := newConn(s, raw, true)
@@ -156,7 +161,7 @@ func (c *conn) confirm(m frame) error {
 		return err
 	case resultCode(said.result) != resultSuccess:
 		return fmt.Errorf("%s refuses us with result %d", said.host, said.result)
-	case !strings.EqualFold(said.host, c.wanted):
+	case !strings.EqualFold(said.host, c.wanted), !c.certified(said.host):
 		return fmt.Errorf("its Origin-Host is %q, not %q", said.host, c.wanted)
 	case !said.common(c.server.applications):
 		return errors.New("it has none of our applications")

@@ -1,6 +1,10 @@
 package config
 
-import "github.com/simbind/simbind/diameter"
+import (
+	"net/netip"
+
+	"github.com/simbind/simbind/diameter"
+)
 
 func (s *diameterSection) check(p place) *diameter.Config {
 	before := len(p.problems)
@@ -24,7 +28,13 @@ func (s *diameterSection) check(p place) *diameter.Config {
 	for i, listen := range s.Listen {
 		cfg.Listen = append(cfg.Listen, p.key("listen").item(i).listener(listen))
 	}
-	if len(s.Listen) == 0 {
+	for i, listen := range s.SCTPListen {
+		cfg.SCTPListen = append(cfg.SCTPListen, p.key("sctp_listen").item(i).addressPort(listen))
+	}
+	if s.TLS != nil {
+		cfg.TLS = s.TLS.check(p.key("tls"))
+	}
+	if len(s.Listen)+len(s.SCTPListen) == 0 && (s.TLS == nil || len(s.TLS.Listen) == 0) {
 		p.key("listen").failf("is required: leave the section out, or say where to listen")
 	}
 	if len(s.Peers) == 0 {
@@ -36,6 +46,22 @@ func (s *diameterSection) check(p place) *diameter.Config {
 	return cfg
 }
 
+func (s *diameterTLS) check(p place) *diameter.TLS {
+	cfg := &diameter.TLS{Config: mutualTLS(p, s.CertFile, s.KeyFile, s.CAFile)}
+	for i, listen := range s.Listen {
+		cfg.Listen = append(cfg.Listen, p.key("listen").item(i).listener(listen))
+	}
+	return cfg
+}
+
+// addressPort reads an IP address and a port, which a socket of SCTP needs.
+func (p place) addressPort(s string) string {
+	if _, err := netip.ParseAddrPort(s); err != nil {
+		p.failf("%q is not address:port; write it as 192.0.2.1:3868 or [::]:3868", s)
+	}
+	return s
+}
+
 func (s *diameterSection) upstreams(p place) []diameter.Upstream {
 	var list []diameter.Upstream
 	for i, one := range s.Upstreams {
@@ -43,6 +69,7 @@ func (s *diameterSection) upstreams(p place) []diameter.Upstream {
 		upstream := diameter.Upstream{
 			Address: one.Address, Host: one.Host,
 			Priority: at.key("priority").count(one.Priority, 1000), Weight: at.key("weight").count(one.Weight, 1000),
+			TLS: one.TLS,
 		}
 		at.key("address").required(one.Address)
 		at.key("host").required(one.Host)

@@ -1,9 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"net/netip"
 
 	"github.com/simbind/simbind/radius"
@@ -110,26 +107,6 @@ func (s *radsecSection) check(p place) *radius.RadSec {
 	if len(s.Listen) == 0 {
 		p.key("listen").failf("is required")
 	}
-	cfg.TLS = s.tls(p)
+	cfg.TLS = mutualTLS(p, s.CertFile, s.KeyFile, s.CAFile)
 	return cfg
-}
-
-// tls reads the certificates once: new ones need a restart.
-func (s *radsecSection) tls(p place) *tls.Config {
-	cert, key, ca := p.key("cert_file").required(s.CertFile), p.key("key_file").required(s.KeyFile), p.key("ca_file").required(s.CAFile)
-	if !cert || !key || !ca {
-		return nil
-	}
-	p.key("key_file").secretFile(s.KeyFile)
-	pair, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
-	if err != nil {
-		p.key("cert_file").failf("%v", err)
-	}
-	pem, _, err := readBounded(s.CAFile, maxFile)
-	pool := x509.NewCertPool()
-	if err == nil && !pool.AppendCertsFromPEM(pem) {
-		err = fmt.Errorf("%s has no PEM certificate", s.CAFile)
-	}
-	p.key("ca_file").check(err)
-	return &tls.Config{Certificates: []tls.Certificate{pair}, ClientCAs: pool, MinVersion: tls.VersionTLS12}
 }

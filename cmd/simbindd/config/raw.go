@@ -77,6 +77,8 @@ type diameterSection struct {
 	OriginHost     string             `yaml:"origin_host"`
 	OriginRealm    string             `yaml:"origin_realm"`
 	Peers          []diameterPeer     `yaml:"peers"`
+	SCTPListen     []string           `yaml:"sctp_listen"`
+	TLS            *diameterTLS       `yaml:"tls"`
 	Upstreams      []diameterUpstream `yaml:"upstreams"`
 	AnswerTimeout  string             `yaml:"answer_timeout"`
 	Reconnect      string             `yaml:"reconnect"`
@@ -91,6 +93,14 @@ type diameterUpstream struct {
 	Host     string `yaml:"host"`
 	Priority *int   `yaml:"priority"`
 	Weight   *int   `yaml:"weight"`
+	TLS      bool   `yaml:"tls"`
+}
+
+type diameterTLS struct {
+	Listen   []string `yaml:"listen"`
+	CertFile string   `yaml:"cert_file"`
+	KeyFile  string   `yaml:"key_file"`
+	CAFile   string   `yaml:"ca_file"`
 }
 
 type diameterPeer struct {
