@@ -63,6 +63,9 @@ type Config struct {
 	// Known are hosts of which the Registry has sessions from before; until they
 	// are heard they count as down (rule T8). Nil: none.
 	Known func() []string
+	// StateFile keeps the Origin-State-Ids of peers across restarts of ours.
+	// Empty: they are forgotten.
+	StateFile string
 	// Now is the clock, time.Now by default.
 	Now func() time.Time
 }

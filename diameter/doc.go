@@ -14,8 +14,9 @@
 // 3539 (watchdog.go). In mode [Terminate] a request is answered when its event
 // is durable (terminate.go, open.go). In mode [Relay] it is forwarded octet for
 // octet (relay.go, pending.go, upstream.go), and its event is submitted when a
-// success comes back (learn.go). Who restarted, and who is lost, is in node.go;
-// in which order the requests of a session belong, in order.go.
+// success comes back (learn.go). Who restarted, and who is lost, is in node.go,
+// what of it survives a restart of ours in states.go; in which order the
+// requests of a session belong, in order.go.
 //
 // Each AVP that is read, and what becomes of it, is listed with its clause in
 // docs/interfaces.md.

@@ -35,23 +35,27 @@ type node struct {
 // connections share it.
 type nodes struct {
 	submit func(binding.Event) error
+	states *states
 
 	mu     sync.Mutex
 	byName map[string]*node
 }
 
-func newNodes(submit func(binding.Event) error) *nodes {
-	return &nodes{submit: submit, byName: map[string]*node{}}
+func newNodes(submit func(binding.Event) error, states *states) *nodes {
+	return &nodes{submit: submit, states: states, byName: map[string]*node{}}
 }
 
 // expect makes nodes that were not heard yet, though the Registry has sessions
-// of theirs.
+// of theirs, with the states that are kept of them.
 func (n *nodes) expect(names []string) {
+	kept := n.states.all()
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	for _, name := range names {
 		if n.byName[name] == nil && len(n.byName) < maxNodes {
-			n.byName[name] = &node{name: name, speaks: true}
+			nd := &node{name: name, speaks: true}
+			nd.state.Store(kept[name])
+			n.byName[name] = nd
 		}
 	}
 }
@@ -92,10 +96,13 @@ func (n *nodes) advance(nd *node, state uint32, now time.Time) error {
 	}
 	if old != 0 {
 		nd.owed.Store(state)
-		if err := n.tell(binding.NodeRestart, nd, now); err != nil {
+		if err := n.tellRestart(nd, state, now); err != nil {
 			return err
 		}
 		nd.restart = now
+	}
+	if old == 0 {
+		n.states.keep(nd.name, state)
 	}
 	nd.state.Store(state)
 	nd.owed.Store(0)
@@ -113,7 +120,7 @@ func (n *nodes) setBack(name string, state uint32, now time.Time) error {
 	if nd == nil || state == 0 || state >= nd.state.Load() {
 		return nil
 	}
-	if err := n.tell(binding.NodeRestart, nd, now); err != nil {
+	if err := n.tellRestart(nd, state, now); err != nil {
 		return err
 	}
 	nd.restart = now
@@ -160,7 +167,20 @@ func (n *nodes) tell(kind binding.Kind, nd *node, now time.Time) error {
 	if !nd.speaks {
 		return nil
 	}
-	return n.submit(binding.Event{Kind: kind, Source: binding.SourceGx, Node: nd.name, Time: now, Arrived: now})
+	ev := binding.Event{Kind: kind, Source: binding.SourceGx, Node: nd.name, Time: now, Arrived: now}
+	return n.submit(ev)
+}
+
+// tellRestart says that a node restarted, and has that Origin-State-Id now.
+func (n *nodes) tellRestart(nd *node, state uint32, now time.Time) error {
+	if !nd.speaks {
+		n.states.keep(nd.name, state)
+		return nil
+	}
+	return n.submit(binding.Event{
+		Kind: binding.NodeRestart, Source: binding.SourceGx, Node: nd.name, Time: now, Arrived: now,
+		Ack: n.states, Token: n.states.await(nd.name, state),
+	})
 }
 
 // restarted is when a request with an older Origin-State-Id belongs: before

@@ -1,6 +1,8 @@
 package diameter_test
 
 import (
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -201,5 +203,46 @@ func TestKnownNodeIsDownUntilItIsHeard(t *testing.T) {
 	connect(t, s.addr(), "pgw1.lab", 0)
 	if ev := reg.wait(t, 2)[1]; ev.Kind != binding.NodeUp || ev.Node != "pgw1.lab" {
 		t.Errorf("event %+v", ev)
+	}
+}
+
+// A host that restarted while we were away tells so with its first message.
+func TestRestartWhileWeWereAway(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "states.json")
+	known := func() []string { return []string{"pgw1.lab"} }
+	run := func(state uint32, fate error) []binding.Kind {
+		reg := newFakeRegistry()
+		reg.fate = fate
+		s := start(t, diameter.Config{StateFile: file, Known: known}, reg.submit)
+		w := connect(t, s.addr(), "pgw1.lab", state)
+		reg.set(func(r *fakeRegistry) { r.fate = nil })
+		if code := result(t, w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, state))...))); code != diam.Success {
+			t.Errorf("answer %d", code)
+		}
+		w.conn.Close()
+		eventually(t, "the end is noted", func() bool { return !isOpen(s, "pgw1.lab") })
+		s.stop()
+		return kinds(reg.wait(t, 1))
+	}
+	if got := run(5, nil); slices.Contains(got, binding.NodeRestart) {
+		t.Errorf("heard for the first time: %v", got)
+	}
+	if got := run(5, nil); slices.Contains(got, binding.NodeRestart) {
+		t.Errorf("the same as before: %v", got)
+	}
+	if got := run(6, binding.ErrJournal); !slices.Contains(got, binding.NodeRestart) {
+		t.Errorf("a larger one: %v", got)
+	}
+	if got := run(6, nil); !slices.Contains(got, binding.NodeRestart) {
+		t.Errorf("told again, as it was not durable: %v", got)
+	}
+	if got := run(6, nil); slices.Contains(got, binding.NodeRestart) {
+		t.Errorf("told again, though it was durable: %v", got)
+	}
+	if err := os.WriteFile(file, []byte("{broken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := run(7, nil); slices.Contains(got, binding.NodeRestart) {
+		t.Errorf("after the file is lost: %v", got)
 	}
 }

@@ -48,7 +48,7 @@ func New(cfg Config, submit binding.SubmitFunc, log *slog.Logger) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, submit: submit, log: log.With("source", binding.SourceGx), now: cfg.Now, ready: make(chan struct{}),
-		applications: []uint32{appGx}, peers: newPeers(cfg.OriginHost), nodes: newNodes(submit), order: newOrder(),
+		applications: []uint32{appGx}, peers: newPeers(cfg.OriginHost), nodes: newNodes(submit, newStates(cfg.StateFile)), order: newOrder(),
 		learner: newLearner(submit, cfg.Now), warnings: rate.NewLimiter(1, 10),
 	}
 	s.upstreams = newUpstreams(cfg.Upstreams, s.peers)
@@ -98,17 +98,21 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.cfg.Check(); err != nil {
 		return err
 	}
+	if err := s.nodes.states.load(); err != nil {
+		s.log.Warn("the Origin-State-Ids from before are lost", "err", err)
+	}
+	defer s.saveStates()
 	g, ctx := errgroup.WithContext(ctx)
 	defer s.close()
 	if err := s.bind(ctx); err != nil {
 		return err
 	}
+	if s.cfg.Known != nil {
+		s.nodes.expect(s.cfg.Known())
+	}
 	for _, l := range s.bound() {
 		s.log.Info("listening", "address", l.Addr().String())
 		g.Go(func() error { return endOf(ctx, s.acceptAll(ctx, l)) })
-	}
-	if s.cfg.Known != nil {
-		s.nodes.expect(s.cfg.Known())
 	}
 	for _, u := range s.upstreams.list {
 		g.Go(func() error { return s.keep(ctx, u) })
@@ -285,7 +289,14 @@ func (s *Server) sweep(ctx context.Context) error {
 			}
 			s.nodes.judge(s.now())
 			s.overdue(s.now())
+			s.saveStates()
 		}
+	}
+}
+
+func (s *Server) saveStates() {
+	if err := s.nodes.states.save(); err != nil && s.warnings.Allow() {
+		s.log.Warn("the Origin-State-Ids are not kept", "err", err)
 	}
 }
 

@@ -2,17 +2,19 @@ package main
 
 import (
 	"log/slog"
+	"path/filepath"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/diameter"
 )
 
 // newGx makes the Gx edge, or nil if it is off.
-func newGx(cfg *diameter.Config, registry *binding.Registry, log *slog.Logger) *diameter.Server {
+func newGx(cfg *diameter.Config, dataDir string, registry *binding.Registry, log *slog.Logger) *diameter.Server {
 	if cfg == nil {
 		return nil
 	}
 	cfg.Known = func() []string { return gxNodes(registry) }
+	cfg.StateFile = filepath.Join(dataDir, "origin-states.json")
 	return diameter.New(*cfg, registry.Submit, log)
 }
 
