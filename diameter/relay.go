@@ -243,6 +243,9 @@ func (s *Server) overdue(now time.Time) {
 // failover sends what a connection did not answer elsewhere (RFC 6733 section
 // 5.5.4). If there is nowhere, it waits on, unless the connection is gone.
 func (s *Server) failover(c *conn, gone bool) {
+	if !gone && !s.isUpstream(c.peer) {
+		return // there is no other way to a PCEF
+	}
 	if !gone && s.upstreams.choose(nil, func(to *conn) bool { return to != nil && to != c && !to.troubled.Load() }) == nil {
 		return
 	}
