@@ -177,10 +177,14 @@ func (n *nodes) tellRestart(nd *node, state uint32, now time.Time) error {
 		n.states.keep(nd.name, state)
 		return nil
 	}
-	return n.submit(binding.Event{
-		Kind: binding.NodeRestart, Source: binding.SourceGx, Node: nd.name, Time: now, Arrived: now,
-		Ack: n.states, Token: n.states.await(nd.name, state),
+	token := n.states.await(nd.name, state)
+	err := n.submit(binding.Event{
+		Kind: binding.NodeRestart, Source: binding.SourceGx, Node: nd.name, Time: now, Arrived: now, Ack: n.states, Token: token,
 	})
+	if err != nil {
+		n.states.Acknowledge(token, err) // nobody else will
+	}
+	return err
 }
 
 // restarted is when a request with an older Origin-State-Id belongs: before
