@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -34,21 +35,29 @@ func (f finding) fail(do string) finding { f.Level, f.Do = levelFail, do; return
 
 func (c *cli) doctorCommand() *cobra.Command {
 	var dataDir string
+	var interfaces []string
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "What is wrong, and what to do about it?",
 		Long: `Look at the daemon and at the machine it runs on: what is wrong, and what to do
-about it? Exit 1 if anything fails; a warning alone is exit 0.`,
-		Example: "  simbind doctor --data-dir /var/lib/simbind",
+about it? Exit 1 if anything fails; a warning alone is exit 0. What the tap
+needs is looked at if the daemon has one, or if an interface is named.`,
+		Example: "  simbind doctor --data-dir /var/lib/simbind\n  simbind doctor --interface eth0",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return c.doctor(cmd.Context(), dataDir) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.doctor(cmd.Context(), dataDir, interfaces) },
 	}
 	cmd.Flags().StringVar(&dataDir, "data-dir", "", "the daemon's data_dir, to look at its disk")
+	cmd.Flags().StringArrayVar(&interfaces, "interface", nil, "an interface to tap, by `name` or pattern; may be repeated")
 	return cmd
 }
 
-func (c *cli) doctor(ctx context.Context, dataDir string) error {
-	findings := append(c.checkDaemon(ctx), c.host.check(c.socket, dataDir)...)
+func (c *cli) doctor(ctx context.Context, dataDir string, interfaces []string) error {
+	findings := c.checkDaemon(ctx)
+	tapped := slices.ContainsFunc(findings, func(f finding) bool { return f.Check == "tap" })
+	findings = append(findings, c.host.check(c.socket, dataDir)...)
+	if tapped || len(interfaces) > 0 {
+		findings = append(findings, c.host.checkTapHost(c.socket, interfaces)...)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}

@@ -40,6 +40,7 @@ func (c *cli) checkDaemon(ctx context.Context) []finding {
 	}
 	findings := []finding{ok("socket", "%s answers", c.socket), checkVersion(s.Daemon, version())}
 	findings = append(findings, checkStatus(s)...)
+	findings = append(findings, checkTap(s)...)
 	return append(findings, checkNodes(nodes))
 }
 
@@ -134,8 +135,11 @@ func checkRefused(s query.StatusReply) finding {
 }
 
 func checkNodes(nodes []query.NodeReply) finding {
-	var lost []string
+	var lost, degraded []string
 	for _, n := range nodes {
+		if !n.Degraded.IsZero() {
+			degraded = append(degraded, fmt.Sprintf("%s (%s)", n.Name, n.Source))
+		}
 		if !n.Up {
 			lost = append(lost, fmt.Sprintf("%s (%s, since %s)", n.Name, n.Source, utc(n.Since)))
 		}
@@ -144,7 +148,11 @@ func checkNodes(nodes []query.NodeReply) finding {
 		return ok("nodes", "no node was ever heard").
 			warn("point a PGW, SMF or NAS at simbindd; see that its address is among the clients and peers in simbindd.yaml")
 	}
-	if len(lost) == 0 {
+	switch {
+	case len(lost) == 0 && len(degraded) > 0:
+		return ok("nodes", "%d, all of them heard; news of %d was missed: %s", len(nodes), len(degraded), strings.Join(degraded, ", ")).
+			warn("what they bound before may have ended unseen, and is trusted again when it is heard again; see why packets were lost")
+	case len(lost) == 0:
 		return ok("nodes", "%d, all of them heard", len(nodes))
 	}
 	return ok("nodes", "%d of %d not heard: %s", len(lost), len(nodes), strings.Join(lost, ", ")).

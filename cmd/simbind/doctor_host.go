@@ -94,18 +94,22 @@ func (h host) checkReceiveBuffer(socket string) finding {
 }
 
 func (h host) mayAdministerNetwork(pid int) bool {
-	const capNetAdmin = 12 // linux/capability.h
+	effective, err := h.capabilities(pid)
+	return err == nil && effective&(1<<capNetAdmin) != 0
+}
+
+// capabilities are the effective ones of a process, a bit each.
+func (h host) capabilities(pid int) (uint64, error) {
 	text, err := h.read(fmt.Sprintf("proc/%d/status", pid))
 	if err != nil {
-		return false
+		return 0, err
 	}
 	for line := range strings.Lines(text) {
 		if digits, found := strings.CutPrefix(line, "CapEff:"); found {
-			effective, err := strconv.ParseUint(strings.TrimSpace(digits), 16, 64)
-			return err == nil && effective&(1<<capNetAdmin) != 0
+			return strconv.ParseUint(strings.TrimSpace(digits), 16, 64)
 		}
 	}
-	return false
+	return 0, fmt.Errorf("no line for effective capabilities")
 }
 
 // checkOpenFiles looks at the limit of the process that serves the socket, or
