@@ -56,9 +56,6 @@ func New(cfg Config, observer Observer, submit binding.SubmitFunc, log *slog.Log
 	}
 }
 
-// Ports are where the tap looks for the protocols.
-func (t *Tap) Ports() Ports { return t.cfg.Ports }
-
 // Ready is closed when the tap watches what is there, or is off.
 func (t *Tap) Ready() <-chan struct{} { return t.ready }
 

@@ -230,6 +230,8 @@ func TestTheDaemonLearnsFromTheWire(t *testing.T) {
 	}
 	d = h.start(t)
 	says("stale unconfirmed", 5, "10.0.0.5") // nobody repeats to an observer
+	wire.detach(5)
+	says("unknown no-binding", 5, "10.0.0.5") // and its end is still understood
 }
 
 func TestATapWithoutAnInterfaceLeavesTheRestAlone(t *testing.T) {
