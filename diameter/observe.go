@@ -41,6 +41,11 @@ func (h Header) TellsState() bool {
 	return h.Application == appBase && (h.Command == cmdCapabilities || h.Command == cmdWatchdog)
 }
 
+// Opens reports the request that opens a connection between peers.
+func (h Header) Opens() bool {
+	return h.Application == appBase && h.Command == cmdCapabilities && h.Request
+}
+
 // HeaderLength is the length of a header.
 const HeaderLength = headerLen
 

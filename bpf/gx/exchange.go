@@ -110,6 +110,9 @@ func (l *link) message(side tcp.Side, at time.Time, b []byte) {
 	case h.TellsState():
 		if name, state, err := diameter.PeerState(b); err == nil {
 			l.proven = true
+			if h.Opens() {
+				f.setBack(name, state, at)
+			}
 			f.hear(name, state, at)
 		}
 	case !h.CreditControl():

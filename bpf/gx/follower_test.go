@@ -162,6 +162,18 @@ func TestALargerStateTellsOfARestart(t *testing.T) {
 	r.want("node-restart pgw1.lab", "node-restart pgw1.lab")
 }
 
+func TestASmallerStateAtAnOpeningTellsOfARestart(t *testing.T) {
+	r := newRig(t, Options{})
+	r.shake()
+	r.ask(base(t, commandCapabilities, true, "pgw1.lab", 500))
+	r.ask(base(t, commandWatchdog, true, "pgw1.lab", 499)) // an old one
+	r.want()
+	r.ask(base(t, commandCapabilities, true, "pgw1.lab", 3))
+	r.want("node-restart pgw1.lab")
+	r.ask(base(t, commandWatchdog, true, "pgw1.lab", 4))
+	r.want("node-restart pgw1.lab", "node-restart pgw1.lab")
+}
+
 func TestTheOrderOfASessionIsThatOfItsRequests(t *testing.T) {
 	r := newRig(t, Options{})
 	r.shake()

@@ -35,3 +35,16 @@ func (f *Follower) hear(name string, state uint32, at time.Time) {
 	nd.state = state
 	f.nodes[name] = nd
 }
+
+// setBack hears a host open a connection. A smaller Origin-State-Id than before
+// tells that it was replaced, or lost its clock: a restart too, as the active
+// edge has it.
+func (f *Follower) setBack(name string, state uint32, at time.Time) {
+	nd := f.nodes[name]
+	if state == 0 || state >= nd.state {
+		return
+	}
+	nd.state, nd.restart = state, at
+	f.nodes[name] = nd
+	f.tell(binding.Event{Kind: binding.NodeRestart, Source: binding.SourceGx, Node: name, Time: at, Arrived: at})
+}

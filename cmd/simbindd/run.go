@@ -60,7 +60,7 @@ func run(ctx context.Context, l life) (err error) {
 	health := &health{registry: registry, feed: publisher, tap: tap}
 	metrics := newMetrics(registry, store.Collector(), publisher.Collector())
 	if observer != nil {
-		metrics.MustRegister(observer.Accounting.Collector(), observer.Gx.Collector())
+		metrics.MustRegister(observer.Collector(), observer.Accounting.Collector(), observer.Gx.Collector())
 	}
 	reload := &reloader{file: l.file, cfg: l.cfg, logs: l.logs, registry: registry, hangups: l.hangups}
 
