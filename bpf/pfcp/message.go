@@ -116,7 +116,6 @@ type message struct {
 	who       binding.Subscriber
 	badDigits bool
 	apn       string
-	instance  string // Network Instance of a rule of the UE
 	rat       binding.RAT
 	sets      []uint64
 }

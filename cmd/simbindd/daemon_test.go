@@ -243,7 +243,9 @@ func (d *daemon) client(t *testing.T) *query.Client {
 // verdict asks VERIFY and returns "verdict reason".
 func (d *daemon) verdict(t *testing.T, addr, number string) string {
 	t.Helper()
-	got, err := d.client(t).Verify(t.Context(), addr, number)
+	c := d.client(t)
+	defer c.Close() // it is asked many times by those who wait
+	got, err := c.Verify(t.Context(), addr, number)
 	if err != nil {
 		t.Fatal(err)
 	}
