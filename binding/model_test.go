@@ -355,6 +355,7 @@ func (m *model) late(s *modelSession, k nodeKey, ev *Event, t int64) {
 }
 
 func (m *model) claimAll(s *modelSession, ev *Event, t int64, fresh bool) {
+	before := maps.Clone(m.ending)
 	named := map[string]bool{}
 	families := map[bool]bool{}
 	for _, a := range ev.Addrs {
@@ -376,7 +377,10 @@ func (m *model) claimAll(s *modelSession, ev *Event, t int64, fresh bool) {
 	for _, a := range ev.Addrs {
 		m.claimOne(s, a.String(), ev, t, fresh)
 	}
-	for addr := range s.holds { // it spoke: that confirms all
+	for addr := range s.holds { // it spoke: that confirms all, but for a doubt that its own start makes
+		if fresh && m.ending[addr] != before[addr] {
+			continue
+		}
 		_, ok := subscriberOf(m.holders(addr))
 		if d := m.ending[addr]; ok && d != 0 && !nobody(s.who) && t >= d-m.cfg.Linger.Milliseconds() {
 			delete(m.ending, addr)

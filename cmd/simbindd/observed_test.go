@@ -122,9 +122,16 @@ func TestTheDaemonOverhearsAccountingAndGx(t *testing.T) {
 	says := func(want string, n int) {
 		t.Helper()
 		addr := testAddr(n).String()
-		eventually(t, "VERIFY "+addr+": "+want, func() bool { return d.verdict(t, addr, testNumber(n)) == want })
+		got := ""
+		defer func() {
+			if got != want {
+				t.Errorf("VERIFY %s: %s at last", addr, got)
+			}
+		}()
+		eventually(t, "VERIFY "+addr+": "+want, func() bool { got = d.verdict(t, addr, testNumber(n)); return got == want })
 	}
 	accounted := radiustest.Session{ID: "9", NAS: "pgw9", MSISDN: testNumber(1)[1:], IMSI: "001010000000001", APN: "internet", IPv4: testAddr(1), Time: time.Now()}
+	d.tapHasStarted(t)
 	w.account(accounted, radiustest.Start, 1, "overheard")
 	says("match bound", 1)
 	forged := accounted

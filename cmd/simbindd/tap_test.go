@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -162,6 +163,20 @@ func (h home) configureTap(t *testing.T) {
 	h.configure(t, strings.Replace(h.yaml(), "query:", "tap: {interfaces: [core0]}\nquery:", 1))
 }
 
+// newsLost is how often the tap told the registry that news is missing.
+func (d *daemon) newsLost(t *testing.T) string {
+	t.Helper()
+	_, body := d.get(t, "/metrics")
+	return regexp.MustCompile(`(?m)^simbindd_tap_news_lost_total .*$`).FindString(body)
+}
+
+// tapHasStarted waits until the tap has told that it knows nothing of what was
+// before: what is overheard sooner is not trusted.
+func (d *daemon) tapHasStarted(t *testing.T) {
+	t.Helper()
+	eventually(t, "the tap tells of its start", func() bool { return d.newsLost(t) != "simbindd_tap_news_lost_total 0" })
+}
+
 func TestTheDaemonLearnsFromTheWire(t *testing.T) {
 	if !inNamespace(t) {
 		return
@@ -187,6 +202,7 @@ func TestTheDaemonLearnsFromTheWire(t *testing.T) {
 		t.Fatalf("STATUS says %q", got)
 	}
 
+	d.tapHasStarted(t)
 	wire.attach(1, "10.0.0.1")
 	says("match bound", 1, "10.0.0.1")
 	wire.attach(2, "10.0.0.2")
@@ -212,8 +228,10 @@ func TestTheDaemonLearnsFromTheWire(t *testing.T) {
 	if code, body := d.get(t, "/healthz"); code != 200 || !strings.Contains(body, "tap: no interface matches core0") {
 		t.Errorf("/healthz: %d %s", code, body)
 	}
+	before := d.newsLost(t)
 	wire.send = veth(t, "core0", "core1")
 	eventually(t, "the interface is watched again", func() bool { return strings.HasSuffix(edge(), " on core0") })
+	eventually(t, "the registry knows that news is missing", func() bool { return d.newsLost(t) != before })
 	says("stale unconfirmed", 4, "10.0.0.4")
 	nodes, err := d.client(t).Nodes(t.Context())
 	if err != nil || len(nodes) == 0 || !nodes[0].Observed || nodes[0].Degraded.IsZero() {
