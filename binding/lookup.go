@@ -137,17 +137,21 @@ func (r *Registry) appraise(v *sighting, now int64, full bool) {
 		v.verdict, v.reason = Unknown, ReasonCapacity
 		return
 	}
-	fresh, ended, best := false, false, lifeDead
-	reason := ReasonEnded
+	fresh, ended, best, alive := false, false, lifeDead, false
+	reason, named := ReasonEnded, false
 	walk := func(id uint32) uint32 {
 		s := r.m.session(id)
 		l, why := r.m.judge(&s, now, r.times)
 		if id == h.owner {
 			v.owner = s
 		}
-		if l < best {
-			best, reason = l, why
+		// Once somebody names the subscriber, only such claims keep that fresh: a
+		// session without identity may be the next subscriber's.
+		switch names := s.sub != 0; {
+		case names && !named, names == named && l < best:
+			best, reason, named = l, why, names
 		}
+		alive = alive || l <= lifeExpired
 		fresh, ended = fresh || l == lifeFresh, ended || l == lifeDead
 		if l == lifeFresh || l == lifeStale || l == lifeExpired {
 			v.seen = max(v.seen, s.seen)
@@ -167,6 +171,9 @@ func (r *Registry) appraise(v *sighting, now int64, full bool) {
 			walk(cl.session)
 			c = cl.nextOfAddress
 		}
+	}
+	if alive && best > lifeExpired {
+		best = lifeExpired // somebody is there, and does not say who
 	}
 	if full && h.owner != 0 {
 		v.who = r.m.identity(&v.owner)
