@@ -137,9 +137,9 @@ func (r *Registry) appraise(v *sighting, now int64, full bool) {
 		v.verdict, v.reason = Unknown, ReasonCapacity
 		return
 	}
-	fresh, ended, best, alive := false, false, lifeDead, false
+	ended, best, alive := false, lifeDead, false
 	reason, named := ReasonEnded, false
-	walk := func(id uint32) uint32 {
+	walk := func(id uint32) {
 		s := r.m.session(id)
 		l, why := r.m.judge(&s, now, r.times)
 		if id == h.owner {
@@ -151,13 +151,12 @@ func (r *Registry) appraise(v *sighting, now int64, full bool) {
 		case names && !named, names == named && l < best:
 			best, reason, named = l, why, names
 		}
-		alive = alive || l <= lifeExpired
-		fresh, ended = fresh || l == lifeFresh, ended || l == lifeDead
-		if l == lifeFresh || l == lifeStale || l == lifeExpired {
+		ended = ended || l == lifeDead
+		if l <= lifeExpired {
+			alive = true
 			v.seen = max(v.seen, s.seen)
 			v.sources = v.sources.Add(r.m.node(s.node).source)
 		}
-		return 0
 	}
 	if !h.shared {
 		walk(h.owner)
