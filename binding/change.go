@@ -65,8 +65,13 @@ type Change struct {
 	RAT     RAT
 	Node    string
 	Sources SourceSet
+	// State and Reason say whether the binding can be relied on: StateBound, or
+	// why not. A state that changes without an event is an Updated of its own.
+	State  State
+	Reason Reason
 	// Why says what caused it: "start", "update", "stop", "node-restart",
-	// "lease", "linger", "operator", "capacity", "superseded", "sim", "device".
+	// "lease", "linger", "operator", "capacity", "superseded", "state", "sim",
+	// "device".
 	Why string
 }
 

@@ -30,9 +30,11 @@ const (
 	NodeDown                      // the transport to the node is lost; ends nothing (rule T8)
 	NodeUp                        // the node is heard again without a restart
 	NewsLost                      // events of observed nodes were missed (rule T12); it names no node
+	NodeCurrent                   // of a followed site: all its news up to now was heard
+	NodeBehind                    // of a followed site: some was not, what it said is unconfirmed
 )
 
-var kindNames = [...]string{"none", "session-start", "session-update", "session-stop", "node-restart", "node-down", "node-up", "news-lost"}
+var kindNames = [...]string{"none", "session-start", "session-update", "session-stop", "node-restart", "node-down", "node-up", "news-lost", "node-current", "node-behind"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
@@ -95,6 +97,17 @@ type Event struct {
 	// clause 16.4.7.2, Session-Stop-Indicator).
 	Contexts uint16
 	Last     bool
+
+	// The next four are of SourceFeed alone, where Node is another site and each
+	// address of that site is a session. Domain names the address domain, which
+	// elsewhere follows from the APN. Via is the owner of the session at the
+	// site. Version is the site's number of the change that made the holder.
+	// Doubt is why the site itself does not rely on the binding, ReasonBound if
+	// it does; one of the reasons that come with ambiguous, stale or unknown.
+	Domain  string
+	Via     string
+	Version uint64
+	Doubt   Reason
 
 	// Memo is what the source wants to find again after a restart of the
 	// program, at most MaxMemo octets that only the source understands. It is

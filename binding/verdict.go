@@ -31,32 +31,59 @@ type Reason uint8
 
 // The reasons, grouped by the verdict they come with.
 const (
-	ReasonBound        Reason = iota // match
-	ReasonOtherNumber                // mismatch: another number holds the address
-	ReasonNoBinding                  // unknown: nobody is known to hold the address
-	ReasonEnded                      // unknown: its session is over
-	ReasonWarming                    // unknown: the journal is still being loaded
-	ReasonNoMSISDN                   // unknown: the holder's number is not known
-	ReasonCapacity                   // unknown: its session was refused for lack of room
-	ReasonOutOfPool                  // unknown: the address is in no pool of the domain
-	ReasonNoDomain                   // unknown: no such address domain
-	ReasonPortNeeded                 // unknown: the address is shared, the port decides
-	ReasonConflict                   // ambiguous: nodes or sources disagree
-	ReasonEnding                     // ambiguous: one source ended it, another has not yet
-	ReasonDomainNeeded               // ambiguous: several domains have this address
-	ReasonLease                      // stale: no refresh within the lease
-	ReasonNodeLost                   // stale: its node has not been heard for too long
-	ReasonUnconfirmed                // stale: not confirmed since a gap in what we heard
-	ReasonNotIngesting               // stale: the journal is down, news is being refused
+	ReasonBound           Reason = iota // match
+	ReasonOtherNumber                   // mismatch: another number holds the address
+	ReasonNoBinding                     // unknown: nobody is known to hold the address
+	ReasonEnded                         // unknown: its session is over
+	ReasonWarming                       // unknown: the journal is still being loaded
+	ReasonNoMSISDN                      // unknown: the holder's number is not known
+	ReasonCapacity                      // unknown: its session was refused for lack of room
+	ReasonOutOfPool                     // unknown: the address is in no pool of the domain
+	ReasonNoDomain                      // unknown: no such address domain
+	ReasonPortNeeded                    // unknown: the address is shared, the port decides
+	ReasonConflict                      // ambiguous: nodes or sources disagree
+	ReasonEnding                        // ambiguous: one source ended it, another has not yet
+	ReasonDomainNeeded                  // ambiguous: several domains have this address
+	ReasonLease                         // stale: no refresh within the lease
+	ReasonNodeLost                      // stale: its node has not been heard for too long
+	ReasonUnconfirmed                   // stale: not confirmed since a gap in what we heard
+	ReasonNotIngesting                  // stale: the journal is down, news is being refused
+	ReasonSiteUnreachable               // unknown: the address is another site's, which does not answer
 	reasons
 )
 
 var reasonNames = [reasons]string{
 	"bound", "other-number", "no-binding", "ended", "warming", "no-msisdn", "capacity", "out-of-pool",
 	"no-domain", "port-needed", "conflict", "ending", "domain-needed", "lease", "node-lost", "unconfirmed", "not-ingesting",
+	"site-unreachable",
 }
 
 func (r Reason) String() string { return reasonNames[r] }
+
+// ParseReason is the inverse of String.
+func ParseReason(s string) (Reason, error) {
+	for i, name := range reasonNames {
+		if name == s {
+			return Reason(i), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown reason %q", s)
+}
+
+// Verdict is the one that the reason comes with.
+func (r Reason) Verdict() Verdict {
+	switch r {
+	case ReasonBound:
+		return Match
+	case ReasonOtherNumber:
+		return Mismatch
+	case ReasonConflict, ReasonEnding, ReasonDomainNeeded:
+		return Ambiguous
+	case ReasonLease, ReasonNodeLost, ReasonUnconfirmed, ReasonNotIngesting:
+		return Stale
+	}
+	return Unknown
+}
 
 // A Query names an address at this moment.
 type Query struct {

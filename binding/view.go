@@ -1,6 +1,9 @@
 package binding
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // A State is the condition of a binding.
 type State uint8
@@ -18,6 +21,16 @@ var stateNames = [...]string{"released", "bound", "ambiguous", "stale", "unknown
 
 func (s State) String() string { return stateNames[s] }
 
+// ParseState is the inverse of String.
+func ParseState(s string) (State, error) {
+	for i, name := range stateNames {
+		if name == s {
+			return State(i), nil
+		}
+	}
+	return 0, fmt.Errorf("unknown state %q", s)
+}
+
 // A Binding is what is known about one address, for people (LOOKUP, SESSIONS).
 // Numbers are in clear: only roles that may read get it.
 type Binding struct {
@@ -27,6 +40,7 @@ type Binding struct {
 	APN     string
 	RAT     RAT
 	Node    string // of the session that owns the address
+	Site    string // that said so, if it is another one
 	Sources SourceSet
 	State   State
 	Reason  Reason
