@@ -81,6 +81,9 @@ func (a *arbiter) apply(ev *Event, now int64) Outcome {
 		return RefusedNode
 	}
 	a.hear(f)
+	if ev.Source == SourceFeed {
+		return a.follow(f)
+	}
 	switch ev.Kind {
 	case SessionStart, SessionUpdate:
 		return a.hold(f)
@@ -104,7 +107,9 @@ func (a *arbiter) fact(ev *Event, now int64) (*fact, bool) {
 	switch {
 	case ev.Node == "" || ev.Source == SourceNone || ev.Source >= sourceCount:
 		return nil, false
-	case ev.Kind < SessionStart || ev.Kind > NodeUp || ofSession && ev.Session == "":
+	case ev.Kind < SessionStart || ev.Kind > NodeUp && ev.Source != SourceFeed || ev.Kind > NodeBehind || ofSession && ev.Session == "":
+		return nil, false
+	case ev.Doubt != ReasonBound && !mayDoubt(ev.Doubt):
 		return nil, false
 	case f.t <= 0 || f.t > mask48 || f.late < 0 || ev.Age < 0:
 		return nil, false
@@ -133,7 +138,7 @@ func (f *fact) heard() int64 {
 }
 
 // whys are the words of Change.Why for what events cause.
-var whys = [...]string{SessionStart: "start", SessionUpdate: "update", SessionStop: "stop", NodeRestart: "node-restart", NodeUp: ""}
+var whys = [...]string{SessionStart: "start", SessionUpdate: "update", SessionStop: "stop", NodeRestart: "node-restart", NodeBehind: ""}
 
 // nodeID finds or makes the node; zero when there are too many.
 func (a *arbiter) nodeID(source Source, name string) uint16 {
@@ -206,7 +211,7 @@ func (a *arbiter) admit(f *fact, apn string, addrs []Address) ([]index.Key, Outc
 	if len(addrs) == 0 {
 		return nil, Applied
 	}
-	d, ok := a.domains.Load().forAPN(apn)
+	d, ok := a.domains.Load().forEvent(f.Event, apn)
 	if !ok {
 		a.counters.add(countRefusedDomain, 1)
 		return nil, RefusedDomain

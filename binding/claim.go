@@ -79,6 +79,7 @@ func (m *memory) freeClaim(id uint32) {
 type holding struct {
 	msisdn  MSISDN
 	state   holdState
+	told    Reason // with which it was published last, see told
 	shared  bool   // more than one claim
 	version uint64 // sequence number of the change that made the present holder
 	since   int64  // unix ms, network's time
@@ -97,7 +98,7 @@ const (
 )
 
 func (h *holding) pack() index.Value {
-	w0 := uint64(h.msisdn)&(1<<50-1) | uint64(h.state)<<60
+	w0 := uint64(h.msisdn)&(1<<50-1) | uint64(h.told)<<50 | uint64(h.state)<<60
 	if h.shared {
 		w0 |= 1 << 59
 	}
@@ -106,7 +107,7 @@ func (h *holding) pack() index.Value {
 
 func unpackHolding(v index.Value) holding {
 	return holding{
-		msisdn: MSISDN(v.W[0] & (1<<50 - 1)), state: holdState(v.W[0] >> 60), shared: v.W[0]>>59&1 == 1,
+		msisdn: MSISDN(v.W[0] & (1<<50 - 1)), told: Reason(v.W[0] >> 50 & 31), state: holdState(v.W[0] >> 60), shared: v.W[0]>>59&1 == 1,
 		version: v.W[1], since: int64(v.W[2]), claim: uint32(v.W[3]), owner: uint32(v.W[3] >> 32), deadline: v.Aux,
 	}
 }

@@ -54,8 +54,20 @@ func (r *Registry) commit(ctx context.Context, p *pending) {
 	for _, w := range p.acks {
 		w.ack.Acknowledge(w.token, w.err)
 	}
-	r.hub.publish(p.Changes, r.counters)
+	r.show(p)
 	r.ring.add(p.trace)
+}
+
+// show tells watchers what changed, in the order in which it did.
+func (r *Registry) show(p *pending) {
+	done := 0
+	for i := range p.notices {
+		n := &p.notices[i]
+		r.hub.publish(p.Changes[done:n.after], r.counters)
+		r.hub.publish([]Change{n.Change}, r.counters)
+		done = n.after
+	}
+	r.hub.publish(p.Changes[done:], r.counters)
 }
 
 // failing notes since when news cannot be taken in: T12 counts it like an

@@ -51,6 +51,17 @@ func (s *domainSet) forAPN(apn string) (*domain, bool) {
 	return &s.list[i], true
 }
 
+// forEvent is forAPN, or the domain that another site names.
+func (s *domainSet) forEvent(ev *Event, apn string) (*domain, bool) {
+	if ev.Source != SourceFeed {
+		return s.forAPN(apn)
+	}
+	if i, ok := s.byName[ev.Domain]; ok {
+		return &s.list[i], true
+	}
+	return nil, false
+}
+
 // has reports whether a session of the domain may hold p (rule T10).
 func (d *domain) has(p netip.Prefix) bool {
 	if len(d.pools) == 0 {

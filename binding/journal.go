@@ -22,7 +22,11 @@ type SessionRow struct {
 	IMEI     IMEI
 	APN      uint16 // APNRow.ID
 	RAT      RAT
-	Holds    []HoldRow
+	// Via and Doubt are of another site's session: the number of its node's
+	// name (an APNRow.ID), and the site's own doubt.
+	Via   uint16
+	Doubt Reason
+	Holds []HoldRow
 }
 
 // A HoldRow is the durable claim of a session on one address.
@@ -31,6 +35,7 @@ type HoldRow struct {
 	Addr    Address
 	Since   int64 // unix ms, network's time
 	Version uint64
+	Told    Reason // of the last change published about it
 	// Ending is the deadline (unix ms) of a holding that one source has ended,
 	// HoldShared if other sessions claim the address too, else zero.
 	Ending int64

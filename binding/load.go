@@ -176,7 +176,7 @@ func (l *loader) session(r *SessionRow) error {
 	}
 	s := session{
 		key: r.Key.words(), start: r.Start, last: r.Last, seen: r.Seen, node: r.Node, epoch: r.Epoch,
-		apn: r.APN, rat: r.RAT, contexts: r.Contexts, lease: r.Lease,
+		apn: r.APN, rat: r.RAT, contexts: max(r.Contexts, r.Via), lease: r.Lease, flags: doubtFlags(r.Doubt),
 	}
 	a.m.putSession(id, &s)
 	a.m.bySession.Insert(s.key[0], id)
@@ -214,7 +214,7 @@ func (l *loader) restore(id uint32, r *HoldRow) {
 		owner, who, ok := o.holder()
 		h := holding{
 			state: holdBound, msisdn: who.MSISDN, claim: o.claims[0].id, owner: owner, deadline: deadline,
-			since: r.Since, version: max(o.h.version, r.Version),
+			since: r.Since, version: max(o.h.version, r.Version), told: min(r.Told, reasons-1),
 			shared: len(o.claims) > 1 || r.Ending == HoldShared || o.h.shared,
 		}
 		if !ok {
@@ -273,7 +273,7 @@ func (a *arbiter) unload() {
 // which an absence of ours from since to now may have missed an end (T12).
 func (a *arbiter) distrust(since, now int64) {
 	gap := now - since
-	for s := SourceGx; s < sourceCount; s++ {
+	for s := SourceGx; s < SourceFeed; s++ {
 		// A clock that was set back tells nothing about the gap.
 		if gap > a.times.trustGap || gap < -a.times.trustGap || gap != 0 && !s.Retransmits() {
 			a.m.setTrust(s, max(since+1, now))

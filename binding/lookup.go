@@ -122,7 +122,7 @@ func (r *Registry) seeIn(d *domain, q Query, now int64, full bool, v *sighting) 
 			return
 		}
 		*v = sighting{key: key, h: unpackHolding(value)}
-		r.appraise(v, now, full)
+		r.m.appraise(v, now, r.times, r.warming.Load(), full)
 		if r.m.addrs.Valid(ref) {
 			return
 		}
@@ -131,7 +131,7 @@ func (r *Registry) seeIn(d *domain, q Query, now int64, full bool, v *sighting) 
 
 // appraise gives the verdict on a holding: the reading half of T5 to T9, T12
 // and T14.
-func (r *Registry) appraise(v *sighting, now int64, full bool) {
+func (m *memory) appraise(v *sighting, now int64, t *times, warming, full bool) {
 	h := &v.h
 	if h.state == holdBlocked {
 		v.verdict, v.reason = Unknown, ReasonCapacity
@@ -140,8 +140,8 @@ func (r *Registry) appraise(v *sighting, now int64, full bool) {
 	ended, best, alive := false, lifeDead, false
 	reason, named := ReasonEnded, false
 	walk := func(id uint32) {
-		s := r.m.session(id)
-		l, why := r.m.judge(&s, now, r.times)
+		s := m.session(id)
+		l, why := m.judge(&s, now, t)
 		if id == h.owner {
 			v.owner = s
 		}
@@ -155,7 +155,7 @@ func (r *Registry) appraise(v *sighting, now int64, full bool) {
 		if l <= lifeExpired {
 			alive = true
 			v.seen = max(v.seen, s.seen)
-			v.sources = v.sources.Add(r.m.node(s.node).source)
+			v.sources = v.sources.Add(m.node(s.node).source)
 		}
 	}
 	if !h.shared {
@@ -166,7 +166,7 @@ func (r *Registry) appraise(v *sighting, now int64, full bool) {
 			if c == 0 {
 				break
 			}
-			cl := r.m.claim(c)
+			cl := m.claim(c)
 			walk(cl.session)
 			c = cl.nextOfAddress
 		}
@@ -175,24 +175,24 @@ func (r *Registry) appraise(v *sighting, now int64, full bool) {
 		best = lifeExpired // somebody is there, and does not say who
 	}
 	if full && h.owner != 0 {
-		v.who = r.m.identity(&v.owner)
+		v.who = m.identity(&v.owner)
 	}
-	v.verdict, v.reason = r.verdictOn(h, v.key, now, best, ended, reason)
+	v.verdict, v.reason = m.verdictOn(h, v.key, now, warming, best, ended, reason)
 }
 
-func (r *Registry) verdictOn(h *holding, k index.Key, now int64, best life, ended bool, reason Reason) (Verdict, Reason) {
+func (m *memory) verdictOn(h *holding, k index.Key, now int64, warming bool, best life, ended bool, reason Reason) (Verdict, Reason) {
 	deadline := int64(h.deadline) * 1000
 	switch {
 	case best == lifeDead || best == lifeGone || h.state == holdBound && deadline != 0 && now > deadline:
 		return Unknown, ReasonEnded
-	case r.warming.Load() && (h.shared || r.mayHideLonger(k)):
+	case warming && (h.shared || mayHideLonger(k)):
 		return Unknown, ReasonWarming // T12: rows to come may disagree
 	case h.state == holdConflict:
 		return Ambiguous, ReasonConflict
 	case ended || deadline != 0:
 		return Ambiguous, ReasonEnding // T6
 	case best != lifeFresh:
-		return Stale, reason
+		return reason.Verdict(), reason
 	case h.msisdn == 0:
 		return Unknown, ReasonNoMSISDN
 	}
@@ -201,7 +201,7 @@ func (r *Registry) verdictOn(h *holding, k index.Key, now int64, best life, ende
 
 // mayHideLonger reports a prefix short enough for another session's address to
 // lie in it.
-func (r *Registry) mayHideLonger(k index.Key) bool {
+func mayHideLonger(k index.Key) bool {
 	bits := k.Meta & 0xFF
 	return k.Meta>>8&0xFF == class4 && bits < 32 || k.Meta>>8&0xFF == class6 && bits < 64
 }
@@ -210,17 +210,19 @@ func (r *Registry) mayHideLonger(k index.Key) bool {
 func (r *Registry) binding(v *sighting) Binding {
 	b := Binding{
 		Subscriber: v.who, Addr: addressOf(v.key), Domain: r.domains.Load().names[domainOf(v.key)],
-		APN: r.apnName(v.owner.apn), RAT: v.owner.rat, Node: r.nodeNames.Load().of(v.owner.node).name,
+		APN: r.apnName(v.owner.apn), RAT: v.owner.rat,
 		Sources: v.sources, Reason: v.reason, Version: v.h.version,
-		State: map[Verdict]State{Match: StateBound, Ambiguous: StateAmbiguous, Stale: StateStale, Unknown: StateUnknown}[v.verdict],
-		Since: millis(v.h.since),
+		State: stateOf(v.verdict), Since: millis(v.h.since),
 	}
+	b.Node, b.Site = r.saidBy(&v.owner)
 	b.MSISDN = v.h.msisdn
 	if v.h.state == holdConflict {
 		b.Subscriber = Subscriber{} // two say who it is: nobody knows
 	}
 	if v.seen != 0 {
 		b.Seen = millis(v.seen)
+	}
+	if v.seen != 0 && b.Site == "" {
 		b.Expires = millis(v.owner.seen + int64(v.owner.lease)*1000)
 	}
 	return b

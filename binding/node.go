@@ -11,7 +11,8 @@ const (
 	nodeHeard    // unix ms of the last event
 	nodeSessions // live sessions
 	nodeEvents
-	nodeSource // Source | flags << 8 | unix ms since when it is observed << 16
+	nodeSource  // Source | flags << 8 | unix ms since when it is observed << 16
+	nodeCurrent // of a followed site: 1 while all its news was heard
 )
 
 // Flags of a node.

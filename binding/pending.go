@@ -17,6 +17,14 @@ type pending struct {
 	trace     []TraceEntry
 	events    int
 	holds     []HoldRow // backs the rows' Holds
+	notices   []notice
+}
+
+// A notice is a change for watchers alone, after so many of the batch's
+// Changes.
+type notice struct {
+	Change
+	after int
 }
 
 type pendingAck struct {
@@ -28,7 +36,7 @@ type pendingAck struct {
 func (p *pending) empty() bool {
 	return p.events == 0 && len(p.dirty) == 0 && len(p.forgotten) == 0 && len(p.Changes) == 0 &&
 		len(p.Nodes) == 0 && len(p.APNs) == 0 && len(p.Domains) == 0 && len(p.Subscribers) == 0 && len(p.Blocks) == 0 &&
-		len(p.Memos) == 0
+		len(p.Memos) == 0 && len(p.notices) == 0
 }
 
 // reset makes a committed batch ready for the next group.
@@ -40,7 +48,7 @@ func (p *pending) reset() {
 			Domains: b.Domains[:0], Subscribers: b.Subscribers[:0], Blocks: b.Blocks[:0], Memos: b.Memos[:0],
 			Changes: b.Changes[:0],
 		},
-		dirty: p.dirty[:0], forgotten: p.forgotten[:0], acks: p.acks[:0], trace: p.trace[:0], holds: p.holds[:0],
+		dirty: p.dirty[:0], forgotten: p.forgotten[:0], acks: p.acks[:0], trace: p.trace[:0], holds: p.holds[:0], notices: p.notices[:0],
 	}
 }
 
@@ -114,11 +122,14 @@ func (a *arbiter) row(id uint32, s *session) SessionRow {
 		Key: s.rowKey(), Node: s.node, Epoch: s.epoch, Start: s.start, Last: s.last, Seen: s.seen, Lease: s.lease,
 		Contexts: s.contexts, Ended: s.ended(), MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, APN: s.apn, RAT: s.rat,
 	}
+	if a.m.node(s.node).source == SourceFeed {
+		row.Contexts, row.Via, row.Doubt = 0, s.contexts, s.doubt()
+	}
 	b := a.batch
 	first := len(b.holds)
 	for _, k := range a.keys(id) {
 		h, _ := a.m.holding(k)
-		hold := HoldRow{Domain: domainOf(k), Addr: addressOf(k), Since: h.since, Version: h.version, Ending: int64(h.deadline) * 1000}
+		hold := HoldRow{Domain: domainOf(k), Addr: addressOf(k), Since: h.since, Version: h.version, Told: h.told, Ending: int64(h.deadline) * 1000}
 		if h.shared && hold.Ending == 0 {
 			hold.Ending = HoldShared
 		}
@@ -164,11 +175,16 @@ func (a *arbiter) saveBlock(k index.Key, h *holding, gone bool) {
 	})
 }
 
-// emit numbers a change and puts it into the batch.
-func (a *arbiter) emit(c Change, f *fact) {
+// emit numbers a change and puts it into the batch. What rests on other sites
+// alone is theirs to publish: it has no number, and only watchers see it.
+func (a *arbiter) emit(c Change, f *fact, followed bool) {
+	c.At, c.EventTime = time.UnixMilli(f.now).UTC(), time.UnixMilli(f.t).UTC()
+	if followed {
+		a.batch.notices = append(a.batch.notices, notice{c, len(a.batch.Changes)})
+		return
+	}
 	a.seq++
 	c.Seq = a.seq
-	c.At, c.EventTime = time.UnixMilli(f.now).UTC(), time.UnixMilli(f.t).UTC()
 	a.batch.Changes = append(a.batch.Changes, c)
 	a.counters.change(c.Kind)
 }
@@ -178,7 +194,8 @@ func (a *arbiter) hear(f *fact) {
 	a.m.storeNode(f.node, nodeHeard, uint64(f.now))
 	a.m.storeNode(f.node, nodeEvents, a.m.loadNode(f.node, nodeEvents)+1)
 	a.overhear(f)
-	if f.Kind != NodeDown && f.Kind != NodeUp && a.m.loadNode(f.node, nodeDown) != 0 {
+	// A followed site is heard by its heartbeat alone.
+	if f.Source != SourceFeed && f.Kind != NodeDown && f.Kind != NodeUp && a.m.loadNode(f.node, nodeDown) != 0 {
 		a.m.storeNode(f.node, nodeDown, 0)
 		a.saveNode(f.node)
 	}

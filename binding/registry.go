@@ -28,6 +28,7 @@ type Registry struct {
 	loaded      chan struct{} // closed when the journal is loaded
 	closed      atomic.Bool
 	warming     atomic.Bool
+	settled     atomic.Bool // see Status
 	started     time.Time
 	journalDown atomic.Int64 // unix ms since when commits fail, 0 if they do not
 	journalErr  atomic.Pointer[error]
@@ -175,7 +176,7 @@ func (r *Registry) take(ev *Event) {
 		r.batch.acks = append(r.batch.acks, pendingAck{ev.Ack, ev.Token, err})
 	}
 	var domain string
-	if d, ok := r.domains.Load().forAPN(canonicalAPN(ev.APN)); ok && len(ev.Addrs) > 0 {
+	if d, ok := r.domains.Load().forEvent(ev, canonicalAPN(ev.APN)); ok && len(ev.Addrs) > 0 {
 		domain = d.name
 	}
 	r.batch.trace = append(r.batch.trace, TraceEntry{
@@ -232,6 +233,7 @@ func (r *Registry) tick() {
 	r.saveTrust()
 	if r.batch.events < groupMax && len(r.batch.Changes) < backlogMax {
 		r.sweep(&r.sweeper, sweepPiece, now)
+		r.settled.Store(r.sweeper.rounds > 0)
 	}
 }
 

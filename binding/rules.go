@@ -266,7 +266,11 @@ func (a *arbiter) transport(f *fact) Outcome {
 	down := a.m.loadNode(f.node, nodeDown)
 	switch {
 	case f.Kind == NodeDown && down == 0:
-		a.m.storeNode(f.node, nodeDown, uint64(f.now))
+		since := f.now
+		if f.Source == SourceFeed {
+			since = min(f.t, f.now) // its last heartbeat
+		}
+		a.m.storeNode(f.node, nodeDown, uint64(since))
 	case f.Kind == NodeUp && down != 0:
 		a.m.storeNode(f.node, nodeDown, 0)
 	default:

@@ -18,7 +18,7 @@ type session struct {
 	flags    uint8
 	lease    uint32 // seconds
 	epoch    uint32 // of the node, when the session was made
-	contexts uint16
+	contexts uint16 // of a followed site: the number of its node's name
 	sub      uint32 // subscriber record; 0 if no identity is known
 	claim    uint32 // first claim
 	next     uint32 // of the subscriber's sessions, or of the tombstones
@@ -30,6 +30,10 @@ const (
 	flagEnded = 1 << iota // a tombstone
 	flagDirty             // in the current batch
 	flagMemo              // the journal keeps a memo beside it
+
+	// Three bits: what a followed site doubts of its session (see doubts).
+	doubtShift = 3
+	doubtMask  = 7 << doubtShift
 )
 
 const (
@@ -117,6 +121,10 @@ func (m *memory) judge(s *session, now int64, t *times) (life, Reason) {
 	switch {
 	case m.deadByRestart(s):
 		return lifeDead, ReasonEnded
+	case n.source == SourceFeed:
+		if why := m.judgeFollowed(s, &n, now, t); why != ReasonBound {
+			return lifeStale, why
+		}
 	case now > expires+t.grace:
 		return lifeGone, ReasonEnded
 	case now > expires:

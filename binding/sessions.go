@@ -103,7 +103,7 @@ func (r *Registry) bindingAt(k index.Key, now int64) (Binding, bool) {
 			return Binding{}, false
 		}
 		v := sighting{key: k, h: unpackHolding(value)}
-		r.appraise(&v, now, true)
+		r.m.appraise(&v, now, r.times, r.warming.Load(), true)
 		if r.m.addrs.Valid(ref) {
 			return r.binding(&v), true
 		}
@@ -118,11 +118,13 @@ func (r *Registry) filter(sel Selection) (func(*session) bool, error) {
 		apn := canonicalAPN(sel.Value)
 		return func(s *session) bool { return r.apnName(s.apn) == apn }, nil
 	case "node":
-		return func(s *session) bool { return r.nodeNames.Load().of(s.node).name == sel.Value }, nil
+		return func(s *session) bool {
+			node, site := r.saidBy(s)
+			return node == sel.Value || site == sel.Value
+		}, nil
 	case "domain":
 		return func(s *session) bool {
-			d, ok := r.domains.Load().forAPN(r.apnName(s.apn))
-			return ok && d.name == sel.Value
+			return s.claim != 0 && r.domains.Load().names[domainOf(r.m.claim(s.claim).key)] == sel.Value
 		}, nil
 	}
 	return nil, fmt.Errorf("cannot select sessions by %q: use msisdn, imsi, apn, node or domain", sel.By)

@@ -187,10 +187,13 @@ func (a *arbiter) settle(o *address, f *fact, deadline uint32) {
 		h.state, h.msisdn, h.owner, h.deadline = holdConflict, 0, o.claims[0].session, max(deadline, o.h.deadline)
 	}
 	kind := o.change(&h, who)
+	if h.told = a.tell(o.key, &h, f.now); kind == 0 && h.told != o.h.told {
+		kind = Updated
+	}
 	if sameHolder := kind == 0 || kind == Updated && who.MSISDN == o.was.MSISDN && who.IMSI == o.was.IMSI; sameHolder {
 		h.version, h.since = o.h.version, o.h.since
 	} else {
-		h.version, h.since = a.seq+1, a.m.session(h.owner).start
+		h.version, h.since = f.version(a.seq+1), a.m.session(h.owner).start
 	}
 	if h == o.h && !o.changed && !o.h.shared {
 		return
@@ -204,6 +207,7 @@ func (a *arbiter) settle(o *address, f *fact, deadline uint32) {
 			a.dirty(c.session)
 		}
 	}
+	o.h.told = h.told
 	if kind != 0 {
 		a.emitAddress(kind, o, who, h.owner, f)
 	}
@@ -254,7 +258,7 @@ func (a *arbiter) emitAddress(kind ChangeKind, o *address, now Subscriber, owner
 	if owner != 0 {
 		s := a.m.session(owner)
 		c.APN, c.RAT = a.apnName(s.apn), s.rat
-		c.Node = a.nodeNames.Load().of(s.node).name
+		c.Node, _ = a.saidBy(&s)
 	}
 	if kind == Bound || kind == Updated {
 		c.Was = Subscriber{}
@@ -263,5 +267,12 @@ func (a *arbiter) emitAddress(kind ChangeKind, o *address, now Subscriber, owner
 		s := a.m.session(owner)
 		c.Now = a.m.identity(&s)
 	}
-	a.emit(c, f)
+	c.Reason = ReasonEnded
+	if kind != Released {
+		c.State, c.Reason = stateOf(o.h.told.Verdict()), o.h.told
+		if c.Reason == ReasonBound && now.MSISDN == 0 {
+			c.Reason = ReasonNoMSISDN
+		}
+	}
+	a.emit(c, f, (o.before|c.Sources)&^(1<<SourceFeed) == 0)
 }

@@ -18,13 +18,13 @@ func (a *arbiter) adopt(id uint32, who Subscriber, f *fact) {
 	}
 	a.m.link(id, &s, subID)
 	if known {
-		a.follow(subID, who, f)
+		a.compare(subID, who, f)
 	}
 }
 
-// follow compares an identity with the one last seen for its number. What is
+// compare sets an identity against the one that with the one last seen for its number. What is
 // older than the last change is not a change back.
-func (a *arbiter) follow(subID uint32, who Subscriber, f *fact) {
+func (a *arbiter) compare(subID uint32, who Subscriber, f *fact) {
 	sub := a.m.subscriber(subID)
 	was, at := sub.Subscriber, uint32(f.t/1000)
 	switch {
@@ -34,13 +34,13 @@ func (a *arbiter) follow(subID uint32, who Subscriber, f *fact) {
 		}
 		a.setIMSI(subID, &sub, who.IMSI)
 		sub.IMEI, sub.simSince, sub.deviceSince = who.IMEI, at, at
-		a.emit(Change{Kind: SIMChange, Now: who, Was: was, Why: "sim", Node: f.Event.Node}, f)
+		a.emit(Change{Kind: SIMChange, Now: who, Was: was, Why: "sim", Node: f.Event.Node}, f, f.Source == SourceFeed)
 	case who.IMEI != 0 && sub.IMEI != 0 && who.IMEI.Device() != sub.IMEI.Device() && (who.IMSI == sub.IMSI):
 		if at < sub.deviceSince {
 			return
 		}
 		sub.IMEI, sub.deviceSince = who.IMEI, at
-		a.emit(Change{Kind: SIMChange, Now: who, Was: was, Why: "device", Node: f.Event.Node}, f)
+		a.emit(Change{Kind: SIMChange, Now: who, Was: was, Why: "device", Node: f.Event.Node}, f, f.Source == SourceFeed)
 	default:
 		if sub.IMSI == 0 && who.IMSI != 0 {
 			a.setIMSI(subID, &sub, who.IMSI)

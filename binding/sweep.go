@@ -8,7 +8,13 @@ import "github.com/simbind/simbind/binding/index"
 // wait for it: they see from the same words that these are over.
 type sweeper struct {
 	session, address uint32
+	told             int // changes of state published by the present piece
+	rounds           int // over all addresses
 }
+
+// toldMax bounds the changes of state that one piece of the sweep publishes,
+// so that a node that is lost with a million sessions does not drown the feed.
+const toldMax = 512
 
 // sweep visits up to n sessions and n addresses. It reports whether it came
 // around.
@@ -22,12 +28,13 @@ func (a *arbiter) sweep(sw *sweeper, n int, now int64) bool {
 		a.sweepSession(sw.session, now)
 		around = false
 	}
-	for range n {
+	for sw.told = 0; n > 0 && sw.told < toldMax; n-- {
 		if sw.address++; sw.address > a.m.addrs.Limit() {
 			sw.address = 0
+			sw.rounds++
 			break
 		}
-		a.sweepAddress(sw.address, now)
+		sw.told += a.sweepAddress(sw.address, now)
 		around = false
 	}
 	return around || sw.session == 0 && sw.address == 0
@@ -86,20 +93,21 @@ func (a *arbiter) contested(id uint32, k index.Key, now int64) bool {
 	return false
 }
 
-func (a *arbiter) sweepAddress(pos uint32, now int64) {
+// sweepAddress returns how many changes of state it published.
+func (a *arbiter) sweepAddress(pos uint32, now int64) int {
 	k, v, _, ok := a.m.addrs.At(pos)
 	if !ok {
-		return
+		return 0
 	}
 	h := unpackHolding(v)
 	if h.deadline == 0 || now <= int64(h.deadline)*1000 || h.state == holdConflict {
-		return
+		return a.tellState(k, &h, now)
 	}
 	f := &fact{Event: &Event{}, now: now, t: now, why: endLinger.why}
 	if h.state == holdBlocked {
 		a.m.addrs.Delete(k)
 		a.saveBlock(k, &h, true)
-		return
+		return 0
 	}
 	o := a.open(k)
 	for _, c := range o.claims {
@@ -108,6 +116,7 @@ func (a *arbiter) sweepAddress(pos uint32, now int64) {
 	}
 	a.settle(&o, f, 0)
 	a.counters.add(countReleasedLinger, 1)
+	return 0
 }
 
 // note adds an entry that no event caused to the trace.

@@ -31,6 +31,19 @@ func ParseState(s string) (State, error) {
 	return 0, fmt.Errorf("unknown state %q", s)
 }
 
+// stateOf is the state that goes with a verdict on what is held.
+func stateOf(v Verdict) State {
+	switch v {
+	case Match:
+		return StateBound
+	case Ambiguous:
+		return StateAmbiguous
+	case Stale:
+		return StateStale
+	}
+	return StateUnknown
+}
+
 // A Binding is what is known about one address, for people (LOOKUP, SESSIONS).
 // Numbers are in clear: only roles that may read get it.
 type Binding struct {
@@ -122,9 +135,12 @@ type Status struct {
 	Queue       int
 	QueueCap    int
 	Nodes       int
-	JournalSeq  uint64        // last change decided
-	Commits     uint64        // journal commits so far
-	CommitTime  time.Duration // of the last commit
+	JournalSeq  uint64 // last change decided
+	// Settled: since the start, every address was looked at whether its state
+	// must be published.
+	Settled    bool
+	Commits    uint64        // journal commits so far
+	CommitTime time.Duration // of the last commit
 	// Edges say how each of them does, by name, in a few words.
 	Edges map[string]string
 	// Counters by name, e.g. "events_applied", "events_late", "refused_pool".

@@ -13,6 +13,8 @@ import (
 const (
 	sessionEnded = 1 << iota
 	sessionContexts
+	sessionFollowed // Via and Doubt follow
+	sessionTold     // each hold has Told
 )
 
 // holdMin is the least number of bytes that a hold takes, which bounds what a
@@ -27,6 +29,14 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 	if r.Contexts != 0 {
 		flags |= sessionContexts
 	}
+	if r.Via != 0 || r.Doubt != 0 {
+		flags |= sessionFollowed
+	}
+	for i := range r.Holds {
+		if r.Holds[i].Told != 0 {
+			flags |= sessionTold
+		}
+	}
 	b = append(b, format, flags)
 	b = binary.AppendUvarint(b, uint64(r.Node))
 	b = binary.AppendUvarint(b, uint64(r.Epoch))
@@ -36,6 +46,9 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 	b = binary.AppendUvarint(b, uint64(r.Lease))
 	if flags&sessionContexts != 0 {
 		b = binary.AppendUvarint(b, uint64(r.Contexts))
+	}
+	if flags&sessionFollowed != 0 {
+		b = append(binary.AppendUvarint(b, uint64(r.Via)), byte(r.Doubt))
 	}
 	b = appendSubscriber(b, &binding.Subscriber{MSISDN: r.MSISDN, IMSI: r.IMSI, IMEI: r.IMEI})
 	b = binary.AppendUvarint(b, uint64(r.APN))
@@ -48,6 +61,9 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 		b = binary.AppendVarint(b, h.Since-r.Start)
 		b = binary.AppendUvarint(b, h.Version)
 		b = binary.AppendVarint(b, h.Ending)
+		if flags&sessionTold != 0 {
+			b = append(b, byte(h.Told))
+		}
 	}
 	return b
 }
@@ -65,7 +81,7 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 	}
 	copy(r.Key[:], key[1:])
 	flags := in.byte()
-	if flags&^(sessionEnded|sessionContexts) != 0 {
+	if flags&^(sessionEnded|sessionContexts|sessionFollowed|sessionTold) != 0 {
 		return errMalformed
 	}
 	r.Ended = flags&sessionEnded != 0
@@ -78,16 +94,19 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 	if flags&sessionContexts != 0 {
 		r.Contexts = uint16(in.uint(16))
 	}
+	if flags&sessionFollowed != 0 {
+		r.Via, r.Doubt = uint16(in.uint(16)), binding.Reason(in.byte())
+	}
 	var who binding.Subscriber
 	in.subscriber(&who)
 	r.MSISDN, r.IMSI, r.IMEI = who.MSISDN, who.IMSI, who.IMEI
 	r.APN = uint16(in.uint(16))
 	r.RAT = binding.RAT(in.byte())
-	r.Holds = in.holds(holds, r.Start)
+	r.Holds = in.holds(holds, r.Start, flags&sessionTold != 0)
 	return in.close()
 }
 
-func (in *input) holds(holds []binding.HoldRow, start int64) []binding.HoldRow {
+func (in *input) holds(holds []binding.HoldRow, start int64, told bool) []binding.HoldRow {
 	n := in.uint(32)
 	if n > uint64(len(in.b)/holdMin) {
 		in.fail()
@@ -101,6 +120,9 @@ func (in *input) holds(holds []binding.HoldRow, start int64) []binding.HoldRow {
 		h.Since = start + in.int()
 		h.Version = in.uint(64)
 		h.Ending = in.int()
+		if told {
+			h.Told = binding.Reason(in.byte())
+		}
 	}
 	return holds
 }

@@ -162,7 +162,7 @@ func (v value) binding() BindingReply {
 	f := v.fields()
 	return BindingReply{
 		Addr: f["addr"].str, MSISDN: f["msisdn"].str, IMSI: f["imsi"].str, IMEI: f["imei"].str,
-		APN: f["apn"].str, RAT: f["rat"].str, Domain: f["domain"].str, Node: f["node"].str,
+		APN: f["apn"].str, RAT: f["rat"].str, Domain: f["domain"].str, Node: f["node"].str, Site: f["site"].str,
 		Sources: f["sources"].strings(), State: f["state"].str, Reason: f["reason"].str,
 		Since: f["since"].time(), Seen: f["seen"].time(), Expires: f["expires"].time(),
 		Version: uint64(f["version"].num),
@@ -232,6 +232,7 @@ func (v value) change() ChangeReply {
 		Domain: f["domain"].str, Addr: f["addr"].str,
 		MSISDN: f["msisdn"].str, IMSI: f["imsi"].str, IMEI: f["imei"].str,
 		WasMSISDN: f["was_msisdn"].str, WasIMSI: f["was_imsi"].str, WasIMEI: f["was_imei"].str,
-		APN: f["apn"].str, RAT: f["rat"].str, Node: f["node"].str, Sources: f["sources"].strings(), Why: f["why"].str,
+		APN: f["apn"].str, RAT: f["rat"].str, Node: f["node"].str, Sources: f["sources"].strings(),
+		State: f["state"].str, Reason: f["reason"].str, Why: f["why"].str,
 	}
 }

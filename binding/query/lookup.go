@@ -62,9 +62,15 @@ func (w *reply) doubt(state, reason string) {
 	w.textField("reason", reason)
 }
 
-// binding writes every field, those that are not known as "".
+// binding writes every field, those that are not known as "". Only site is
+// left out where the binding is our own.
 func (w *reply) binding(b binding.Binding) {
-	w.object(15)
+	if b.Site == "" {
+		w.object(15)
+	} else {
+		w.object(16)
+		w.textField("site", b.Site)
+	}
 	w.textField("addr", b.Addr.String())
 	w.subscriber("", b.Subscriber)
 	w.textField("apn", b.APN)

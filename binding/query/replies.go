@@ -29,6 +29,7 @@ type BindingReply struct {
 	RAT     string    `json:"rat"`
 	Domain  string    `json:"domain"`
 	Node    string    `json:"node"`
+	Site    string    `json:"site,omitempty"` // that said so, if it is another one
 	Sources []string  `json:"sources"`
 	State   string    `json:"state"`
 	Reason  string    `json:"reason"`
@@ -133,5 +134,7 @@ type ChangeReply struct {
 	RAT       string    `json:"rat"`
 	Node      string    `json:"node"`
 	Sources   []string  `json:"sources"`
+	State     string    `json:"state"`  // whether the binding can be relied on
+	Reason    string    `json:"reason"` // why not
 	Why       string    `json:"why"`
 }

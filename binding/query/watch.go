@@ -123,11 +123,11 @@ func (w *watcher) add(out *reply, c *binding.Change) {
 	if out.resp3 {
 		out.push(2)
 		out.bulk("change")
-		out.object(17)
+		out.object(19)
 		out.textField("kind", c.Kind.String())
 		out.uintField("seq", c.Seq)
 	} else {
-		out.array(3 + 2*15)
+		out.array(3 + 2*17)
 		out.bulk("change")
 		out.bulk(c.Kind.String())
 		out.uint(c.Seq)
@@ -146,5 +146,12 @@ func (w *watcher) add(out *reply, c *binding.Change) {
 	out.textField("rat", c.RAT.String())
 	out.textField("node", c.Node)
 	out.wordsField("sources", c.Sources.Names())
+	if c.Kind == binding.SIMChange {
+		out.textField("state", "")
+		out.textField("reason", "")
+	} else {
+		out.textField("state", c.State.String())
+		out.textField("reason", c.Reason.String())
+	}
 	out.textField("why", c.Why)
 }

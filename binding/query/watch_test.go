@@ -13,7 +13,7 @@ import (
 func change(seq uint64, kind binding.ChangeKind, i int) binding.Change {
 	b := held(i)
 	return binding.Change{Seq: seq, Kind: kind, At: day, EventTime: day, Domain: b.Domain, Addr: b.Addr, Now: b.Subscriber,
-		APN: b.APN, RAT: b.RAT, Node: b.Node, Sources: b.Sources, Why: "start"}
+		APN: b.APN, RAT: b.RAT, Node: b.Node, Sources: b.Sources, State: binding.StateBound, Why: "start"}
 }
 
 func TestWatchInRESP3(t *testing.T) {
@@ -30,7 +30,7 @@ func TestWatchInRESP3(t *testing.T) {
 	f.publish(moved)
 	want := ">[change %[kind moved seq 1 at 2026-01-31T12:00:00.000Z event_time 2026-01-31T12:00:00.000Z domain internet addr 10.45.0.7" +
 		" msisdn +491700000007 imsi 001010000000007 imei  was_msisdn +491700000008 was_imsi 001010000000008 was_imei " +
-		" apn internet rat eutran node pgw1.lab sources *[gx radius] why start]]"
+		" apn internet rat eutran node pgw1.lab sources *[gx radius] state bound reason bound why start]]"
 	if got := flat(c.next()); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}
@@ -56,7 +56,7 @@ func TestWatchInRESP2(t *testing.T) {
 	f.publish(change(2, binding.Bound, 7))
 	want := "*[change bound 2 at 2026-01-31T12:00:00.000Z event_time 2026-01-31T12:00:00.000Z domain internet addr 10.45.0.7" +
 		" msisdn +491700000007 imsi 001010000000007 imei  was_msisdn  was_imsi  was_imei " +
-		" apn internet rat eutran node pgw1.lab sources *[gx radius] why start]"
+		" apn internet rat eutran node pgw1.lab sources *[gx radius] state bound reason bound why start]"
 	if got := flat(c.next()); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}

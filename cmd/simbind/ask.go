@@ -156,6 +156,7 @@ func (c *cli) describe(g *grid, addr string, b query.BindingReply) {
 	g.fact("rat", b.RAT)
 	g.fact("domain", b.Domain)
 	g.fact("node", b.Node)
+	g.fact("site", b.Site)
 	g.fact("sources", words(b.Sources))
 	g.fact("since", c.stamp(b.Since))
 	g.fact("seen", c.stamp(b.Seen))

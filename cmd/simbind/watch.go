@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/query"
 )
 
@@ -71,8 +72,12 @@ func changeLine(ch query.ChangeReply) string {
 	if was := holder(ch.WasMSISDN, ch.WasIMSI); was != "-" {
 		fmt.Fprintf(&b, "  was %s", was)
 	}
+	doubt := ""
+	if ch.State != "" && ch.State != binding.StateBound.String() && ch.State != binding.StateReleased.String() {
+		doubt = ch.State + "/" + ch.Reason
+	}
 	for _, f := range []struct{ name, value string }{
-		{"domain", ch.Domain}, {"apn", ch.APN}, {"node", ch.Node}, {"sources", words(ch.Sources)}, {"why", ch.Why},
+		{"domain", ch.Domain}, {"apn", ch.APN}, {"node", ch.Node}, {"sources", words(ch.Sources)}, {"state", doubt}, {"why", ch.Why},
 	} {
 		if f.value != "" {
 			fmt.Fprintf(&b, "  %s=%s", f.name, f.value)

@@ -1,0 +1,145 @@
+package binding
+
+import (
+	"math"
+	"slices"
+	"sync/atomic"
+
+	"github.com/simbind/simbind/binding/index"
+)
+
+// What other sites say. A followed site is a node of SourceFeed, and each
+// address that it knows is a session of that node. The site has decided
+// already, in one order: T1 to T4 do not ask again, its last word counts. That
+// it disagrees with others is T5, that it is lost T8; leases are its own (T9).
+
+// follow applies an event of a followed site.
+func (a *arbiter) follow(f *fact) Outcome {
+	switch f.Kind {
+	case SessionStart, SessionUpdate:
+		return a.mirror(f)
+	case SessionStop:
+		id, known := a.m.findSession(f.key)
+		if !known {
+			return a.count(countUnknownStop, Late)
+		}
+		a.end(id, f, ending{why: endStop.why, said: true}) // none overtakes it: no tombstone
+		return Applied
+	case NodeRestart:
+		// It is told anew from here on: nothing of before is spared.
+		n := a.m.node(f.node)
+		a.m.storeNode(f.node, nodeSpares, math.MaxInt64)
+		a.m.storeNode(f.node, nodeEpoch, uint64(n.epoch)+1)
+		a.saveNode(f.node)
+		return Applied
+	case NodeCurrent, NodeBehind:
+		current := uint64(0)
+		if f.Kind == NodeCurrent {
+			current = 1
+		}
+		a.m.storeNode(f.node, nodeCurrent, current)
+		return Applied
+	}
+	return a.transport(f)
+}
+
+// mirror makes a session what its site says.
+func (a *arbiter) mirror(f *fact) Outcome {
+	keys, refused := a.admit(f, "", f.Addrs)
+	id, known := a.m.findSession(f.key)
+	if !known {
+		if len(keys) == 0 {
+			return refused
+		}
+		if id, known = a.create(f); !known {
+			for _, k := range keys {
+				a.block(k, f)
+			}
+			return a.count(countRefusedCapacity, RefusedCapacity)
+		}
+		a.restate(id, f)
+		f.new = true
+		return a.claimAll(id, keys, f, refused)
+	}
+	if len(keys) == 0 { // our pools have changed
+		a.end(id, f, endSuperseded)
+		return refused
+	}
+	var claimed []address
+	for _, k := range a.keys(id) {
+		claimed = append(claimed, a.open(k))
+	}
+	changed := a.restate(id, f)
+	for i := range claimed {
+		seq, notices := a.seq, len(a.batch.notices)
+		o := &claimed[i]
+		o.changed = true
+		a.settle(o, f, o.confirmed(id, f, a.times.linger))
+		if _, who, ok := o.holder(); changed && a.seq == seq && len(a.batch.notices) == notices && ok {
+			a.emitAddress(Updated, o, who, id, f)
+		}
+	}
+	missing := slices.DeleteFunc(keys, func(k index.Key) bool {
+		return slices.ContainsFunc(claimed, func(o address) bool { return o.key == k })
+	})
+	return a.claimAll(id, missing, f, refused)
+}
+
+// restate writes what the site says into the session's record. It reports
+// whether an attribute changed that is published.
+func (a *arbiter) restate(id uint32, f *fact) bool {
+	s := a.m.session(id)
+	was := s
+	s.start, s.last, s.seen = max(f.t-f.Age.Milliseconds(), 1), f.t, f.now
+	s.epoch = a.m.node(f.node).epoch & epochMask
+	s.apn, s.rat, s.contexts = a.apnID(canonicalAPN(f.APN)), f.RAT, a.apnID(f.Via)
+	s.flags = s.flags&^doubtMask | doubtFlags(f.Doubt)
+	a.m.putSession(id, &s)
+	who, now := a.m.identity(&s), f.identity()
+	if who != now {
+		a.adopt(id, now, f)
+	}
+	a.dirty(id)
+	return who != now || s.apn != was.apn || s.rat != was.rat || s.contexts != was.contexts
+}
+
+// judgeFollowed is judge for a session of a followed site: ReasonBound, or why
+// it is not to be relied on.
+func (m *memory) judgeFollowed(s *session, n *node, now int64, t *times) Reason {
+	switch {
+	case n.lost(now, t.loss):
+		return ReasonNodeLost
+	case atomic.LoadUint64(m.nodeWord(s.node, nodeCurrent)) == 0:
+		return ReasonUnconfirmed
+	}
+	return s.doubt()
+}
+
+// doubts are the doubts that a site can have of its own session, by the bits
+// in its record.
+var doubts = [8]Reason{ReasonBound, ReasonConflict, ReasonEnding, ReasonLease, ReasonNodeLost, ReasonUnconfirmed, ReasonNotIngesting, ReasonEnded}
+
+func mayDoubt(why Reason) bool { return slices.Contains(doubts[:], why) }
+
+func (s *session) doubt() Reason { return doubts[s.flags&doubtMask>>doubtShift] }
+
+func doubtFlags(why Reason) uint8 { return uint8(max(slices.Index(doubts[:], why), 0)) << doubtShift }
+
+// saidBy names the node that a session is of and, if another site told us, that
+// site.
+func (a *arbiter) saidBy(s *session) (node, site string) {
+	k := a.nodeNames.Load().of(s.node)
+	if k.source != SourceFeed {
+		return k.name, ""
+	}
+	return a.apnName(s.contexts), k.name
+}
+
+// version is the version of a holding that the event makes: the number of the
+// site's own change, or next.
+func (f *fact) version(next uint64) uint64 {
+	if f.Source == SourceFeed && f.Version != 0 {
+		return f.Version
+	}
+	return next
+}

@@ -1,0 +1,225 @@
+package binding
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+)
+
+var someone, someoneElse = oracleSIMs[0], oracleSIMs[1]
+
+// tells is what another site says of one address.
+func (g *rig) tells(site, addr string, who Subscriber, doubt Reason) Outcome {
+	return g.on(Event{
+		Kind: SessionUpdate, Source: SourceFeed, Node: site, Session: "default " + addr, Arrived: g.now, Age: time.Hour,
+		MSISDN: who.MSISDN, IMSI: who.IMSI, APN: "internet", Addrs: addresses(addr), Complete: true,
+		Domain: "default", Via: "pgw1", Version: 7, Doubt: doubt,
+	})
+}
+
+func (g *rig) ofSite(kind Kind, site string) Outcome {
+	return g.on(Event{Kind: kind, Source: SourceFeed, Node: site, Time: g.now})
+}
+
+func TestFollowedSite(t *testing.T) {
+	const addr = "10.0.0.1"
+	for _, tt := range []struct {
+		claim string
+		do    func(g *rig)
+		want  string
+	}{
+		{"what it says is unconfirmed until it has told everything", func(g *rig) {
+			g.tells("a", addr, someone, ReasonBound)
+		}, "stale/unconfirmed"},
+		{"then its word counts", func(g *rig) {
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeCurrent, "a")
+		}, "match/bound"},
+		{"it says that it cannot tell who: neither can we", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonConflict)
+		}, "ambiguous/conflict"},
+		{"an end that it waits to see confirmed is no match", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonEnding)
+		}, "ambiguous/ending"},
+		{"a lease is its own: ours does not run", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.pass(time.Hour)
+		}, "match/bound"},
+		{"a lease that ran out there has run out here", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonLease)
+		}, "stale/lease"},
+		{"its last word counts, however fast it comes", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someoneElse, ReasonBound)
+			g.on(Event{Kind: SessionStop, Source: SourceFeed, Node: "a", Session: "default " + addr, Arrived: g.now})
+			g.tells("a", addr, someone, ReasonBound)
+		}, "match/bound"},
+		{"another SIM takes the place of the former", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.tells("a", addr, someoneElse, ReasonBound)
+		}, "mismatch/other-number"},
+		{"a holder whose number it does not know is not the former", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.tells("a", addr, Subscriber{IMSI: someone.IMSI}, ReasonBound)
+		}, "unknown/no-msisdn"},
+		{"two sites that agree corroborate", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeCurrent, "b")
+			g.tells("b", addr, someone, ReasonBound)
+		}, "match/bound"},
+		{"two sites that disagree are in conflict", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeCurrent, "b")
+			g.tells("b", addr, someoneElse, ReasonBound)
+		}, "ambiguous/conflict"},
+		{"a site and our own gateway that disagree are in conflict", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.say(SessionStart, SourceGx, "pgw", "s", someoneElse, addr)
+		}, "ambiguous/conflict"},
+		{"a lost one counts until the loss timeout", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeDown, "a")
+			g.pass(oracleConfig.LossTimeout)
+		}, "match/bound"},
+		{"and is stale then", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeDown, "a")
+			g.pass(oracleConfig.LossTimeout + time.Millisecond)
+		}, "stale/node-lost"},
+		{"old news of a lost one does not bring it back", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeDown, "a")
+			g.pass(oracleConfig.LossTimeout + time.Millisecond)
+			g.tells("a", addr, someone, ReasonBound)
+		}, "stale/node-lost"},
+		{"one that is lost counts from its last heartbeat", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			heard := g.now
+			g.pass(oracleConfig.LossTimeout)
+			g.on(Event{Kind: NodeDown, Source: SourceFeed, Node: "a", Time: heard})
+			g.pass(time.Millisecond)
+		}, "stale/node-lost"},
+		{"one that is heard again is as good as before", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeDown, "a")
+			g.pass(time.Hour)
+			g.ofSite(NodeUp, "a")
+		}, "match/bound"},
+		{"a site that is told anew has lost what it does not repeat", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeRestart, "a")
+			g.ofSite(NodeCurrent, "a")
+		}, "unknown/ended"},
+		{"and keeps what it repeats", func(g *rig) {
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeRestart, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeCurrent, "a")
+			g.pass(time.Second)
+		}, "match/bound"},
+	} {
+		t.Run(tt.claim, func(t *testing.T) {
+			g := newRig(t, oracleConfig)
+			tt.do(g)
+			if got := g.verify(addr, someone.MSISDN); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			if fault := g.audit(); fault != "" {
+				t.Error(fault)
+			}
+		})
+	}
+}
+
+// TestFollowedSitesAreNotPublished: what other sites know is theirs to publish,
+// or two replicas would tell each other the same for ever.
+func TestFollowedSitesAreNotPublished(t *testing.T) {
+	g := newRig(t, oracleConfig)
+	g.ofSite(NodeCurrent, "a")
+	g.tells("a", "10.0.0.1", someone, ReasonBound)
+	g.tells("a", "10.0.0.1", someoneElse, ReasonBound)
+	if len(g.batch.Changes) != 0 || len(g.batch.notices) != 2 || g.seq != 0 {
+		t.Errorf("%d changes published, %d shown to watchers: %v", len(g.batch.Changes), len(g.batch.notices), g.batch.notices)
+	}
+	// Where our own gateway speaks of the address too, it is ours.
+	g.say(SessionStart, SourceGx, "pgw", "s", someone, "10.0.0.1")
+	if n := len(g.batch.Changes); n != 1 || g.batch.Changes[0].Kind != Conflict {
+		t.Errorf("%d changes: %v", n, g.batch.Changes)
+	}
+}
+
+// TestFollowedSiteAfterARestart: what it said is unconfirmed until it has told
+// what we missed, and its own doubt is not forgotten.
+func TestFollowedSiteAfterARestart(t *testing.T) {
+	g := newRig(t, oracleConfig)
+	g.ofSite(NodeCurrent, "a")
+	g.tells("a", "10.0.0.1", someone, ReasonBound)
+	g.tells("a", "10.0.0.2", someone, ReasonConflict)
+	g.commit(t)
+	g.boot(t, oracleConfig)
+	if got := g.verify("10.0.0.1", someone.MSISDN); got != "stale/unconfirmed" {
+		t.Errorf("before it has told what we missed: %s", got)
+	}
+	g.ofSite(NodeCurrent, "a")
+	if got := g.verify("10.0.0.1", someone.MSISDN); got != "match/bound" {
+		t.Errorf("after it has told what we missed: %s", got)
+	}
+	if got := g.verify("10.0.0.2", someone.MSISDN); got != "ambiguous/conflict" {
+		t.Errorf("an address that the site cannot tell: %s", got)
+	}
+	b, _ := g.Lookup(Query{Addr: netip.MustParseAddr("10.0.0.1")})
+	if b.Node != "pgw1" || b.Site != "a" || b.Version != 7 || b.APN != "internet" || !b.Since.Equal(g.now.Add(-time.Hour)) {
+		t.Errorf("lookup: %+v", b)
+	}
+}
+
+// TestStateIsPublished: a state that changes without an event is a change.
+func TestStateIsPublished(t *testing.T) {
+	g := newRig(t, oracleConfig)
+	g.say(SessionStart, SourceGx, "pgw", "s", someone, "10.0.0.1")
+	want := func(claim string, kind ChangeKind, state State, why Reason) {
+		t.Helper()
+		n := len(g.batch.Changes)
+		if n == 0 {
+			t.Fatalf("%s: no change", claim)
+		}
+		if c := g.batch.Changes[n-1]; c.Kind != kind || c.State != state || c.Reason != why || c.Now.MSISDN != someone.MSISDN {
+			t.Errorf("%s: %+v", claim, c)
+		}
+		g.commit(t)
+	}
+	want("a start", Bound, StateBound, ReasonBound)
+	g.pass(oracleConfig.Lease / 2)
+	if n := len(g.batch.Changes); n != 0 {
+		t.Fatalf("nothing happened, and there are %d changes", n)
+	}
+	g.say(NodeDown, SourceGx, "pgw", "", Subscriber{})
+	g.pass(oracleConfig.LossTimeout + time.Second)
+	want("its node is lost", Updated, StateStale, ReasonNodeLost)
+	g.boot(t, oracleConfig)
+	g.pass(0)
+	if n := len(g.batch.Changes); n != 0 {
+		t.Errorf("after a restart it is told again: %v", g.batch.Changes)
+	}
+	g.say(NodeUp, SourceGx, "pgw", "", Subscriber{})
+	g.pass(0)
+	want("its node is back", Updated, StateBound, ReasonBound)
+	g.pass(oracleConfig.Lease / 3)
+	want("its lease ran out", Updated, StateStale, ReasonLease)
+	g.say(SessionUpdate, SourceGx, "pgw", "s", someone, "10.0.0.1")
+	want("it is refreshed", Updated, StateBound, ReasonBound)
+}
