@@ -178,6 +178,9 @@ func (m *memory) appraise(v *sighting, now int64, t *times, warming, full bool) 
 		v.who = m.identity(&v.owner)
 	}
 	v.verdict, v.reason = m.verdictOn(h, v.key, now, warming, best, ended, reason)
+	if v.verdict == Match && m.overlapped(v, now, t) {
+		v.verdict, v.reason = Ambiguous, ReasonConflict
+	}
 }
 
 func (m *memory) verdictOn(h *holding, k index.Key, now int64, warming bool, best life, ended bool, reason Reason) (Verdict, Reason) {

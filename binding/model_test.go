@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // A model is the rules of truth once more, slow and obvious: sessions in a
@@ -124,7 +125,44 @@ func (m *model) verdict(addr string) (MSISDN, string) {
 	case who.MSISDN == 0:
 		return 0, "no number"
 	}
+	for _, wide := range m.sessions {
+		if c := m.condition(wide); wide.ended || c != "fresh" && c != "stale" || modelAgree(wide.who, who) {
+			continue
+		}
+		for other := range wide.holds {
+			if other != addr && covers(other, addr) && !slices.ContainsFunc(claims, func(s *modelSession) bool {
+				return s.node == wide.node && wide.start < s.start
+			}) {
+				return 0, "another's wider address"
+			}
+		}
+	}
 	return who.MSISDN, ""
+}
+
+// longest is the longest address that is claimed and has the host in it, or
+// else the given one (T11).
+func (m *model) longest(a Address, host string) Address {
+	found := false
+	for _, other := range oracleAddrs {
+		if other.Prefix.Contains(netip.MustParseAddr(host)) && len(m.holders(other.String())) > 0 && (!found || other.Prefix.Bits() > a.Prefix.Bits()) {
+			a, found = other, true
+		}
+	}
+	return a
+}
+
+// covers reports whether one prefix lies in another.
+func covers(wide, narrow string) bool {
+	w, n := netip.MustParsePrefix(prefixText(wide)), netip.MustParsePrefix(prefixText(narrow))
+	return w.Bits() < n.Bits() && w.Contains(n.Addr())
+}
+
+func prefixText(addr string) string {
+	if strings.Contains(addr, "/") {
+		return addr
+	}
+	return addr + "/32"
 }
 
 // restart: the daemon was away, if only for a moment.

@@ -1,0 +1,64 @@
+package binding
+
+// overlapped reports that a wider address around the one in v is claimed for
+// another SIM, and that its node did not give out the narrower one after it:
+// rules T5 and T11. The longest prefix wins where one node hands out a part of
+// what it handed out before. Where the wider one is the later, the end of the
+// narrower was missed; where it is another node's, the two disagree.
+func (m *memory) overlapped(v *sighting, now int64, t *times) bool {
+	key := v.key
+	for key.Meta&0xFF > 1 {
+		wide, value, ref, ok := m.addrs.Longest(domainOf(key), uint8(key.Meta>>8), key.Hi, key.Lo, uint8(key.Meta)-1)
+		if !ok {
+			return false
+		}
+		h := unpackHolding(value)
+		disagrees := h.state != holdBlocked && m.disagrees(&h, v, now, t)
+		switch {
+		case !m.addrs.Valid(ref):
+			continue // it changed while we looked
+		case disagrees:
+			return true
+		}
+		key = wide
+	}
+	return false
+}
+
+// disagrees reports a live claim of the wider holding for another SIM than that
+// of v.
+func (m *memory) disagrees(wide *holding, v *sighting, now int64, t *times) (found bool) {
+	holder := m.identity(&v.owner)
+	m.eachClaimant(wide, func(c *session) {
+		if l, _ := m.judge(c, now, t); l >= lifeExpired || agree(m.identity(c), holder) {
+			return
+		}
+		// The node gave out the narrower address later; another site has judged
+		// that already.
+		after := false
+		m.eachClaimant(&v.h, func(s *session) {
+			after = after || s.node == c.node && (before(c.start, s.start) || m.node(s.node).source == SourceFeed)
+		})
+		found = found || !after
+	})
+	return found
+}
+
+// eachClaimant calls fn with every session that claims a holding.
+func (m *memory) eachClaimant(h *holding, fn func(*session)) {
+	if !h.shared {
+		s := m.session(h.owner)
+		fn(&s)
+		return
+	}
+	id := h.claim
+	for range maxClaims {
+		if id == 0 {
+			return
+		}
+		c := m.claim(id)
+		s := m.session(c.session)
+		fn(&s)
+		id = c.nextOfAddress
+	}
+}
