@@ -60,7 +60,7 @@ func (a *arbiter) create(f *fact) (uint32, bool) {
 func (a *arbiter) allocSession() (uint32, bool) {
 	id, ok := a.m.sessions.Alloc()
 	if !ok && a.tombs.head != 0 {
-		a.forget(a.tombs.head)
+		a.evictTombstone()
 		id, ok = a.m.sessions.Alloc()
 	}
 	return id, ok

@@ -13,6 +13,7 @@ const (
 	nodeEvents
 	nodeSource  // Source | flags << 8 | unix ms since when it is observed << 16
 	nodeCurrent // of a followed site: 1 while all its news was heard
+	nodeForgot  // unix ms, network's time of the last stop whose tombstone had to make room
 )
 
 // Flags of a node.

@@ -31,8 +31,10 @@ func (a *arbiter) hold(f *fact) Outcome {
 	if known {
 		return a.continued(id, f)
 	}
-	// T7: what happened before the node's restart is over.
-	if before(f.t, a.m.node(f.node).restart) {
+	// T7: what happened before the node's restart is over. T3: so may be what
+	// happened before a stop that had to be forgotten.
+	forgot := int64(a.m.loadNode(f.node, nodeForgot))
+	if before(f.t, a.m.node(f.node).restart) || before(f.t, forgot) || f.Kind == SessionUpdate && !before(forgot, f.t) {
 		return a.late(0, f)
 	}
 	return a.begin(f)

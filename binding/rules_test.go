@@ -291,3 +291,29 @@ func TestRules(t *testing.T) {
 		})
 	}
 }
+
+// TestForgottenStopRevivesNothing: a tombstone that had to make room leaves
+// behind how old what it kept away was (T3).
+func TestForgottenStopRevivesNothing(t *testing.T) {
+	c := oracleConfig
+	c.Tombstones = 1
+	g := newRig(t, c)
+	began := g.now
+	g.say(SessionStart, SourceRADIUS, "nas", "1", someone, "10.0.0.1")
+	g.say(SessionStart, SourceRADIUS, "nas", "2", someoneElse, "10.0.0.2")
+	g.pass(10 * time.Second)
+	g.say(SessionStop, SourceRADIUS, "nas", "1", Subscriber{})
+	g.say(SessionStop, SourceRADIUS, "nas", "2", Subscriber{})
+	interim := Event{
+		Kind: SessionUpdate, Source: SourceRADIUS, Node: "nas", Session: "1", Time: began.Add(5 * time.Second), Arrived: g.now,
+		MSISDN: someone.MSISDN, IMSI: someone.IMSI, Addrs: addresses("10.0.0.1"),
+	}
+	if outcome := g.on(interim); outcome != Late {
+		t.Errorf("an Interim older than a forgotten stop: %v", outcome)
+	}
+	interim.Time = g.now.Add(time.Second)
+	g.pass(2 * time.Second)
+	if outcome := g.on(interim); outcome != Applied {
+		t.Errorf("an Interim that is newer: %v", outcome)
+	}
+}

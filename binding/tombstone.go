@@ -28,8 +28,16 @@ func (a *arbiter) entomb(id uint32, stopped, heard int64) {
 	a.tombs.count.Add(1)
 	a.dirty(id)
 	for a.tombCount() > a.tombs.limit {
-		a.forget(a.tombs.head)
+		a.evictTombstone()
 	}
+}
+
+// evictTombstone forgets the oldest one before its time. From then on what its
+// node says of before that stop begins no session: it might be that one.
+func (a *arbiter) evictTombstone() {
+	s := a.m.session(a.tombs.head)
+	a.m.storeNode(s.node, nodeForgot, max(a.m.loadNode(s.node, nodeForgot), uint64(s.last)))
+	a.forget(a.tombs.head)
 }
 
 // bringTombstone remembers the stop of a session that was never heard of: its
