@@ -25,28 +25,30 @@ const module = "github.com/simbind/simbind"
 // line of their own, and these may import each other. A trailing "/…" means
 // the folder and all below it; "*" means everything but programs.
 var mayImport = map[string][]string{
-	"cmd/simbindd":      {"*"},
-	"cmd/simbind":       {"binding", "binding/crowdtest", "binding/query", "radius/…", "diameter/…", "bpf/…"},
-	"cmd/numverify":     {"numverify/…", "binding/query"},
-	"cmd/bench":         {"*"},
-	"diameter":          {"binding", "binding/crowdtest"},
-	"radius":            {"binding", "binding/crowdtest"},
-	"bpf":               {"binding", "binding/crowdtest", "radius", "diameter"},
-	"binding":           {"binding/index"},
-	"binding/crowdtest": {"binding"},
-	"binding/index":     {},
-	"binding/journal":   {"binding"},
-	"binding/feed":      {"binding"},
-	"binding/query":     {"binding", "binding/index"},
-	"cache":             {"binding"},
-	"numverify":         {"binding/query"},
+	"cmd/simbindd":       {"*"},
+	"cmd/simbind":        {"binding", "binding/crowdtest", "binding/query", "radius/…", "diameter/…", "bpf/…"},
+	"cmd/numverify":      {"numverify/…", "binding/query"},
+	"cmd/bench":          {"*"},
+	"diameter":           {"binding", "binding/crowdtest"},
+	"diameter/sh":        {"binding", "diameter"},
+	"diameter/sh/shtest": {"binding", "diameter/diametertest"},
+	"radius":             {"binding", "binding/crowdtest"},
+	"bpf":                {"binding", "binding/crowdtest", "radius", "diameter"},
+	"binding":            {"binding/index"},
+	"binding/crowdtest":  {"binding"},
+	"binding/index":      {},
+	"binding/journal":    {"binding"},
+	"binding/feed":       {"binding"},
+	"binding/query":      {"binding", "binding/index"},
+	"cache":              {"binding"},
+	"numverify":          {"binding/query"},
 }
 
 // onlyIn names the folders in which a foreign module may be imported outside
 // tests: independent peers must not end up in the daemon.
 var onlyIn = map[string][]string{
 	"layeh.com/radius":                         {"radius/radiustest"},
-	"github.com/fiorix/go-diameter":            {"diameter/diametertest"},
+	"github.com/fiorix/go-diameter":            {"diameter/diametertest", "diameter/sh/shtest"},
 	"github.com/redis/go-redis":                {},
 	"github.com/wmnsk/go-gtp":                  {"bpf/gtp/gtptest"},
 	"github.com/wmnsk/go-pfcp":                 {"bpf/pfcp/pfcptest"},

@@ -109,7 +109,7 @@ func (s *Server) appendCapabilities(b []byte, local net.Addr) []byte {
 	start := len(b)
 	b = appendUint32(b, avpFirmwareRevision, firmwareRevision)
 	b[start+4] = 0 // the M bit MUST NOT be set (RFC 6733 section 4.5)
-	if slices.Contains(s.applications, appGx) {
+	if !slices.Equal(s.applications, []uint32{appRelay}) {
 		b = appendUint32(b, avpSupportedVendor, vendor3GPP)
 	}
 	return b

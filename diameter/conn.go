@@ -199,6 +199,10 @@ func (c *conn) receive(m frame, now time.Time) error {
 	case cmdCapabilities, cmdWatchdog, cmdDisconnect:
 		return c.base(m)
 	}
+	if client := c.server.client; client != nil {
+		client.receive(c, m)
+		return nil
+	}
 	switch relay := c.server.cfg.Mode == Relay; {
 	case relay && m.request():
 		c.forward(m, now)

@@ -21,11 +21,13 @@ const (
 	avpResultCode         = 268 // RFC 6733 section 7.1
 	avpProductName        = 269 // RFC 6733 section 5.3.7
 	avpDisconnectCause    = 273 // RFC 6733 section 5.4.3
+	avpAuthSessionState   = 277 // RFC 6733 section 8.11
 	avpOriginStateID      = 278 // RFC 6733 section 8.16
 	avpFailedAVP          = 279 // RFC 6733 section 7.5
 	avpErrorMessage       = 281 // RFC 6733 section 7.3
 	avpRouteRecord        = 282 // RFC 6733 section 6.7.1
 	avpProxyInfo          = 284 // RFC 6733 section 6.7.2
+	avpDestinationRealm   = 283 // RFC 6733 section 6.6
 	avpDestinationHost    = 293 // RFC 6733 section 6.5
 	avpOriginRealm        = 296 // RFC 6733 section 6.4
 	avpExperimentalResult = 297 // RFC 6733 section 7.6
@@ -60,6 +62,8 @@ const (
 	equipmentIMEISV  = 0
 	triggerAllocate  = 18 // UE_IP_ADDRESS_ALLOCATE
 	triggerRelease   = 19 // UE_IP_ADDRESS_RELEASE
+	// noStateMaintained is the Auth-Session-State of requests without sessions.
+	noStateMaintained = 1
 )
 
 const (

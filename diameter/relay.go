@@ -243,6 +243,10 @@ func (s *Server) overdue(now time.Time) {
 // failover sends what a connection did not answer elsewhere (RFC 6733 section
 // 5.5.4). If there is nowhere, it waits on, unless the connection is gone.
 func (s *Server) failover(c *conn, gone bool) {
+	if s.client != nil {
+		s.client.failover(c, gone)
+		return
+	}
 	if !gone && !s.isUpstream(c.peer) {
 		return // there is no other way to a PCEF
 	}

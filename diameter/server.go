@@ -37,6 +37,7 @@ type Server struct {
 	endToEnd  atomic.Uint32
 	counts    serverCounts
 	warnings  *rate.Limiter
+	client    *Client // whose connections these are, or nil
 
 	// Set when the sockets are bound.
 	listenersMu sync.Mutex
