@@ -91,7 +91,7 @@ func (c Config) withDefaults() Config {
 		c.Addresses = min(2*c.Capacity, MaxCapacity)
 	}
 	if c.Tombstones == 0 {
-		c.Tombstones = max(c.Capacity/10, 16)
+		c.Tombstones = max(c.Capacity/10, 1024)
 	}
 	if c.Queue == 0 {
 		c.Queue = 16384

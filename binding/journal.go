@@ -54,6 +54,9 @@ type NodeRow struct {
 	Restart  int64 // unix ms, network's time of its last restart; zero if none
 	Restarts uint64
 	Observed bool // only overheard, see Event.Observed
+	// Forgot is the network's time (unix ms) of the latest stop that is not
+	// remembered as a tombstone any more (rule T3), zero if there is none.
+	Forgot int64
 	// Down is since when the node is lost (unix ms, our clock), zero if it is
 	// not: rule T8 outlives a restart of ours.
 	Down int64

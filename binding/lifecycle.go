@@ -346,5 +346,6 @@ func (a *arbiter) block(k index.Key, f *fact) {
 // unblock lifts a block: a session that started later has room.
 func (a *arbiter) unblock(o *address) {
 	a.saveBlock(o.key, &o.h, true)
-	o.h.deadline = 0
+	a.m.addrs.Delete(o.key)
+	o.h, o.existed = holding{}, false
 }

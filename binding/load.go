@@ -15,7 +15,8 @@ type loader struct {
 	domains []Domain
 	ready   bool // the domains have their numbers
 	alive   int64
-	skipped int // rows for which there is no room, domain or pool any more
+	skipped int      // rows for which there is no room, domain or pool any more
+	partial []uint32 // sessions some of whose holdings were skipped
 
 	subs     []SubscriberRow // gathered, see ahead
 	sessions []SessionRow
@@ -46,6 +47,7 @@ func (l *loader) Node(r *NodeRow) error {
 	a.m.storeNode(r.ID, nodeSource, what)
 	a.m.storeNode(r.ID, nodeRestart, uint64(r.Restart))
 	a.m.storeNode(r.ID, nodeDown, uint64(r.Down))
+	a.m.storeNode(r.ID, nodeForgot, uint64(r.Forgot))
 	if r.Source < sourceCount && r.Trust > a.m.loadTrust(r.Source) {
 		a.m.setTrust(r.Source, r.Trust)
 		a.savedTrust[r.Source] = r.Trust
@@ -198,13 +200,13 @@ func (l *loader) restore(id uint32, r *HoldRow) {
 	a := l.a
 	d := a.domains.Load().byID(r.Domain)
 	if d == nil || !d.has(r.Addr.Prefix) {
-		l.skipped++
+		l.skip(id)
 		return
 	}
 	for _, k := range keysOf(r.Domain, r.Addr) {
 		o := a.open(k)
 		if o.existed && o.h.state == holdBlocked || !o.add(id) {
-			l.skipped++
+			l.skip(id)
 			continue
 		}
 		deadline := o.h.deadline
@@ -214,7 +216,7 @@ func (l *loader) restore(id uint32, r *HoldRow) {
 		owner, who, ok := o.holder()
 		h := holding{
 			state: holdBound, msisdn: who.MSISDN, claim: o.claims[0].id, owner: owner, deadline: deadline,
-			since: r.Since, version: max(o.h.version, r.Version), told: min(r.Told, reasons-1),
+			since: r.Since, version: max(o.h.version, r.Version), told: r.Told,
 			shared: len(o.claims) > 1 || r.Ending == HoldShared || o.h.shared,
 		}
 		if !ok {
@@ -223,9 +225,16 @@ func (l *loader) restore(id uint32, r *HoldRow) {
 		if !a.m.addrs.Put(k, h.pack()) {
 			o.remove(id)
 			a.m.freeClaim(o.garbage[0])
-			l.skipped++
+			l.skip(id)
 		}
 	}
+}
+
+// skip counts a holding that is not restored. The session's row will be
+// written again without it: a later start, with more room, would believe it.
+func (l *loader) skip(id uint32) {
+	l.skipped++
+	l.partial = append(l.partial, id)
 }
 
 func (k SessionKey) words() [2]uint64 {
@@ -249,6 +258,9 @@ func (a *arbiter) load(ctx context.Context, j Journal, domains []Domain, now fun
 		return l.skipped, fmt.Errorf("load the journal: %w", err)
 	}
 	a.unload()
+	for _, id := range l.partial {
+		a.dirty(id)
+	}
 	if !meta.Alive.IsZero() {
 		a.distrust(meta.Alive.UnixMilli(), now().UnixMilli())
 		a.saveTrust()

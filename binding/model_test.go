@@ -3,9 +3,7 @@ package binding
 import (
 	"fmt"
 	"maps"
-	"net/netip"
 	"slices"
-	"strings"
 )
 
 // A model is the rules of truth once more, slow and obvious: sessions in a
@@ -140,29 +138,43 @@ func (m *model) verdict(addr string) (MSISDN, string) {
 	return who.MSISDN, ""
 }
 
-// longest is the longest address that is claimed and has the host in it, or
+// longest is the narrowest address that is claimed and has the host in it, or
 // else the given one (T11).
-func (m *model) longest(a Address, host string) Address {
+func (m *model) longest(a Address, q Query) Address {
 	found := false
 	for _, other := range oracleAddrs {
-		if other.Prefix.Contains(netip.MustParseAddr(host)) && len(m.holders(other.String())) > 0 && (!found || other.Prefix.Bits() > a.Prefix.Bits()) {
+		if other.holds(q) && len(m.holders(other.String())) > 0 && (!found || a.covers(other)) {
 			a, found = other, true
 		}
 	}
 	return a
 }
 
-// covers reports whether one prefix lies in another.
-func covers(wide, narrow string) bool {
-	w, n := netip.MustParsePrefix(prefixText(wide)), netip.MustParsePrefix(prefixText(narrow))
-	return w.Bits() < n.Bits() && w.Contains(n.Addr())
+// release: an operator ends what is claimed there; the sessions go on.
+func (m *model) release(q Query) {
+	addr := m.longest(Address{}, q).String()
+	for _, s := range m.holders(addr) {
+		delete(s.holds, addr)
+	}
+	delete(m.ending, addr)
 }
 
-func prefixText(addr string) string {
-	if strings.Contains(addr, "/") {
-		return addr
+// covers reports whether one address lies in another.
+func covers(wide, narrow string) bool { return addressNamed(wide).covers(addressNamed(narrow)) }
+
+func addressNamed(name string) Address {
+	return oracleAddrs[slices.IndexFunc(oracleAddrs, func(a Address) bool { return a.String() == name })]
+}
+
+// familyName is the kind of address that an event can name completely.
+func familyName(a Address) string {
+	switch {
+	case !a.Is4():
+		return "v6"
+	case a.PortLow|a.PortHigh != 0:
+		return "ports"
 	}
-	return addr + "/32"
+	return "v4"
 }
 
 // restart: the daemon was away, if only for a moment.
@@ -395,19 +407,21 @@ func (m *model) late(s *modelSession, k nodeKey, ev *Event, t int64) {
 func (m *model) claimAll(s *modelSession, ev *Event, t int64, fresh bool) {
 	before := maps.Clone(m.ending)
 	named := map[string]bool{}
-	families := map[bool]bool{}
+	families := map[string]bool{}
 	for _, a := range ev.Addrs {
 		named[a.String()] = true
-		families[a.Is4()] = true
+		families[familyName(a)] = true
 	}
 	for _, a := range ev.Gone {
-		m.unclaim(s, a.String(), true)
+		for held := range s.holds {
+			if b := addressNamed(held); b == a || familyName(b) == "ports" && b.Prefix == a.Prefix && familyName(a) == "v4" {
+				m.unclaim(s, held, true)
+			}
+		}
 	}
 	if ev.Complete && !fresh {
 		for addr := range s.holds {
-			p, err := netip.ParsePrefix(addr)
-			is4 := err != nil && netip.MustParseAddr(addr).Is4() || err == nil && p.Addr().Is4()
-			if families[is4] && !named[addr] {
+			if families[familyName(addressNamed(addr))] && !named[addr] {
 				m.unclaim(s, addr, true)
 			}
 		}

@@ -3,6 +3,7 @@ package binding
 import (
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -17,10 +18,33 @@ var oracleConfig = Config{
 	Linger: 8 * time.Second, LossTimeout: 10 * time.Second, TrustGap: time.Hour,
 }
 
-var oracleAddrs = addresses("10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8:0:1::/64", "2001:db8:0:103::/64", "2001:db8:0:100::/56")
+// oracleAddrs are reused by all; some lie in others.
+var oracleAddrs = append(addresses("10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8:0:1::/64", "2001:db8:0:103::/64", "2001:db8:0:100::/56", "198.51.100.7"),
+	ports("198.51.100.7", 1024, 2047), ports("198.51.100.7", 2048, 4095))
 
 // askable is an address of each, for questions.
-var askable = []string{"10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8:0:1::5", "2001:db8:0:103::7", "2001:db8:0:1ff::9"}
+var askable = []Query{ask("10.0.0.1", 0), ask("10.0.0.2", 0), ask("10.0.0.3", 0), ask("2001:db8:0:1::5", 0), ask("2001:db8:0:103::7", 0),
+	ask("2001:db8:0:1ff::9", 0), ask("198.51.100.7", 80), ask("198.51.100.7", 1500), ask("198.51.100.7", 4000)}
+
+func ask(addr string, port uint16) Query { return Query{Addr: netip.MustParseAddr(addr), Port: port} }
+
+// ports is a block that is one key of the index.
+func ports(addr string, low, high uint16) Address {
+	a := addresses(addr)[0]
+	a.PortLow, a.PortHigh = low, high
+	return a
+}
+
+// holds reports whether a question about q is one about a.
+func (a Address) holds(q Query) bool {
+	return a.Prefix.Contains(q.Addr) && (a.PortLow|a.PortHigh == 0 || a.PortLow <= q.Port && q.Port <= a.PortHigh)
+}
+
+// covers reports whether b lies in a.
+func (a Address) covers(b Address) bool {
+	whole := a.PortLow|a.PortHigh == 0
+	return a != b && whole && a.Prefix.Bits() <= b.Prefix.Bits() && a.Prefix.Contains(b.Prefix.Addr())
+}
 
 var oracleSIMs = []Subscriber{
 	{MSISDN: 491700000001, IMSI: 0x001010000000001F}, {MSISDN: 491700000002, IMSI: 0x001010000000002F},
@@ -32,11 +56,15 @@ type step struct {
 	wait    time.Duration
 	ev      Event
 	restart bool // the daemon restarts
+	release int  // an operator ends the binding of askable[release-1]
 }
 
 func (s step) String() string {
 	if s.restart {
 		return fmt.Sprintf("+%v daemon restart", s.wait)
+	}
+	if s.release != 0 {
+		return fmt.Sprintf("+%v release %v", s.wait, askable[s.release-1])
 	}
 	e := s.ev
 	return fmt.Sprintf("+%v %v %v/%s/%s t=%d slack=%v age=%v who=%v/%v addrs=%v gone=%v complete=%v ctx=%b last=%v lease=%v", s.wait, e.Kind, e.Source, e.Node, e.Session,
@@ -65,6 +93,9 @@ func (n *network) next() step {
 	n.held = slices.DeleteFunc(n.held, func(e Event) bool { return n.now.Sub(e.Time) > oracleConfig.TombstoneTTL-5*time.Second })
 	if n.r.IntN(300) == 0 {
 		return step{wait: wait, restart: true}
+	}
+	if n.r.IntN(200) == 0 {
+		return step{wait: wait, release: 1 + n.r.IntN(len(askable))}
 	}
 	for {
 		n.held = append(n.held, n.make())
@@ -210,7 +241,7 @@ func TestOracle(t *testing.T) {
 		res := replay(t, history)
 		said, agreed = said+res.modelSays, agreed+res.registrySays
 		if res.fault != "" {
-			short := shrink(t, history[:res.at+1], res.class)
+			short := shrink(t, replay, history[:res.at+1], res.class)
 			t.Fatalf("seed %d: %s\nshortest history (%d steps):\n%s\n%s", seed, res.fault, len(short), printHistory(short), replay(t, short).fault)
 		}
 		if once {
@@ -246,7 +277,11 @@ func replay(t *testing.T, history []step) (res replayed) {
 		m.now = g.now.UnixMilli()
 		g.sweepAll()
 		m.sweep()
-		if s.restart {
+		switch {
+		case s.release != 0:
+			g.release(askable[s.release-1], "test", "operator")
+			m.release(askable[s.release-1])
+		case s.restart:
 			g.commit(t)
 			// Loading spares no session of before a restart; the sweep has
 			// seen them all.
@@ -254,7 +289,7 @@ func replay(t *testing.T, history []step) (res replayed) {
 			g.boot(t, oracleConfig)
 			m.restart()
 			g.keepDown(m)
-		} else {
+		default:
 			g.on(s.ev)
 			m.apply(&s.ev)
 			past.hear(s.ev, g.now)
@@ -263,7 +298,7 @@ func replay(t *testing.T, history []step) (res replayed) {
 			asked := m.longest(oracleAddrs[a], addr)
 			number, why := m.verdict(asked.String())
 			for _, sim := range oracleSIMs {
-				v := g.verify(addr, sim.MSISDN)
+				v := g.verifyAt(addr, sim.MSISDN)
 				match := v == "match/bound"
 				if match {
 					res.registrySays++
@@ -275,15 +310,15 @@ func replay(t *testing.T, history []step) (res replayed) {
 				}
 				switch {
 				case match && number != sim.MSISDN:
-					res.fault = fmt.Sprintf("step %d: %s is said to be %v, the model says %v %s", i, addr, sim.MSISDN, number, why)
+					res.fault = fmt.Sprintf("step %d: %v is said to be %v, the model says %v %s", i, addr, sim.MSISDN, number, why)
 					res.class = "model"
 				case doubt != "":
-					res.fault, res.class = fmt.Sprintf("step %d: %s is said to be %v although %s", i, addr, sim.MSISDN, doubt), doubt
+					res.fault, res.class = fmt.Sprintf("step %d: %v is said to be %v although %s", i, addr, sim.MSISDN, doubt), doubt
 				}
 				if number == sim.MSISDN {
 					res.modelSays++
 					if !match && os.Getenv("SIMBIND_ORACLE_STRICT") != "" {
-						res.fault = fmt.Sprintf("step %d: %s is %v for the model, %s for the registry", i, addr, sim.MSISDN, v)
+						res.fault = fmt.Sprintf("step %d: %v is %v for the model, %s for the registry", i, addr, sim.MSISDN, v)
 						res.class = "too careful"
 					}
 				}
@@ -312,7 +347,7 @@ func (g *rig) keepDown(m *model) {
 }
 
 // shrink drops steps as long as the fault stays, for at most half a minute.
-func shrink(t *testing.T, history []step, class string) []step {
+func shrink(t *testing.T, replay func(*testing.T, []step) replayed, history []step, class string) []step {
 	deadline := time.Now().Add(30 * time.Second)
 	for size := len(history) / 2; size > 0 && time.Now().Before(deadline); size /= 2 {
 		for i := 0; i+size <= len(history); {

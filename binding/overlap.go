@@ -28,7 +28,11 @@ func (m *memory) overlapped(v *sighting, now int64, t *times) bool {
 // disagrees reports a live claim of the wider holding for another SIM than that
 // of v.
 func (m *memory) disagrees(wide *holding, v *sighting, now int64, t *times) (found bool) {
-	holder := m.identity(&v.owner)
+	var holder Subscriber
+	m.eachClaimant(&v.h, func(s *session) {
+		who := m.identity(s)
+		holder.MSISDN, holder.IMSI = max(holder.MSISDN, who.MSISDN), max(holder.IMSI, who.IMSI)
+	})
 	m.eachClaimant(wide, func(c *session) {
 		if l, _ := m.judge(c, now, t); l >= lifeExpired || agree(m.identity(c), holder) {
 			return

@@ -143,7 +143,7 @@ func (a *arbiter) saveNode(id uint16) {
 	n, k := a.m.node(id), a.nodeNames.Load().of(id)
 	a.batch.Nodes = append(a.batch.Nodes, NodeRow{
 		ID: id, Source: k.source, Name: k.name, Epoch: n.epoch, Restart: n.restart, Restarts: uint64(n.epoch) - 1,
-		Observed: n.observed, Down: n.down, Trust: int64(a.m.loadTrust(k.source)),
+		Observed: n.observed, Forgot: int64(a.m.loadNode(id, nodeForgot)), Down: n.down, Trust: int64(a.m.loadTrust(k.source)),
 	})
 }
 

@@ -1,8 +1,11 @@
 package binding
 
 import (
+	"bytes"
 	"log/slog"
+	"maps"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -70,7 +73,11 @@ func (g *rig) on(ev Event) Outcome {
 }
 
 func (g *rig) verify(addr string, m MSISDN) string {
-	a := g.Verify(Query{Addr: netip.MustParseAddr(addr)}, Number{MSISDN: m})
+	return g.verifyAt(Query{Addr: netip.MustParseAddr(addr)}, m)
+}
+
+func (g *rig) verifyAt(q Query, m MSISDN) string {
+	a := g.Verify(q, Number{MSISDN: m})
 	return a.Verdict.String() + "/" + a.Reason.String()
 }
 
@@ -181,7 +188,8 @@ func (j *memJournal) Load(l Loader) error {
 			return err
 		}
 	}
-	for _, r := range j.sessions {
+	for _, k := range slices.SortedFunc(maps.Keys(j.sessions), func(x, y SessionKey) int { return bytes.Compare(x[:], y[:]) }) {
+		r := j.sessions[k]
 		if err := l.Session(&r); err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func (a *arbiter) hold(f *fact) Outcome {
 	// T7: what happened before the node's restart is over. T3: so may be what
 	// happened before a stop that had to be forgotten.
 	forgot := int64(a.m.loadNode(f.node, nodeForgot))
-	if before(f.t, a.m.node(f.node).restart) || before(f.t, forgot) || f.Kind == SessionUpdate && !before(forgot, f.t) {
+	if before(f.t, a.m.node(f.node).restart) || !before(forgot, f.t) {
 		return a.late(0, f)
 	}
 	return a.begin(f)

@@ -174,7 +174,7 @@ func (a *arbiter) settle(o *address, f *fact, deadline uint32) {
 		}
 	}()
 	if len(o.claims) == 0 {
-		if o.existed {
+		if o.existed && o.h.state != holdBlocked {
 			a.m.addrs.Delete(o.key)
 			a.emitAddress(Released, o, Subscriber{}, 0, f)
 		}

@@ -32,12 +32,21 @@ func (a *arbiter) entomb(id uint32, stopped, heard int64) {
 	}
 }
 
-// evictTombstone forgets the oldest one before its time. From then on what its
-// node says of before that stop begins no session: it might be that one.
+// evictTombstone forgets the oldest one before its time.
 func (a *arbiter) evictTombstone() {
 	s := a.m.session(a.tombs.head)
-	a.m.storeNode(s.node, nodeForgot, max(a.m.loadNode(s.node, nodeForgot), uint64(s.last)))
+	a.forgetStop(s.node, s.last)
 	a.forget(a.tombs.head)
+}
+
+// forgetStop notes that there is no tombstone for a stop of the node at t. From
+// then on what the node says of before it begins no session: it might be that
+// one.
+func (a *arbiter) forgetStop(node uint16, t int64) {
+	if uint64(t) > a.m.loadNode(node, nodeForgot) {
+		a.m.storeNode(node, nodeForgot, uint64(t))
+		a.saveNode(node)
+	}
 }
 
 // bringTombstone remembers the stop of a session that was never heard of: its
@@ -45,6 +54,7 @@ func (a *arbiter) evictTombstone() {
 func (a *arbiter) bringTombstone(f *fact) {
 	id, ok := a.allocSession()
 	if !ok {
+		a.forgetStop(f.node, f.t)
 		return
 	}
 	s := session{key: f.key, start: f.t, last: f.t, seen: f.now, node: f.node, epoch: a.m.node(f.node).epoch & epochMask}

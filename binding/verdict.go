@@ -60,6 +60,9 @@ var reasonNames = [reasons]string{
 
 func (r Reason) String() string { return reasonNames[r] }
 
+// Valid reports whether r is one of the reasons.
+func (r Reason) Valid() bool { return r < reasons }
+
 // ParseReason is the inverse of String.
 func ParseReason(s string) (Reason, error) {
 	for i, name := range reasonNames {

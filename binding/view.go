@@ -21,6 +21,9 @@ var stateNames = [...]string{"released", "bound", "ambiguous", "stale", "unknown
 
 func (s State) String() string { return stateNames[s] }
 
+// Valid reports whether s is one of the states.
+func (s State) Valid() bool { return int(s) < len(stateNames) }
+
 // ParseState is the inverse of String.
 func ParseState(s string) (State, error) {
 	for i, name := range stateNames {

@@ -40,7 +40,7 @@ func sampleChange(seq, n uint64) binding.Change {
 		Seq: seq, Kind: binding.Bound, At: at, EventTime: at.Add(-123 * time.Millisecond),
 		Domain: "internet", Addr: row.Holds[0].Addr,
 		Now: binding.Subscriber{MSISDN: row.MSISDN, IMSI: row.IMSI, IMEI: row.IMEI},
-		APN: "internet", RAT: 6, Node: "pgw1.epc.mnc001.mcc262.3gppnetwork.org",
+		APN: "internet", RAT: 6, State: binding.StateBound, Node: "pgw1.epc.mnc001.mcc262.3gppnetwork.org",
 		Sources: binding.SourceSet(0).Add(binding.SourceGx), Why: "start",
 	}
 }

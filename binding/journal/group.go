@@ -19,8 +19,22 @@ const (
 	sameNode
 	sameWhy
 	withAddr
+	withState // another one than is usual for its kind
 	changeFlags
 )
+
+// usual is the state that most changes of a kind have.
+func usual(kind binding.ChangeKind) (binding.State, binding.Reason) {
+	switch kind {
+	case binding.Released:
+		return binding.StateReleased, binding.ReasonEnded
+	case binding.Conflict:
+		return binding.StateAmbiguous, binding.ReasonConflict
+	case binding.SIMChange:
+		return binding.StateReleased, binding.ReasonBound
+	}
+	return binding.StateBound, binding.ReasonBound
+}
 
 // appendGroup encodes changes that follow each other in number; the number of
 // the first is in the key.
@@ -42,6 +56,9 @@ func appendGroup(b []byte, changes []binding.Change) []byte {
 		b = appendSubscriber(b, &c.Now)
 		b = appendSubscriber(b, &c.Was)
 		b = append(b, byte(c.RAT), byte(c.Sources))
+		if state, reason := usual(c.Kind); c.State != state || c.Reason != reason {
+			b = append(b, byte(c.State), byte(c.Reason))
+		}
 		before.Domain, before.APN, before.Node, before.Why = c.Domain, c.APN, c.Node, c.Why
 		at = now
 	}
@@ -64,6 +81,9 @@ func repeats(before, c *binding.Change) byte {
 	}
 	if c.Addr.Prefix.IsValid() {
 		flags |= withAddr
+	}
+	if state, reason := usual(c.Kind); c.State != state || c.Reason != reason {
+		flags |= withState
 	}
 	return flags
 }
@@ -154,4 +174,10 @@ func (in *input) change(c *binding.Change, at *int64) {
 	in.subscriber(&c.Was)
 	c.RAT = binding.RAT(in.byte())
 	c.Sources = binding.SourceSet(in.byte())
+	if c.State, c.Reason = usual(c.Kind); flags&withState != 0 {
+		c.State, c.Reason = binding.State(in.byte()), binding.Reason(in.byte())
+		if !c.State.Valid() || !c.Reason.Valid() {
+			in.fail()
+		}
+	}
 }

@@ -321,6 +321,7 @@ func (h *history) change(seq uint64) binding.Change {
 		Node: h.word("pgw1.example", "pgw2.example"), Sources: binding.SourceSet(h.IntN(128)),
 		Why: h.word("start", "update", "lease"),
 	}
+	c.State, c.Reason = usual(c.Kind)
 	if h.IntN(2) == 0 {
 		c.Was = h.subscriber()
 	}

@@ -121,7 +121,9 @@ func (in *input) holds(holds []binding.HoldRow, start int64, told bool) []bindin
 		h.Version = in.uint(64)
 		h.Ending = in.int()
 		if told {
-			h.Told = binding.Reason(in.byte())
+			if h.Told = binding.Reason(in.byte()); !h.Told.Valid() {
+				in.fail()
+			}
 		}
 	}
 	return holds
@@ -131,6 +133,7 @@ func (in *input) holds(holds []binding.HoldRow, start int64, told bool) []bindin
 const (
 	nodeObserved = 0x80 // it is only overheard
 	nodeDoubted  = 0x40 // Down and Trust follow
+	nodeForgot   = 0x20 // Forgot follows
 )
 
 func appendNode(b []byte, r *binding.NodeRow) []byte {
@@ -142,6 +145,9 @@ func appendNode(b []byte, r *binding.NodeRow) []byte {
 	if doubted {
 		source |= nodeDoubted
 	}
+	if r.Forgot != 0 {
+		source |= nodeForgot
+	}
 	b = append(b, format, source)
 	b = binary.AppendUvarint(b, uint64(r.Epoch))
 	b = binary.AppendVarint(b, r.Restart)
@@ -149,6 +155,9 @@ func appendNode(b []byte, r *binding.NodeRow) []byte {
 	if doubted {
 		b = binary.AppendVarint(b, r.Down)
 		b = binary.AppendVarint(b, r.Trust)
+	}
+	if r.Forgot != 0 {
+		b = binary.AppendVarint(b, r.Forgot)
 	}
 	return appendString(b, r.Name)
 }
@@ -163,12 +172,15 @@ func decodeNode(key, value []byte, r *binding.NodeRow) error {
 		return err
 	}
 	source := in.byte()
-	r.Source, r.Observed = binding.Source(source&^(nodeObserved|nodeDoubted)), source&nodeObserved != 0
+	r.Source, r.Observed = binding.Source(source&^(nodeObserved|nodeDoubted|nodeForgot)), source&nodeObserved != 0
 	r.Epoch = uint32(in.uint(32))
 	r.Restart = in.int()
 	r.Restarts = in.uint(64)
 	if source&nodeDoubted != 0 {
 		r.Down, r.Trust = in.int(), in.int()
+	}
+	if source&nodeForgot != 0 {
+		r.Forgot = in.int()
 	}
 	r.Name = in.string()
 	return in.close()

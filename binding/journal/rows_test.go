@@ -178,6 +178,28 @@ func TestExtremeSessionSurvives(t *testing.T) {
 	}
 }
 
+func TestEveryStateSurvives(t *testing.T) {
+	h := newHistory(3)
+	var want []binding.Change
+	for reason := binding.ReasonBound; reason.Valid(); reason++ {
+		c := h.change(uint64(len(want)) + 1)
+		c.State, c.Reason = binding.State(h.IntN(5)), reason
+		want = append(want, c)
+	}
+	got, err := decodeGroup(nil, 1, appendGroup(nil, want), 0, uint64(len(want)), len(want))
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+}
+
+func TestNodeThatForgotAStopSurvives(t *testing.T) {
+	want := binding.NodeRow{ID: 7, Source: binding.SourceFeed, Name: "n", Epoch: 1, Observed: true, Forgot: 1_700_000_000_000, Down: 3, Trust: 4}
+	var got binding.NodeRow
+	if err := decodeNode([]byte{kindNode, 0, 7}, appendNode(nil, &want), &got); err != nil || got != want {
+		t.Errorf("got %+v, %v\nwant %+v", got, err, want)
+	}
+}
+
 func TestSessionRowIsSmall(t *testing.T) {
 	r := sampleSession(12_345, nil)
 	n := len(appendSessionKey(nil, &r.Key)) + len(appendSession(nil, &r))
