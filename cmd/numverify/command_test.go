@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -87,6 +89,9 @@ func keys(of reflect.Type, prefix string) (list []string) {
 	return list
 }
 
+// onLine is where an error says where.
+var onLine = regexp.MustCompile(`(numverify\.yaml:|line )\d+: `)
+
 func TestWhatIsWrongIsTold(t *testing.T) {
 	text := reference(t, t.TempDir())
 	for _, tt := range []struct{ name, old, new, want string }{
@@ -108,9 +113,14 @@ func TestWhatIsWrongIsTold(t *testing.T) {
 		if changed == text {
 			t.Fatalf("%s: nothing changed", tt.name)
 		}
-		if code, _, stderr := check(t, changed); code != exitUsage || !strings.Contains(stderr, tt.want) {
+		if code, _, stderr := check(t, changed); code != exitUsage || !strings.Contains(stderr, tt.want) || !onLine.MatchString(stderr) {
 			t.Errorf("%s: exit %d, %q", tt.name, code, stderr)
 		}
+	}
+	missing := strings.Replace(text, "  socket:", "  # socket:", 1)
+	line := 1 + strings.Count(text[:strings.Index(text, "\nsimbindd:")+1], "\n")
+	if _, _, stderr := check(t, missing); !strings.Contains(stderr, fmt.Sprintf(":%d: simbindd.socket", line)) {
+		t.Errorf("a missing key is told of on line %d: %q", line, stderr)
 	}
 	plain := strings.Replace(strings.Replace(text, "  cert_file: ", "  # cert_file: ", 1), "  key_file: ", "  # key_file: ", 1)
 	plain = strings.Replace(plain, "tls:  ", "tls: {} #", 1)

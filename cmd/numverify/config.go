@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -85,24 +86,62 @@ func load(name string) (numverify.Config, slog.Level, error) {
 		return numverify.Config{}, 0, fmt.Errorf("%s: %w", name, err)
 	}
 	c := &checker{}
+	if err := yaml.Unmarshal(text, &c.tree); err != nil {
+		return numverify.Config{}, 0, fmt.Errorf("%s: %w", name, err)
+	}
 	cfg := f.check(c)
 	var level slog.Level
 	if f.Log.Level != "" {
 		c.note("log.level", level.UnmarshalText([]byte(f.Log.Level)))
 	}
 	if len(c.problems) > 0 {
-		return numverify.Config{}, 0, fmt.Errorf("%s: %w", name, errors.Join(c.problems...))
+		slices.SortStableFunc(c.problems, func(a, b problem) int { return a.line - b.line })
+		list := make([]error, len(c.problems))
+		for i, p := range c.problems {
+			list[i] = fmt.Errorf("%s:%d: %s: %w", name, p.line, p.key, p.err)
+		}
+		return numverify.Config{}, 0, errors.Join(list...)
 	}
 	return cfg, level, nil
 }
 
 // A checker collects what is wrong.
-type checker struct{ problems []error }
+type checker struct {
+	tree     yaml.Node // knows the lines
+	problems []problem
+}
+
+type problem struct {
+	line int
+	key  string
+	err  error
+}
 
 func (c *checker) note(key string, err error) {
 	if err != nil {
-		c.problems = append(c.problems, fmt.Errorf("%s: %w", key, err))
+		c.problems = append(c.problems, problem{c.line(key), key, err})
 	}
+}
+
+// line is that of a key, or of the last one on the way to it that exists.
+func (c *checker) line(key string) int {
+	line, node := 1, &c.tree
+	if len(node.Content) > 0 {
+		node = node.Content[0] // of the document
+	}
+	for _, name := range strings.Split(key, ".") {
+		at := -1
+		for i := 0; node.Kind == yaml.MappingNode && i+1 < len(node.Content); i += 2 {
+			if node.Content[i].Value == name {
+				at = i
+			}
+		}
+		if at < 0 {
+			return line
+		}
+		line, node = node.Content[at].Line, node.Content[at+1]
+	}
+	return line
 }
 
 func (c *checker) failf(key, format string, args ...any) { c.note(key, fmt.Errorf(format, args...)) }
