@@ -33,17 +33,24 @@ const (
 	drainFront = 2 * time.Second
 )
 
-// A front is the Number Verification frontend of the site, a balancer before it
-// that stands for the mobile network (whoever comes that way has the address of
-// subscriber 3's phone), and an app that uses it.
-type front struct {
-	operator *consumer.Client
-	app      string // URL of the sample app
-	stop     func() error
+// A Front is a Number Verification frontend on the socket of a simbindd, a
+// balancer before it that stands for the mobile network, and an app that uses
+// it.
+type Front struct {
+	Operator *consumer.Client
+	App      string       // URL of the sample app
+	Stop     func() error // ends it and returns what failed
 }
 
-// newFront starts them on free ports, with their files in the site's directory.
-func newFront(ctx context.Context, s *site, log io.Writer) (*front, error) {
+// A Phone is what a Front needs.
+type Phone struct {
+	Dir    string            // for its files
+	Socket string            // of simbindd
+	Addr   func() netip.Addr // of the phone that every request comes from
+}
+
+// NewFront starts one on free ports of the loopback interface.
+func NewFront(ctx context.Context, p Phone, log io.Writer) (*Front, error) {
 	var listeners [2]net.Listener
 	for i := range listeners {
 		ln, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
@@ -53,39 +60,39 @@ func newFront(ctx context.Context, s *site, log io.Writer) (*front, error) {
 		listeners[i] = ln
 	}
 	issuer, app := "http://"+listeners[0].Addr().String(), "http://"+listeners[1].Addr().String()
-	cfg, key, err := frontFiles(s, issuer, app+"/callback")
+	cfg, key, err := frontFiles(p, issuer, app+"/callback")
 	if err != nil {
 		return nil, err
 	}
 	logger := slog.New(slog.NewTextHandler(log, nil))
 	service := numverify.New(cfg, logger)
-	f := &front{app: app, operator: consumer.New(consumer.Config{
+	f := &Front{App: app, Operator: consumer.New(consumer.Config{
 		Issuer: issuer, ClientID: "demo-app", RedirectURL: app + "/callback", Key: key, Purpose: purpose,
 	})}
-	handler, err := sampleapp.New(sampleapp.Config{Name: "Demo Bank", Base: app, Issuer: issuer, Operator: f.operator}, logger)
+	handler, err := sampleapp.New(sampleapp.Config{Name: "Demo Bank", Base: app, Issuer: issuer, Operator: f.Operator}, logger)
 	if err != nil {
 		return nil, err
 	}
 	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	g, life := errgroup.WithContext(life)
-	f.stop = func() error { cancel(); return g.Wait() }
+	f.Stop = func() error { cancel(); return g.Wait() }
 	g.Go(func() error { return service.Run(life) })
 	g.Go(func() error { return handler.Serve(life, listeners[1]) })
 	select {
 	case <-service.Started():
 	case <-life.Done():
-		return nil, f.stop()
+		return nil, f.Stop()
 	}
-	g.Go(func() error { return balance(life, listeners[0], service.Addrs()[0].String()) })
+	g.Go(func() error { return balance(life, listeners[0], service.Addrs()[0].String(), p.Addr) })
 	return f, nil
 }
 
 // frontFiles writes the files of the frontend and returns the app's key.
-func frontFiles(s *site, issuer, callback string) (numverify.Config, jose.JSONWebKey, error) {
+func frontFiles(p Phone, issuer, callback string) (numverify.Config, jose.JSONWebKey, error) {
 	cfg := numverify.Config{
-		Issuer: issuer, Listen: []string{"127.0.0.1:0"}, Socket: s.socket(), AskTimeout: time.Second,
-		ClientsFile: filepath.Join(s.dir, "clients.json"), SigningFile: filepath.Join(s.dir, "signing-keys.json"),
-		AuditFile: filepath.Join(s.dir, "numverify-audit.log"), AuditKey: []byte(secret), SubjectKey: []byte(secret),
+		Issuer: issuer, Listen: []string{"127.0.0.1:0"}, Socket: p.Socket, AskTimeout: time.Second,
+		ClientsFile: filepath.Join(p.Dir, "clients.json"), SigningFile: filepath.Join(p.Dir, "signing-keys.json"),
+		AuditFile: filepath.Join(p.Dir, "numverify-audit.log"), AuditKey: []byte(secret), SubjectKey: []byte(secret),
 		Origin:     origin.Config{Proxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}, Header: origin.Forwarded},
 		Continuity: resource.ByToken, CodeLife: time.Minute, TokenLife: 5 * time.Minute, Drain: drainFront,
 	}
@@ -114,10 +121,10 @@ func frontFiles(s *site, issuer, callback string) (numverify.Config, jose.JSONWe
 }
 
 // balance is the balancer: it tells numverify the address of the phone.
-func balance(ctx context.Context, ln net.Listener, backend string) error {
+func balance(ctx context.Context, ln net.Listener, backend string, phone func() netip.Addr) error {
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
 		r.SetURL(&url.URL{Scheme: "http", Host: backend})
-		r.Out.Header.Set("Forwarded", fmt.Sprintf(`for="%s:40000"`, address(phone)))
+		r.Out.Header.Set("Forwarded", fmt.Sprintf(`for="%s:40000"`, phone()))
 	}}
 	server := &http.Server{Handler: proxy, ReadHeaderTimeout: 5 * time.Second}
 	stop := context.AfterFunc(ctx, func() { server.Close() })
@@ -132,15 +139,16 @@ func balance(ctx context.Context, ln net.Listener, backend string) error {
 // at /token, and one call.
 func (d *demo) verifyForApp(ctx context.Context) error {
 	var err error
-	if d.front, err = newFront(ctx, d.site, d.log); err != nil {
+	p := Phone{Dir: d.site.dir, Socket: d.site.socket(), Addr: func() netip.Addr { return address(phone) }}
+	if d.front, err = NewFront(ctx, p, d.log); err != nil {
 		return err
 	}
 	for _, claimed := range []int{phone, phone + 1} {
-		grant, took, err := d.authorize(ctx, consumer.ScopeVerify)
+		grant, took, err := d.front.Authorize(ctx, consumer.ScopeVerify)
 		if err != nil {
 			return err
 		}
-		yes, err := d.front.operator.Verify(ctx, grant, "+"+msisdn(claimed))
+		yes, err := d.front.Operator.Verify(ctx, grant, "+"+msisdn(claimed))
 		if err != nil {
 			return err
 		}
@@ -149,11 +157,11 @@ func (d *demo) verifyForApp(ctx context.Context) error {
 			return fmt.Errorf("the answer must be %v", !yes)
 		}
 	}
-	grant, _, err := d.authorize(ctx, consumer.ScopeShare)
+	grant, _, err := d.front.Authorize(ctx, consumer.ScopeShare)
 	if err != nil {
 		return err
 	}
-	number, err := d.front.operator.PhoneNumber(ctx, grant)
+	number, err := d.front.Operator.PhoneNumber(ctx, grant)
 	if err != nil {
 		return err
 	}
@@ -164,11 +172,11 @@ func (d *demo) verifyForApp(ctx context.Context) error {
 	return nil
 }
 
-// authorize sends the phone to the operator and exchanges the code that it comes
-// back with.
-func (d *demo) authorize(ctx context.Context, scope string) (consumer.Grant, time.Duration, error) {
+// Authorize sends the phone to the operator and exchanges the code that it comes
+// back with. It tells how long that took.
+func (f *Front) Authorize(ctx context.Context, scope string) (consumer.Grant, time.Duration, error) {
 	began := time.Now()
-	attempt, err := d.front.operator.Start(ctx, scope)
+	attempt, err := f.Operator.Start(ctx, scope)
 	if err != nil {
 		return consumer.Grant{}, 0, err
 	}
@@ -186,6 +194,6 @@ func (d *demo) authorize(ctx context.Context, scope string) (consumer.Grant, tim
 	if err != nil {
 		return consumer.Grant{}, 0, fmt.Errorf("/authorize answered %s: %w", resp.Status, err)
 	}
-	grant, err := d.front.operator.Finish(ctx, attempt, back.Query())
+	grant, err := f.Operator.Finish(ctx, attempt, back.Query())
 	return grant, time.Since(began), err
 }

@@ -36,7 +36,7 @@ type demo struct {
 	verify  *query.Client
 	bus     *nats.Conn
 	log     io.Writer
-	front   *front
+	front   *Front
 	changes chan change
 	heard   []change
 }
@@ -106,7 +106,7 @@ func (d *demo) show(ctx context.Context, stay bool) error {
 
 func (d *demo) close() {
 	if d.front != nil {
-		if err := d.front.stop(); err != nil {
+		if err := d.front.Stop(); err != nil {
 			d.printf("\nnumverify: %v\n", err)
 		}
 	}

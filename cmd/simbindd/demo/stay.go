@@ -35,7 +35,7 @@ func (d *demo) hints() {
 	} {
 		d.printf("  # %s\n  %s\n", hint[1], hint[0])
 	}
-	d.printf("\nAn app to click through (every browser here counts as subscriber 3's phone, +%s): %s\n", msisdn(phone), d.front.app)
+	d.printf("\nAn app to click through (every browser here counts as subscriber 3's phone, +%s): %s\n", msisdn(phone), d.front.App)
 	d.printf("\nEvery few seconds somebody attaches or leaves. Ctrl-C ends the demo.\n")
 }
 
