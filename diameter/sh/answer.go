@@ -7,6 +7,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/diameter"
+	"github.com/simbind/simbind/directory"
 )
 
 // Values of Experimental-Result-Code (TS 29.329 clause 6.2).
@@ -23,7 +24,7 @@ var ErrMalformed = errors.New("malformed Sh message")
 func decodeUserData(m diameter.Message, imsi binding.IMSI) (msisdn binding.MSISDN, what outcome, err error) {
 	if err := decodeResult(m); err != nil {
 		switch {
-		case errors.Is(err, ErrUnknown):
+		case errors.Is(err, directory.ErrUnknown):
 			return 0, outcomeUnknown, err
 		case errors.Is(err, ErrMalformed):
 			return 0, outcomeMalformed, err
@@ -41,14 +42,14 @@ func decodeUserData(m diameter.Message, imsi binding.IMSI) (msisdn binding.MSISD
 	case said.imsi != 0 && said.imsi != imsi:
 		return 0, outcomeMalformed, fmt.Errorf("%w: it is about another IMSI", ErrMalformed)
 	case said.several:
-		return 0, outcomeSeveral, fmt.Errorf("the HSS has several numbers for this SIM: %w", ErrUnknown)
+		return 0, outcomeSeveral, fmt.Errorf("the HSS has several numbers for this SIM: %w", directory.ErrUnknown)
 	case said.msisdn == 0:
-		return 0, outcomeNoNumber, fmt.Errorf("the HSS has no number for this SIM: %w", ErrUnknown)
+		return 0, outcomeNoNumber, fmt.Errorf("the HSS has no number for this SIM: %w", directory.ErrUnknown)
 	}
 	return said.msisdn, outcomeNumber, nil
 }
 
-// decodeResult reads the result of an answer: nil if it is success, ErrUnknown
+// decodeResult reads the result of an answer: nil if it is success, directory.ErrUnknown
 // if there is no such user. Result-Code 5001 is another thing than
 // Experimental-Result-Code 5001.
 func decodeResult(m diameter.Message) error {
@@ -61,7 +62,7 @@ func decodeResult(m diameter.Message) error {
 	case result.Success():
 		return nil
 	case result == (diameter.Result{Vendor: vendor, Code: errorUserUnknown}):
-		return fmt.Errorf("the HSS does not know this SIM: %w", ErrUnknown)
+		return fmt.Errorf("the HSS does not know this SIM: %w", directory.ErrUnknown)
 	case result.Vendor != 0:
 		return fmt.Errorf("the HSS answers with Experimental-Result-Code %d", result.Code)
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/diameter"
+	"github.com/simbind/simbind/directory"
 )
 
 // A Client asks HSSs. Its methods may be called by anyone.
@@ -53,7 +54,7 @@ const maxAgain = 2
 var errChanging = errors.New("sh: the number changed while it was asked for")
 
 // Resolve asks for the number of a SIM, and waits for the answer for the
-// configured time. [ErrUnknown] means that the HSS has no such subscriber, or
+// configured time. [directory.ErrUnknown] means that the HSS has no such subscriber, or
 // one without a number, or with several: it would say so again. After any other
 // error it may be asked again later.
 //
@@ -62,7 +63,7 @@ var errChanging = errors.New("sh: the number changed while it was asked for")
 // after, it is for the caller to keep the newer.
 func (c *Client) Resolve(ctx context.Context, imsi binding.IMSI) (binding.MSISDN, error) {
 	if imsi == 0 {
-		return 0, ErrUnknown
+		return 0, directory.ErrUnknown
 	}
 	f := c.flights.begin(imsi)
 	defer c.flights.end(imsi, f)
@@ -105,7 +106,7 @@ func (c *Client) subscribe(ctx context.Context, imsi binding.IMSI) {
 	switch {
 	case err == nil:
 		c.counts.subscribed.Add(1)
-	case !errors.Is(err, ErrUnknown):
+	case !errors.Is(err, directory.ErrUnknown):
 		c.counts.unsubscribed.Add(1)
 		c.log.Debug("no subscription", "imsi", imsi, "err", err)
 	}

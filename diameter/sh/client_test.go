@@ -13,6 +13,7 @@ import (
 	"github.com/simbind/simbind/diameter/diametertest"
 	"github.com/simbind/simbind/diameter/sh"
 	"github.com/simbind/simbind/diameter/sh/shtest"
+	"github.com/simbind/simbind/directory"
 )
 
 func TestTheNumberOfASIMIsAskedOfAnHSS(t *testing.T) {
@@ -94,7 +95,7 @@ func TestWhatAnHSSAnswers(t *testing.T) {
 			if c.want != "" {
 				want = mustMSISDN(c.want)
 			}
-			if got != want || (err == nil) != (c.want != "") || errors.Is(err, sh.ErrUnknown) != c.unknown {
+			if got != want || (err == nil) != (c.want != "") || errors.Is(err, directory.ErrUnknown) != c.unknown {
 				t.Fatalf("%v, %v", got, err)
 			}
 			if n := metricOf(t, client, "requests_total", c.counted); n != 1 {
@@ -134,7 +135,7 @@ func TestAnAnswerThatIsLateIsAnError(t *testing.T) {
 	cfg := testConfig(serverOf(hss, "hss.test", 0))
 	cfg.Timeout, cfg.InFlight = 50*time.Millisecond, 1
 	client := start(t, cfg)
-	if _, err := client.Resolve(t.Context(), theIMSI); !errors.Is(err, diameter.ErrNoAnswer) || errors.Is(err, sh.ErrUnknown) {
+	if _, err := client.Resolve(t.Context(), theIMSI); !errors.Is(err, diameter.ErrNoAnswer) || errors.Is(err, directory.ErrUnknown) {
 		t.Fatal(err)
 	}
 	// Its place is free again.
@@ -178,7 +179,7 @@ func TestWithoutAServerItIsUnreachable(t *testing.T) {
 	if _, err := client.Resolve(t.Context(), theIMSI); !errors.Is(err, diameter.ErrUnreachable) {
 		t.Fatal(err)
 	}
-	if _, err := client.Resolve(t.Context(), 0); !errors.Is(err, sh.ErrUnknown) {
+	if _, err := client.Resolve(t.Context(), 0); !errors.Is(err, directory.ErrUnknown) {
 		t.Fatal(err)
 	}
 }
