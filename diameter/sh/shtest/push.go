@@ -27,6 +27,19 @@ func (h *HSS) Push(ctx context.Context, imsi, msisdn string) (uint32, error) {
 // PushData sends a Push-Notification-Request about an identity with User-Data,
 // and returns the result of the answer.
 func (h *HSS) PushData(ctx context.Context, p *diametertest.Peer, identity, document string) (uint32, error) {
+	answer, err := p.Exchange(ctx, h.Notification(p, identity, document))
+	if err != nil {
+		return 0, err
+	}
+	answer, err = h.parse(answer)
+	if err != nil {
+		return 0, err
+	}
+	return answer.Result(), nil
+}
+
+// Notification makes the request that PushData sends.
+func (h *HSS) Notification(p *diametertest.Peer, identity, document string) *diam.Message {
 	m := diam.NewRequest(Notify, Sh, h.dictionary)
 	m.Header.CommandFlags |= diam.ProxiableFlag
 	m.AddAVP(diam.NewAVP(avp.SessionID, avp.Mbit, 0, datatype.UTF8String(fmt.Sprintf("%s;push;%s", h.options.Node.Host, identity))))
@@ -39,13 +52,5 @@ func (h *HSS) PushData(ctx context.Context, p *diametertest.Peer, identity, docu
 		diam.NewAVP(avpPublicIdentity, avp.Mbit|avp.Vbit, diametertest.Vendor3GPP, datatype.UTF8String(identity)),
 	)))
 	m.AddAVP(diam.NewAVP(avpUserData, avp.Mbit|avp.Vbit, diametertest.Vendor3GPP, datatype.OctetString(document)))
-	answer, err := p.Exchange(ctx, m)
-	if err != nil {
-		return 0, err
-	}
-	answer, err = h.parse(answer)
-	if err != nil {
-		return 0, err
-	}
-	return answer.Result(), nil
+	return m
 }
