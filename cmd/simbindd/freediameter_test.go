@@ -92,9 +92,16 @@ func startFreeDiameter(t *testing.T, program string) *freeDiameter {
 	t.Helper()
 	dir := t.TempDir()
 	certify(t, dir, "relay.test")
-	for file, text := range map[string]string{
+	return runFreeDiameter(t, program, dir, map[string]string{
 		"fd.conf": fmt.Sprintf(freeDiameterConfig, dir, freeDiameterAddr, daemonAddr), "acl.conf": "ALLOW_IPSEC *.simulated\n",
-	} {
+	})
+}
+
+// runFreeDiameter runs it in a folder with these files, of which fd.conf is its
+// configuration.
+func runFreeDiameter(t *testing.T, program, dir string, files map[string]string) *freeDiameter {
+	t.Helper()
+	for file, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, file), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -121,7 +121,7 @@ func TestAnAnswerFromBeforeAChangeIsNotTaken(t *testing.T) {
 		if asked++; asked > 1 {
 			return h.Data(r, shtest.Document(next))
 		}
-		p.Start(h.Notification(p, r.PublicIdentity, shtest.Document(next)), func(diametertest.Message, error) {})
+		p.Start(h.Notification(p.Remote, r.PublicIdentity, shtest.Document(next)), func(diametertest.Message, error) {})
 		return h.Data(r, shtest.Document(number))
 	}})
 	var told changes

@@ -3,6 +3,7 @@ package shtest
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -52,11 +53,26 @@ type HSS struct {
 	mu         sync.Mutex
 	numbers    map[string]string // by IMSI; empty: a subscriber without one
 	requests   []Request
-	subscribed map[string]*diametertest.Peer // by IMSI
+	subscribed map[string]subscriber // by IMSI
+}
+
+// A subscriber wants to be told of changes.
+type subscriber struct {
+	via  *diametertest.Peer
+	host diametertest.Node
 }
 
 // Listen serves on an address of TCP, such as 127.0.0.1:0.
 func Listen(addr string, o Options) (*HSS, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return Serve(l, o)
+}
+
+// Serve serves on a listener until Close.
+func Serve(l net.Listener, o Options) (*HSS, error) {
 	if o.Node.Host == "" {
 		o.Node.Host, o.Node.Realm = "hss.test", "test"
 	}
@@ -67,9 +83,9 @@ func Listen(addr string, o Options) (*HSS, error) {
 	if err != nil {
 		return nil, err
 	}
-	h := &HSS{options: o, dictionary: dictionary, numbers: map[string]string{}, subscribed: map[string]*diametertest.Peer{}}
-	h.server, err = diametertest.ListenPCRF(addr, diametertest.PCRFOptions{Node: o.Node, Handle: h.handle})
-	return h, err
+	h := &HSS{options: o, dictionary: dictionary, numbers: map[string]string{}, subscribed: map[string]subscriber{}}
+	h.server = diametertest.ServePCRF(l, diametertest.PCRFOptions{Node: o.Node, Handle: h.handle})
+	return h, nil
 }
 
 // Addr is where it listens.
@@ -154,7 +170,7 @@ func (h *HSS) Answer(p *diametertest.Peer, r Request) *diam.Message {
 	case !known:
 		return h.Fail(r, diametertest.Vendor3GPP, UserUnknown)
 	case r.Command == Subscribe:
-		h.subscribed[imsi] = p
+		h.subscribed[imsi] = subscriber{p, diametertest.Node{Host: r.Text(avp.OriginHost), Realm: r.Text(avp.OriginRealm)}}
 		return h.begin(r, diametertest.Success)
 	case r.Command == UserData:
 		return h.Data(r, Document(number))

@@ -16,18 +16,22 @@ import (
 func (h *HSS) Push(ctx context.Context, imsi, msisdn string) (uint32, error) {
 	h.mu.Lock()
 	h.numbers[imsi] = msisdn
-	p := h.subscribed[imsi]
+	to := h.subscribed[imsi]
 	h.mu.Unlock()
-	if p == nil {
+	if to.via == nil {
 		return 0, fmt.Errorf("%w that subscribed", diametertest.ErrNoPeer)
 	}
-	return h.PushData(ctx, p, "sip:"+imsi+"@ims.mnc001.mcc001.3gppnetwork.org", Document(msisdn))
+	return h.exchange(ctx, to.via, to.host, "sip:"+imsi+"@ims.mnc001.mcc001.3gppnetwork.org", Document(msisdn))
 }
 
-// PushData sends a Push-Notification-Request about an identity with User-Data,
-// and returns the result of the answer.
+// PushData sends a Push-Notification-Request about an identity with User-Data
+// to a peer, and returns the result of the answer.
 func (h *HSS) PushData(ctx context.Context, p *diametertest.Peer, identity, document string) (uint32, error) {
-	answer, err := p.Exchange(ctx, h.Notification(p, identity, document))
+	return h.exchange(ctx, p, p.Remote, identity, document)
+}
+
+func (h *HSS) exchange(ctx context.Context, via *diametertest.Peer, to diametertest.Node, identity, document string) (uint32, error) {
+	answer, err := via.Exchange(ctx, h.Notification(to, identity, document))
 	if err != nil {
 		return 0, err
 	}
@@ -39,15 +43,15 @@ func (h *HSS) PushData(ctx context.Context, p *diametertest.Peer, identity, docu
 }
 
 // Notification makes the request that PushData sends.
-func (h *HSS) Notification(p *diametertest.Peer, identity, document string) *diam.Message {
+func (h *HSS) Notification(to diametertest.Node, identity, document string) *diam.Message {
 	m := diam.NewRequest(Notify, Sh, h.dictionary)
 	m.Header.CommandFlags |= diam.ProxiableFlag
 	m.AddAVP(diam.NewAVP(avp.SessionID, avp.Mbit, 0, datatype.UTF8String(fmt.Sprintf("%s;push;%s", h.options.Node.Host, identity))))
 	application(m)
 	m.AddAVP(diam.NewAVP(avp.OriginHost, avp.Mbit, 0, datatype.DiameterIdentity(h.options.Node.Host)))
 	m.AddAVP(diam.NewAVP(avp.OriginRealm, avp.Mbit, 0, datatype.DiameterIdentity(h.options.Node.Realm)))
-	m.AddAVP(diam.NewAVP(avp.DestinationHost, avp.Mbit, 0, datatype.DiameterIdentity(p.Remote.Host)))
-	m.AddAVP(diam.NewAVP(avp.DestinationRealm, avp.Mbit, 0, datatype.DiameterIdentity(p.Remote.Realm)))
+	m.AddAVP(diam.NewAVP(avp.DestinationHost, avp.Mbit, 0, datatype.DiameterIdentity(to.Host)))
+	m.AddAVP(diam.NewAVP(avp.DestinationRealm, avp.Mbit, 0, datatype.DiameterIdentity(to.Realm)))
 	m.AddAVP(diam.NewAVP(avpUserIdentity, avp.Mbit|avp.Vbit, diametertest.Vendor3GPP, diametertest.Group(
 		diam.NewAVP(avpPublicIdentity, avp.Mbit|avp.Vbit, diametertest.Vendor3GPP, datatype.UTF8String(identity)),
 	)))
