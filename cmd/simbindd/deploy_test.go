@@ -23,7 +23,7 @@ func TestTheAlertsNameMetricsThatExist(t *testing.T) {
 		t.Error("a wrong secret was answered")
 	}
 	_, metrics := d.get(t, "/metrics")
-	for _, m := range regexp.MustCompile(`(simbindd_\w+)(\{[^}]*\})?`).FindAllStringSubmatch(string(rules), -1) {
+	for _, m := range regexp.MustCompile(`\b(simbindd_\w+)(\{[^}]*\})?`).FindAllStringSubmatch(string(rules), -1) {
 		name := m[1]
 		if !strings.Contains(metrics, "\n# TYPE "+name+" ") {
 			t.Errorf("%s: there is no metric %s", file, name)
