@@ -18,6 +18,9 @@
 // what of it survives a restart of ours in states.go; in which order the
 // requests of a session belong, in order.go.
 //
+// A [Client] asks servers of another application, over connections to upstreams
+// (client.go, asked.go); what it sends and reads is a [Message] (message.go).
+//
 // Each AVP that is read, and what becomes of it, is listed with its clause in
 // docs/interfaces.md.
 //
