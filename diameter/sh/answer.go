@@ -49,9 +49,9 @@ func decodeUserData(m diameter.Message, imsi binding.IMSI) (msisdn binding.MSISD
 	return said.msisdn, outcomeNumber, nil
 }
 
-// decodeResult reads the result of an answer: nil if it is success, directory.ErrUnknown
-// if there is no such user. Result-Code 5001 is another thing than
-// Experimental-Result-Code 5001.
+// decodeResult reads the result of an answer: nil if it is success,
+// ErrUnknown of the directory if there is no such user. Result-Code 5001 is
+// another thing than Experimental-Result-Code 5001.
 func decodeResult(m diameter.Message) error {
 	result, err := m.Result()
 	switch {

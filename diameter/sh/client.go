@@ -53,10 +53,12 @@ const maxAgain = 2
 
 var errChanging = errors.New("sh: the number changed while it was asked for")
 
-// Resolve asks for the number of a SIM, and waits for the answer for the
-// configured time. [directory.ErrUnknown] means that the HSS has no such subscriber, or
-// one without a number, or with several: it would say so again. After any other
-// error it may be asked again later.
+// Resolve asks for the number of a SIM, and waits for each answer for the
+// configured time: to the request, to that for a subscription before it, and
+// to a second request if the number changed meanwhile. [directory.ErrUnknown]
+// means that the HSS has no such subscriber, or one without a number, or with
+// several: it would say so again. After any other error it may be asked again
+// later.
 //
 // With a subscription the HSS may tell of a change at any time. Resolve never
 // returns what was said before a change that was told by then; if one is told
