@@ -109,7 +109,7 @@ func (a *arbiter) fact(ev *Event, now int64) (*fact, bool) {
 		return nil, false
 	case ev.Kind < SessionStart || ev.Kind > NodeUp && ev.Source != SourceFeed || ev.Kind > NodeBehind || ofSession && ev.Session == "":
 		return nil, false
-	case ev.Doubt != ReasonBound && !mayDoubt(ev.Doubt):
+	case !ev.Doubt.IsDoubt():
 		return nil, false
 	case f.t <= 0 || f.t > mask48 || f.late < 0 || ev.Age < 0:
 		return nil, false

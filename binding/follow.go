@@ -90,7 +90,10 @@ func (a *arbiter) mirror(f *fact) Outcome {
 func (a *arbiter) restate(id uint32, f *fact) bool {
 	s := a.m.session(id)
 	was := s
-	s.start, s.last, s.seen = max(f.t-f.Age.Milliseconds(), 1), f.t, f.now
+	if f.Kind == SessionStart { // only that says since when
+		s.start = max(f.t-f.Age.Milliseconds(), 1)
+	}
+	s.last, s.seen = f.t, f.now
 	s.epoch = a.m.node(f.node).epoch & epochMask
 	s.apn, s.rat, s.contexts = a.apnID(canonicalAPN(f.APN)), f.RAT, a.apnID(f.Via)
 	s.flags = s.flags&^doubtMask | doubtFlags(f.Doubt)
@@ -119,7 +122,8 @@ func (m *memory) judgeFollowed(s *session, n *node, now int64, t *times) Reason 
 // in its record.
 var doubts = [8]Reason{ReasonBound, ReasonConflict, ReasonEnding, ReasonLease, ReasonNodeLost, ReasonUnconfirmed, ReasonNotIngesting, ReasonEnded}
 
-func mayDoubt(why Reason) bool { return slices.Contains(doubts[:], why) }
+// IsDoubt reports whether a site may have it of its own binding (Event.Doubt).
+func (r Reason) IsDoubt() bool { return slices.Contains(doubts[:], r) }
 
 func (s *session) doubt() Reason { return doubts[s.flags&doubtMask>>doubtShift] }
 

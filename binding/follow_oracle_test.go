@@ -38,6 +38,9 @@ func (r *replica) event(c *Change) Event {
 		Addrs: []Address{c.Addr}, Complete: true, Domain: c.Domain, Via: c.Node, Version: c.Seq, Doubt: c.Reason,
 	}
 	ev.Age = max(ev.Age, 0)
+	if c.Kind == Bound || c.Kind == Moved || c.Kind == Conflict {
+		ev.Kind = SessionStart
+	}
 	switch c.Kind {
 	case Released:
 		ev = Event{Kind: SessionStop, Source: SourceFeed, Node: "site", Session: ev.Session, Arrived: r.now}

@@ -11,7 +11,7 @@ var someone, someoneElse = oracleSIMs[0], oracleSIMs[1]
 // tells is what another site says of one address.
 func (g *rig) tells(site, addr string, who Subscriber, doubt Reason) Outcome {
 	return g.on(Event{
-		Kind: SessionUpdate, Source: SourceFeed, Node: site, Session: "default " + addr, Arrived: g.now, Age: time.Hour,
+		Kind: SessionStart, Source: SourceFeed, Node: site, Session: "default " + addr, Arrived: g.now, Age: time.Hour,
 		MSISDN: who.MSISDN, IMSI: who.IMSI, APN: "internet", Addrs: addresses(addr), Complete: true,
 		Domain: "default", Via: "pgw1", Version: 7, Doubt: doubt,
 	})

@@ -246,6 +246,17 @@ func (r *Registry) SetDomains(ctx context.Context, domains []Domain) error {
 	return r.onWriter(ctx, func() { r.setDomains(domains) })
 }
 
+// Domains are the present ones. Any goroutine may call it.
+func (r *Registry) Domains() []Domain {
+	var list []Domain
+	if set := r.domains.Load(); set != nil {
+		for _, d := range set.list {
+			list = append(list, Domain{Name: d.name, Pools: d.pools})
+		}
+	}
+	return list
+}
+
 // onWriter runs fn on the writer and waits for it.
 func (r *Registry) onWriter(ctx context.Context, fn func()) error {
 	done := make(chan struct{})

@@ -53,6 +53,20 @@ var ratNames = map[RAT]string{
 	55: "wireline", 101: "802.16e", 102: "3gpp2-ehrpd", 103: "3gpp2-hrpd", 104: "3gpp2-1xrtt", 105: "3gpp2-umb",
 }
 
+// ParseRAT is the inverse of String; zero for a name that it does not give.
+func ParseRAT(s string) RAT {
+	var code uint8
+	if _, err := fmt.Sscanf(s, "rat%d", &code); err == nil {
+		return RAT(code)
+	}
+	for r, name := range ratNames {
+		if name == s && (code == 0 || uint8(r) < code) {
+			code = uint8(r)
+		}
+	}
+	return RAT(code)
+}
+
 func (r RAT) String() string {
 	if r == 0 {
 		return ""

@@ -14,7 +14,7 @@ func (r *Registry) Status() Status {
 		Addresses: r.m.addrs.Len(), AddressCap: r.m.addrs.Cap(), Tombstones: r.tombCount(),
 		Queue: len(r.queue), QueueCap: cap(r.queue), Nodes: len(*r.nodeNames.Load()) - 1,
 		JournalSeq: r.committed.Load(), Commits: r.commits.Load(), CommitTime: time.Duration(r.commitTime.Load()),
-		Counters: r.counters.byName(), Settled: r.settled.Load(),
+		Counters: r.counters.byName(), Settled: r.settled.Load(), Ingesting: r.journalDown.Load() == 0,
 	}
 	st.Healthy = len(st.Problems) == 0 && !st.Warming
 	return st

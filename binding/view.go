@@ -139,6 +139,8 @@ type Status struct {
 	QueueCap    int
 	Nodes       int
 	JournalSeq  uint64 // last change decided
+	// Ingesting: news is taken in.
+	Ingesting bool
 	// Settled: since the start, every address was looked at whether its state
 	// must be published.
 	Settled    bool
@@ -148,4 +150,37 @@ type Status struct {
 	Edges map[string]string
 	// Counters by name, e.g. "events_applied", "events_late", "refused_pool".
 	Counters map[string]uint64
+}
+
+// A Site is another site, as far as its heartbeats tell.
+type Site struct {
+	Name        string
+	Incarnation string
+	Seq         uint64    // its last change
+	Heard       time.Time // last heartbeat; zero if there was none
+	Started     time.Time
+	Healthy     bool
+	Warming     bool // not all that it knows is published yet
+	Ingesting   bool // it takes news in
+	Sessions    int
+	Pools       []Domain // that it announces
+	SiteProgress
+}
+
+// A SiteProgress says how following a site goes.
+type SiteProgress struct {
+	Followed bool
+	// State is "", or one of "waiting" (for a first heartbeat), "snapshot",
+	// "catching-up", "current" and "lost".
+	State string
+	// Applied is the last change that was applied, Rows how many rows of the
+	// latest snapshot.
+	Applied uint64
+	Rows    int
+	// Complete is the last moment of which everything that the site knew then is
+	// known here.
+	Complete time.Time
+	// Snapshots counts those that were taken, Gaps those of them for missing
+	// changes, Refused messages that could not be understood.
+	Snapshots, Gaps, Refused uint64
 }

@@ -58,6 +58,10 @@ type Config struct {
 	// PublishMSISDN is Clear, SHA256 or None. It has no default: the operator
 	// decides.
 	PublishMSISDN string
+	// Follow other sites.
+	Follow Follow
+	// Sites keeps track of other sites without following them.
+	Sites bool
 	// Service answers lookup, verify, status and snapshot over NATS.
 	Service bool
 }
@@ -120,7 +124,8 @@ func (cfg Config) withDefaults() Config {
 // Check reports what is wrong with the configuration. It reads no file.
 func (cfg Config) Check() error {
 	cfg = cfg.withDefaults()
-	for _, check := range []func() error{cfg.checkNames, cfg.checkPrivacy, cfg.checkLimits, cfg.checkServer} {
+	for _, check := range []func() error{cfg.checkNames, cfg.checkPrivacy, cfg.checkLimits, cfg.checkServer,
+		func() error { return cfg.Follow.check(cfg.Site) }} {
 		if err := check(); err != nil {
 			return err
 		}

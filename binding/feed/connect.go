@@ -12,14 +12,14 @@ import (
 // dial returns after the first attempt or when ctx ends. Connected or not, the
 // client keeps trying until it is closed. An error is a file that cannot be
 // read.
-func (f *Feed) dial(ctx context.Context, e *embedded) (*nats.Conn, error) {
+func (f *Feed) dial(ctx context.Context, e *embedded, callbacks ...nats.Option) (*nats.Conn, error) {
 	type result struct {
 		nc  *nats.Conn
 		err error
 	}
 	tried := make(chan result, 1)
 	go func() {
-		nc, err := f.connect(e)
+		nc, err := f.connect(e, callbacks)
 		tried <- result{nc, err}
 	}()
 	select {
@@ -35,8 +35,8 @@ func (f *Feed) dial(ctx context.Context, e *embedded) (*nats.Conn, error) {
 	return nil, ctx.Err()
 }
 
-func (f *Feed) connect(e *embedded) (*nats.Conn, error) {
-	opts := []nats.Option{
+func (f *Feed) connect(e *embedded, callbacks []nats.Option) (*nats.Conn, error) {
+	opts := append([]nats.Option{
 		nats.Name("simbindd " + f.cfg.Site),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(f.reconnectWait),
@@ -47,12 +47,8 @@ func (f *Feed) connect(e *embedded) (*nats.Conn, error) {
 		nats.PingInterval(10 * time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.FlusherTimeout(f.timeout), // for a write, too
-		nats.ConnectHandler(func(nc *nats.Conn) { f.connected(nc) }),
-		nats.ReconnectHandler(func(nc *nats.Conn) { f.connected(nc) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { f.disconnected(err) }),
-		nats.ReconnectErrHandler(f.unreachable),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { f.refused(err) }),
-	}
+	}, callbacks...)
 	url := f.cfg.URL
 	if e != nil {
 		url = nats.DefaultURL
@@ -118,7 +114,15 @@ func (f *Feed) appendTLS(opts []nats.Option) ([]nats.Option, error) {
 	return opts, nil
 }
 
-// The callbacks of the connection.
+// The callbacks of the connection that publishes.
+func (f *Feed) callbacks() []nats.Option {
+	return []nats.Option{
+		nats.ConnectHandler(func(nc *nats.Conn) { f.connected(nc) }),
+		nats.ReconnectHandler(func(nc *nats.Conn) { f.connected(nc) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { f.disconnected(err) }),
+		nats.ReconnectErrHandler(f.unreachable),
+	}
+}
 
 func (f *Feed) connected(nc *nats.Conn) {
 	server := "embedded"

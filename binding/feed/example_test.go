@@ -82,8 +82,8 @@ func follow(ctx context.Context, js jetstream.JetStream, last map[string]Positio
 	}
 }
 
-// A follower is the state that the consumer of the documentation builds.
-type follower struct {
+// A docFollower is the state that the consumer of the documentation builds.
+type docFollower struct {
 	mu        sync.Mutex
 	last      map[string]Position
 	applied   []uint64
@@ -92,14 +92,14 @@ type follower struct {
 	t         *testing.T
 }
 
-func (f *follower) apply(c Change) error {
+func (f *docFollower) apply(c Change) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.applied = append(f.applied, c.Seq)
 	return nil
 }
 
-func (f *follower) snapshot(site string) (Position, error) {
+func (f *docFollower) snapshot(site string) (Position, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.snapshots++
@@ -112,7 +112,7 @@ func (f *follower) snapshot(site string) (Position, error) {
 }
 
 // run follows until n changes were applied since the start.
-func (f *follower) run(n int) {
+func (f *docFollower) run(n int) {
 	f.t.Helper()
 	ctx, cancel := context.WithCancel(f.t.Context())
 	done := make(chan error, 1)
@@ -135,7 +135,7 @@ func TestTheDocumentedConsumerAppliesEveryChangeOnce(t *testing.T) {
 	outbox.fill(1, 80)
 	site.awaitDelivered(80)
 
-	f := &follower{last: map[string]Position{}, nc: client(t, op.url()), t: t}
+	f := &docFollower{last: map[string]Position{}, nc: client(t, op.url()), t: t}
 	f.run(3) // 78 to 80, after a snapshot
 	outbox.fill(81, 90)
 	site.awaitDelivered(90)
@@ -162,7 +162,7 @@ func TestTheDocumentedConsumerPassesOverAFormerJournal(t *testing.T) {
 	site := start(t, cfg, outbox, newFakeAsker(t))
 	outbox.fill(1, 80)
 	site.awaitDelivered(80)
-	f := &follower{last: map[string]Position{}, nc: client(t, op.url()), t: t}
+	f := &docFollower{last: map[string]Position{}, nc: client(t, op.url()), t: t}
 	f.run(3)
 	if !slices.Equal(f.applied, numbers(78, 80)) || f.snapshots != 1 {
 		t.Errorf("applied %v with %d snapshots", f.applied, f.snapshots)

@@ -3,11 +3,13 @@ package feed
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/simbind/simbind/binding"
 )
@@ -31,6 +33,8 @@ type Asker interface {
 	Lookup(binding.Query) (binding.Binding, binding.Answer)
 	Status() binding.Status
 	Sessions(binding.Selection) ([]binding.Binding, uint64, error)
+	Nodes() []binding.Node
+	Domains() []binding.Domain
 }
 
 // How long to wait after an error that a connection alone does not cure.
@@ -50,6 +54,8 @@ type Feed struct {
 	timeout       time.Duration // for each answer
 	reconnectWait time.Duration // between two attempts
 
+	now     func() time.Time
+	sites   *sites
 	health  health
 	service *service // nil if it is off
 	addr    atomic.Pointer[string]
@@ -66,6 +72,7 @@ func New(cfg Config, outbox Outbox, asker Asker, log *slog.Logger) *Feed {
 		cfg: cfg.withDefaults(), outbox: outbox, asker: asker, log: log,
 		timeout: answerTimeout, reconnectWait: time.Second, up: make(chan struct{}, 1),
 	}
+	f.now, f.sites = time.Now, newSites(cfg.Site, time.Now)
 	f.health.state = State{Stream: f.cfg.Stream.Name, Problem: "not connected yet"}
 	if f.cfg.Service && asker != nil {
 		f.service = newService(f)
@@ -97,7 +104,7 @@ func (f *Feed) run(ctx context.Context) error {
 		defer server.stop()
 		f.setAddr(server)
 	}
-	nc, err := f.dial(ctx, server)
+	nc, err := f.dial(ctx, server, f.callbacks()...)
 	if err != nil {
 		return err
 	}
@@ -113,9 +120,38 @@ func (f *Feed) run(ctx context.Context) error {
 		}
 		defer stop()
 	}
+	beside, ctx := errgroup.WithContext(ctx)
+	if f.asker != nil {
+		beside.Go(func() error { f.beat(ctx, nc); return nil })
+	}
+	if f.asker != nil && (f.cfg.Sites || len(f.cfg.Follow.Sites) > 0) {
+		beside.Go(func() error { return f.watchSites(ctx, server) })
+	}
 	f.publish(ctx, publisher, nc)
-	return nil
+	return beside.Wait()
 }
+
+// watchSites listens to other sites, over a connection of its own: however much
+// they say, publishing does not wait.
+func (f *Feed) watchSites(ctx context.Context, server *embedded) error {
+	nc, err := f.dial(ctx, server)
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	if _, err := nc.Subscribe(heartbeatSubject("*"), f.sites.take); err != nil {
+		return fmt.Errorf("nats: %w", err)
+	}
+	if len(f.cfg.Follow.Sites) == 0 {
+		<-ctx.Done()
+		return nil
+	}
+	return f.follow(ctx, nc)
+}
+
+// Sites is every other site that was heard of, by name, and how following it
+// goes.
+func (f *Feed) Sites() []binding.Site { return f.sites.list() }
 
 // publish runs one session after the other.
 func (f *Feed) publish(ctx context.Context, p *publisher, nc *nats.Conn) {

@@ -51,6 +51,7 @@ func (e *encoder) appendChange(b []byte, c *binding.Change) []byte {
 	b = appendText(b, `,"rat":`, c.RAT.String())
 	b = appendText(b, `,"node":`, c.Node)
 	b = appendSources(b, c.Sources)
+	b = appendState(b, c)
 	b = appendText(b, `,"why":`, c.Why)
 	return append(b, '}')
 }
@@ -141,6 +142,17 @@ func appendSources(b []byte, set binding.SourceSet) []byte {
 		b = append(append(append(b, '"'), s.String()...), '"')
 	}
 	return append(b, ']')
+}
+
+// appendState writes nothing for what can be relied on, and where no holder is
+// named.
+func appendState(b []byte, c *binding.Change) []byte {
+	if c.State == binding.StateReleased || c.State == binding.StateBound && c.Reason == binding.ReasonBound {
+		return b
+	}
+	b = append(append(b, `,"state":"`...), c.State.String()...)
+	b = append(append(b, `","reason":"`...), c.Reason.String()...)
+	return append(b, '"')
 }
 
 // appendText writes nothing for an empty text.

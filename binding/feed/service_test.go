@@ -40,6 +40,9 @@ func newFakeAsker(t testing.TB) *fakeAsker {
 	}
 }
 
+func (f *fakeAsker) Nodes() []binding.Node     { return nil }
+func (f *fakeAsker) Domains() []binding.Domain { return nil }
+
 func (f *fakeAsker) holds(q binding.Query) bool {
 	return q.Addr.String() == f.addr && (q.Domain == "" || q.Domain == "internet") && (q.Port == 0 || q.Port >= 1024 && q.Port <= 2047)
 }

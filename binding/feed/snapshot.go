@@ -106,7 +106,9 @@ func (s *service) snapshot(data []byte) (any, error) {
 		Sessions: make([]bindingReply, 0, len(list)), Cursor: next,
 	}
 	for _, b := range list {
-		reply.Sessions = append(reply.Sessions, s.binding(b))
+		if b.Site == "" { // what others said they tell themselves
+			reply.Sessions = append(reply.Sessions, s.binding(b))
+		}
 	}
 	return reply, nil
 }

@@ -24,6 +24,9 @@ func serviceSubject(site, endpoint string) string {
 	return subjectRoot + "." + site + ".svc." + endpoint
 }
 
+// heartbeatSubject is where a site says how it is.
+func heartbeatSubject(site string) string { return subjectRoot + "." + site + ".heartbeat" }
+
 // messageID is the Nats-Msg-Id of a change.
 func messageID(site, incarnation string, seq uint64) string {
 	b := make([]byte, 0, len(site)+len(incarnation)+22)

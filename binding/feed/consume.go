@@ -1,0 +1,149 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// A siteStream is where other sites are heard.
+type siteStream struct {
+	nc      *nats.Conn
+	js      jetstream.JetStream
+	stream  string
+	timeout time.Duration
+}
+
+// consumeAhead is how many changes may wait between the client and a follower.
+const consumeAhead = 2048
+
+// consume applies the site's changes after f.at, in order, until one is missing
+// or the stream fails.
+func (f *follower) consume(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	messages := make(chan jetstream.Msg, consumeAhead)
+	stop, err := f.open(ctx, messages, cancel)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	tick := time.NewTicker(heartbeatEvery)
+	defer tick.Stop()
+	heard := f.now()
+	for {
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case msg := <-messages:
+			heard = f.now()
+			if err := f.take(ctx, msg, len(messages) == 0); err != nil {
+				return err
+			}
+		case h := <-f.beats:
+			if h.Incarnation != f.at.Incarnation {
+				return f.another(h)
+			}
+			f.beat(ctx, h)
+		case <-tick.C:
+			f.tick(ctx)
+			if len(f.pending) > 0 && f.now().Sub(f.pending[0].at) > stuck && f.now().Sub(heard) > stuck {
+				return fmt.Errorf("%w: change %d of %s is not in the stream", errAnew, f.pending[0].Seq, f.at.Incarnation)
+			}
+		}
+	}
+}
+
+// tick does what is to be done every second.
+func (f *follower) tick(ctx context.Context) {
+	f.complete(ctx)
+	f.watch(ctx)
+	f.save()
+	f.report()
+}
+
+// another: the site has another journal; all that it said is void.
+func (f *follower) another(h beatAt) error {
+	return fmt.Errorf("%w: the incarnation is %s and was %s", errAnew, h.Incarnation, f.at.Incarnation)
+}
+
+// open starts a consumer behind f.at.
+func (f *follower) open(ctx context.Context, messages chan<- jetstream.Msg, fail context.CancelCauseFunc) (stop func(), err error) {
+	timed, cancel := context.WithTimeout(ctx, f.source.timeout)
+	defer cancel()
+	consumer, err := f.source.js.OrderedConsumer(timed, f.source.stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{siteSubjects(f.site)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.at.Stream + 1,
+		InactiveThreshold: time.Minute,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", f.source.stream, err)
+	}
+	consuming, err := consumer.Consume(func(msg jetstream.Msg) {
+		select {
+		case messages <- msg:
+		case <-ctx.Done():
+		}
+	}, jetstream.ConsumeErrHandler(func(_ jetstream.ConsumeContext, err error) {
+		// What it cures by itself is told too.
+		if errors.Is(err, jetstream.ErrOrderedConsumerReset) || errors.Is(err, jetstream.ErrStreamNotFound) {
+			fail(err)
+		}
+	}))
+	if err != nil {
+		return nil, fmt.Errorf("stream %s: %w", f.source.stream, err)
+	}
+	return consuming.Stop, nil
+}
+
+// take applies one message of the stream, by the rule for consumers.
+func (f *follower) take(ctx context.Context, msg jetstream.Msg, idle bool) error {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return err
+	}
+	c, err := parseChange(f.site, msg.Data())
+	if err != nil {
+		f.progress.Refused++
+		f.log.Warn("a change cannot be understood", "subject", msg.Subject(), "stream_seq", meta.Sequence.Stream, "err", err)
+		return nil // the next one will show a gap
+	}
+	switch {
+	case c.Incarnation != f.at.Incarnation:
+		return nil // an old one, or a new one of which the heartbeat tells
+	case c.Seq <= f.at.Seq:
+		return nil // it had its effect
+	case c.Seq != f.at.Seq+1:
+		f.progress.Gaps++
+		return fmt.Errorf("%w: after change %d comes %d", errAnew, f.at.Seq, c.Seq)
+	}
+	return f.apply(ctx, &c, meta.Sequence.Stream, idle)
+}
+
+func (f *follower) apply(ctx context.Context, c *toldChange, stream uint64, idle bool) error {
+	ev, ok, err := c.event(f.moment())
+	if err != nil {
+		f.progress.Refused++
+		return fmt.Errorf("%w: change %d cannot be understood: %w", errAnew, c.Seq, err)
+	}
+	at := bookmark{Incarnation: c.Incarnation, Seq: c.Seq, Stream: stream}
+	if !ok {
+		ev, ok = binding.Event{Kind: binding.NodeCurrent}, f.current // nothing to apply, but a position to keep
+	}
+	if ok {
+		if idle || c.Seq%markEvery == 0 {
+			f.ask(&ev, at)
+		}
+		if err := f.tell(ctx, ev); err != nil {
+			return err
+		}
+	}
+	f.at, f.progress.Applied = at, c.Seq
+	f.complete(ctx)
+	return nil
+}

@@ -1,0 +1,157 @@
+package feed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go/micro"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// refillPage is how many sessions are asked for at once.
+const refillPage = 1000
+
+// refillMax bounds the pages of one snapshot.
+const refillMax = 1 << 20
+
+// A toldPage is a page of a snapshot.
+type toldPage struct {
+	Site        string    `json:"site"`
+	Incarnation string    `json:"incarnation"`
+	Seq         uint64    `json:"seq"`
+	Sessions    []toldRow `json:"sessions"`
+	Cursor      uint64    `json:"cursor"`
+}
+
+// snapshot tells the Registry all that the site knows, anew. Until the changes
+// of meanwhile are applied too, nothing of it counts.
+func (f *follower) snapshot(ctx context.Context) error {
+	f.say("snapshot")
+	f.progress.Snapshots++
+	f.progress.Rows = 0
+	f.behind(ctx)
+	// From here on the Registry does not know the former state any more.
+	f.durable.Store(nil)
+	if err := f.marks.set(f.site, bookmark{}); err != nil {
+		return fmt.Errorf("forget the position: %w", err)
+	}
+	last, err := f.source.end(ctx)
+	if err != nil {
+		return err
+	}
+	pages := f.source.pages(ctx, f.site)
+	first, ok := <-pages
+	if !ok || first.err != nil {
+		return errors.Join(first.err, ctx.Err())
+	}
+	if err := f.tell(ctx, binding.Event{Kind: binding.NodeRestart, Arrived: f.moment()}); err != nil {
+		return err
+	}
+	began := f.now()
+	for page := first; ok; page, ok = <-pages {
+		if page.err == nil && page.Incarnation != first.Incarnation {
+			page.err = errors.New("the incarnation changed within the snapshot")
+		}
+		if page.err != nil {
+			return page.err
+		}
+		if err := f.fill(ctx, page.Sessions); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	f.at = bookmark{Incarnation: first.Incarnation, Seq: first.Seq, Stream: last}
+	f.pending, f.progress.Applied = nil, first.Seq
+	f.log.Info("a snapshot was taken", "rows", f.progress.Rows, "seq", first.Seq, "took", f.now().Sub(began).Round(time.Millisecond))
+	return nil
+}
+
+// fill tells the Registry the rows of a page.
+func (f *follower) fill(ctx context.Context, rows []toldRow) error {
+	for i := range rows {
+		ev, ok, err := rows[i].event(f.site, f.moment())
+		if err != nil {
+			f.progress.Refused++
+			f.log.Warn("a row of a snapshot cannot be understood", "err", err)
+			continue // it is not bound: nobody is believed
+		}
+		if !ok {
+			continue
+		}
+		if err := f.tell(ctx, ev); err != nil {
+			return err
+		}
+		f.progress.Rows++
+	}
+	for len(f.beats) > 1 { // they say nothing new until it is complete
+		<-f.beats
+	}
+	f.watch(ctx)
+	f.report()
+	return nil
+}
+
+// end is the number of the last message in the stream.
+func (s *siteStream) end(ctx context.Context) (uint64, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	stream, err := s.js.Stream(ctx, s.stream)
+	if err != nil {
+		return 0, fmt.Errorf("stream %s: %w", s.stream, err)
+	}
+	return stream.CachedInfo().State.LastSeq, nil
+}
+
+// A pageOr is a page, or why there is none.
+type pageOr struct {
+	toldPage
+	err error
+}
+
+// pages asks for the pages of a site's snapshot, one ahead of who reads them.
+// The channel ends with the last page or an error.
+func (s *siteStream) pages(ctx context.Context, site string) <-chan pageOr {
+	pages := make(chan pageOr, 1)
+	go func() {
+		defer close(pages)
+		cursor := uint64(0)
+		for range refillMax {
+			page, err := s.page(ctx, site, cursor)
+			select {
+			case pages <- pageOr{page, err}:
+			case <-ctx.Done():
+				return
+			}
+			if cursor = page.Cursor; cursor == 0 || err != nil {
+				return
+			}
+		}
+	}()
+	return pages
+}
+
+func (s *siteStream) page(ctx context.Context, site string, cursor uint64) (page toldPage, err error) {
+	ctx, cancel := context.WithTimeout(ctx, max(s.timeout, 10*time.Second))
+	defer cancel()
+	request := fmt.Appendf(nil, `{"limit":%d,"cursor":%d}`, refillPage, cursor)
+	reply, err := s.nc.RequestWithContext(ctx, serviceSubject(site, "snapshot"), request)
+	if err != nil {
+		return page, fmt.Errorf("snapshot of %s: %w", site, err)
+	}
+	if code := reply.Header.Get(micro.ErrorCodeHeader); code != "" {
+		return page, fmt.Errorf("snapshot of %s: %s %s", site, code, reply.Header.Get(micro.ErrorHeader))
+	}
+	if err := json.Unmarshal(reply.Data, &page); err != nil {
+		return page, fmt.Errorf("snapshot of %s: %w", site, err)
+	}
+	if page.Site != site || page.Incarnation == "" {
+		return page, fmt.Errorf("snapshot of %s: it is of %q", site, page.Site)
+	}
+	return page, nil
+}

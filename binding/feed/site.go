@@ -1,0 +1,125 @@
+package feed
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// sitesMax bounds how many sites are kept in mind.
+const sitesMax = 4096
+
+// sites is every other site that was heard of. Any goroutine may ask it.
+type sites struct {
+	own string
+	now func() time.Time
+
+	mu      sync.Mutex
+	bySite  map[string]*knownSite
+	refused uint64                     // heartbeats that are none
+	heard   func(heartbeat, time.Time) // see setHeard
+}
+
+type knownSite struct {
+	last     heartbeat
+	at       time.Time // when it arrived
+	progress binding.SiteProgress
+}
+
+func newSites(own string, now func() time.Time) *sites {
+	return &sites{own: own, now: now, bySite: map[string]*knownSite{}}
+}
+
+// take notes a message on a heartbeat's subject.
+func (s *sites) take(msg *nats.Msg) {
+	h, ok := parseHeartbeat(msg.Subject, msg.Data)
+	at := s.now()
+	s.mu.Lock()
+	if !ok || h.Site != s.own && s.bySite[h.Site] == nil && len(s.bySite) >= sitesMax {
+		s.refused++
+		s.mu.Unlock()
+		return
+	}
+	if h.Site == s.own {
+		s.mu.Unlock()
+		return
+	}
+	k := s.site(h.Site)
+	k.last, k.at = h, at
+	heard := s.heard
+	s.mu.Unlock()
+	if heard != nil {
+		heard(h, at)
+	}
+}
+
+// setHeard has fn told about each heartbeat, in the order in which they come.
+func (s *sites) setHeard(fn func(heartbeat, time.Time)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.heard = fn
+}
+
+// site finds or makes a site. The caller holds the lock.
+func (s *sites) site(name string) *knownSite {
+	k := s.bySite[name]
+	if k == nil {
+		k = &knownSite{}
+		s.bySite[name] = k
+	}
+	return k
+}
+
+// report notes how following a site goes.
+func (s *sites) report(name string, p binding.SiteProgress) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.site(name).progress = p
+}
+
+// list is every site, by name.
+func (s *sites) list() []binding.Site {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := []binding.Site{}
+	for name, k := range s.bySite {
+		h := k.last
+		list = append(list, binding.Site{
+			Name: name, Incarnation: h.Incarnation, Seq: h.Seq, Heard: k.at, Started: h.Started, Healthy: h.Healthy,
+			Warming: h.Warming, Ingesting: h.Ingesting, Sessions: h.Sessions, Pools: domainsOf(h.Pools), SiteProgress: k.progress,
+		})
+	}
+	slices.SortFunc(list, func(a, b binding.Site) int { return strings.Compare(a.Name, b.Name) })
+	return list
+}
+
+func domainsOf(pools []pool) []binding.Domain {
+	list := []binding.Domain{}
+	for _, p := range pools {
+		list = append(list, binding.Domain{Name: p.Domain, Pools: p.Prefixes})
+	}
+	return list
+}
+
+// owners are the sites that announce the address, in the domain if one is
+// named, and were heard within so long. A domain without prefixes announces
+// nothing: it takes any address.
+func (s *sites) owners(addr netip.Addr, domain string, within time.Duration) (list []string) {
+	now := s.now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, k := range s.bySite {
+		if slices.ContainsFunc(k.last.Pools, func(p pool) bool {
+			return (domain == "" || p.Domain == domain) && slices.ContainsFunc(p.Prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
+		}) && now.Sub(k.at) <= within {
+			list = append(list, name)
+		}
+	}
+	return list
+}
