@@ -27,7 +27,7 @@ import (
 func least(site string) *server.Permissions {
 	return &server.Permissions{
 		Publish: &server.SubjectPermission{Allow: []string{
-			"simbind.v1." + site + ".change.>",
+			"simbind.v1." + site + ".change.>", "simbind.v1." + site + ".heartbeat",
 			"$JS.API.STREAM.INFO.SIMBIND", "$JS.API.STREAM.CREATE.SIMBIND",
 			"$JS.API.STREAM.MSG.GET.SIMBIND",
 		}},

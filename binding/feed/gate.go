@@ -63,7 +63,7 @@ func guestPermissions() *server.Permissions {
 		}},
 		Subscribe: &server.SubjectPermission{Allow: []string{
 			"_INBOX.>",
-			subjectRoot + ".*.change.>",
+			subjectRoot + ".*.change.>", subjectRoot + ".*.heartbeat",
 		}},
 	}
 }

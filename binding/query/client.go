@@ -230,6 +230,12 @@ func (c *Client) Nodes(ctx context.Context) ([]NodeReply, error) {
 	return decodeList(v, value.node), err
 }
 
+// Sites lists the other sites that the daemon has heard of.
+func (c *Client) Sites(ctx context.Context) ([]SiteReply, error) {
+	v, err := c.ask(ctx, repeatable, "SITES")
+	return decodeList(v, value.site), err
+}
+
 // Status asks the daemon how it is.
 func (c *Client) Status(ctx context.Context) (StatusReply, error) {
 	v, err := c.ask(ctx, repeatable, "STATUS")

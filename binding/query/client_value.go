@@ -179,6 +179,16 @@ func (v value) node() NodeReply {
 	}
 }
 
+func (v value) site() SiteReply {
+	f := v.fields()
+	return SiteReply{
+		Name: f["name"].str, Followed: f["followed"].num != 0, State: f["state"].str, Heard: f["heard"].time(), Complete: f["complete"].time(),
+		Incarnation: f["incarnation"].str, Seq: uint64(f["seq"].num), Applied: uint64(f["applied"].num), Sessions: int(f["sessions"].num),
+		Started: f["started"].time(), Healthy: f["healthy"].num != 0, Warming: f["warming"].num != 0, Ingesting: f["ingesting"].num != 0,
+		Rows: int(f["rows"].num), Snapshots: uint64(f["snapshots"].num), Gaps: uint64(f["gaps"].num), Pools: f["pools"].strings(),
+	}
+}
+
 func (v value) link() *LinkReply {
 	if len(v.list) == 0 {
 		return nil

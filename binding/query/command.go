@@ -50,6 +50,8 @@ func commandTable() []*command {
 			usage: "msisdn|imsi|apn|node|domain value | all [LIMIT n] [CURSOR c]", summary: "What is bound, by one attribute."},
 		{name: "NODES", needs: roleRead, min: 1, max: 1, slow: nodes,
 			summary: "The owners of sessions and how they are."},
+		{name: "SITES", needs: roleRead, min: 1, max: 1, slow: sites,
+			summary: "Other sites, and how following them goes."},
 		{name: "STATUS", needs: roleRead, min: 1, max: 1, slow: status,
 			summary: "The daemon's own account of itself."},
 		{name: "INFO", needs: roleRead, min: 1, slow: info,

@@ -95,6 +95,7 @@ func TestThePageNamesEveryField(t *testing.T) {
 	for section, m := range map[string]value{
 		"### LOOKUP":  one("LOOKUP 10.45.0.7"),
 		"### NODES":   one("NODES").list[0],
+		"### SITES":   one("SITES").list[0],
 		"### STATUS":  one("STATUS"),
 		"### TRACE":   one("TRACE 10.45.0.7").list[0],
 		"## Watching": parsed(t, out.b).list[1],

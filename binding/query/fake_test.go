@@ -22,6 +22,7 @@ type fakeRegistry struct {
 	held    map[netip.Addr]binding.Binding
 	answers map[netip.Addr]binding.Answer // for addresses whose answer is no plain one
 	nodes   []binding.Node
+	sites   []binding.Site
 	traces  []binding.TraceEntry
 	state   binding.Status
 	// hold, if set, is received from before SESSIONS answers.
@@ -84,6 +85,7 @@ func (f *fakeRegistry) Sessions(sel binding.Selection) ([]binding.Binding, uint6
 }
 
 func (f *fakeRegistry) Nodes() []binding.Node  { return f.nodes }
+func (f *fakeRegistry) Sites() []binding.Site  { return f.sites }
 func (f *fakeRegistry) Status() binding.Status { return f.state }
 
 func (f *fakeRegistry) Trace(key string, limit int) ([]binding.TraceEntry, error) {
@@ -172,6 +174,9 @@ func newFake(n int) *fakeRegistry {
 			Addresses: n, AddressCap: 2000000, QueueCap: 4096, Nodes: 1, JournalSeq: 42, Commits: 7, CommitTime: 250 * time.Microsecond,
 			Edges: map[string]string{"tap": "tcx on eth0"}, Counters: map[string]uint64{"events_applied": 42, "feed_published": 41}},
 	}
+	f.sites = []binding.Site{{Name: "north", Incarnation: "abc", Seq: 9, Heard: day, Started: day, Healthy: true, Ingesting: true, Sessions: 3,
+		Pools:        []binding.Domain{{Name: "internet", Pools: []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")}}},
+		SiteProgress: binding.SiteProgress{Followed: true, State: "current", Applied: 8, Complete: day, Snapshots: 1, Rows: 3}}}
 	for i := range n {
 		b := held(i)
 		f.held[b.Addr.Prefix.Addr()] = b

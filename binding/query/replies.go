@@ -42,6 +42,29 @@ type BindingReply struct {
 // Known reports whether the address has, or lately had, a holder.
 func (b BindingReply) Known() bool { return b.Addr != "" }
 
+// A SiteReply is another site. State is "current" while its bindings count here;
+// Complete is the last moment of which everything is known that the site knew
+// then.
+type SiteReply struct {
+	Name        string    `json:"name"`
+	Followed    bool      `json:"followed"`
+	State       string    `json:"state"`
+	Heard       time.Time `json:"heard,omitzero"`
+	Complete    time.Time `json:"complete,omitzero"`
+	Incarnation string    `json:"incarnation"`
+	Seq         uint64    `json:"seq"`     // its last change
+	Applied     uint64    `json:"applied"` // the last one applied here
+	Sessions    int       `json:"sessions"`
+	Started     time.Time `json:"started,omitzero"`
+	Healthy     bool      `json:"healthy"`
+	Warming     bool      `json:"warming"`
+	Ingesting   bool      `json:"ingesting"`
+	Rows        int       `json:"rows"` // of the latest snapshot
+	Snapshots   uint64    `json:"snapshots"`
+	Gaps        uint64    `json:"gaps"`
+	Pools       []string  `json:"pools"` // "domain prefix"
+}
+
 // A NodeReply is one owner of sessions.
 type NodeReply struct {
 	Name     string    `json:"name"`

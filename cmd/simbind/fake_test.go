@@ -27,6 +27,7 @@ type fakeRegistry struct {
 	bindings map[netip.Addr]binding.Binding
 	status   binding.Status
 	nodes    []binding.Node
+	sites    []binding.Site
 	trace    []binding.TraceEntry
 	watchers chan chan<- binding.Change
 
@@ -113,6 +114,7 @@ func (r *fakeRegistry) Sessions(s binding.Selection) ([]binding.Binding, uint64,
 }
 
 func (r *fakeRegistry) Nodes() []binding.Node  { return r.nodes }
+func (r *fakeRegistry) Sites() []binding.Site  { return r.sites }
 func (r *fakeRegistry) Status() binding.Status { return r.status }
 
 func (r *fakeRegistry) Trace(key string, _ int) ([]binding.TraceEntry, error) {

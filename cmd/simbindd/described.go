@@ -32,6 +32,9 @@ func (d described) Status() binding.Status {
 	return status
 }
 
+// Sites are those that the feed hears.
+func (d described) Sites() []binding.Site { return d.feed.Sites() }
+
 // Nodes has a link for each node that is a peer itself. Peers without sessions
 // of their own, agents and PCRFs, come after the nodes.
 func (d described) Nodes() []binding.Node {

@@ -48,6 +48,7 @@ func run(ctx context.Context, l life) (err error) {
 		return err
 	}
 	l.cfg.Feed.Journal = store.Meta()
+	l.cfg.Feed.Follow.Submit = registry.Submit
 	publisher := feed.New(l.cfg.Feed, store, registry, log)
 
 	var tap *bpf.Tap

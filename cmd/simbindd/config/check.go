@@ -26,8 +26,8 @@ func (f *file) check(p place) Config {
 		cfg.Tap = f.Tap.check(p.key("tap"))
 		cfg.Registry.MarkOnLoss = f.Tap.marksOnLoss(p.key("tap"))
 	}
-	if f.RADIUS == nil && f.Diameter == nil && f.Tap == nil {
-		p.warnings = append(p.warnings, "there is no radius, no diameter and no tap section: nothing will be learned")
+	if f.RADIUS == nil && f.Diameter == nil && f.Tap == nil && len(f.Follow) == 0 {
+		p.warnings = append(p.warnings, "there is no radius, no diameter and no tap section, and no site to follow: nothing will be learned")
 	}
 	if f.Query != nil {
 		cfg.Query = f.Query.check(p.key("query"))

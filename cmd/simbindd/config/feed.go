@@ -3,9 +3,23 @@ package config
 import (
 	"path/filepath"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
 )
+
+// A siteList is names of sites, or "*" for all.
+type siteList []string
+
+// UnmarshalYAML takes a list, or one name alone.
+func (l *siteList) UnmarshalYAML(n *yaml.Node) error {
+	if n.Kind == yaml.ScalarNode {
+		*l = siteList{n.Value}
+		return nil
+	}
+	return n.Decode((*[]string)(l))
+}
 
 func (f *file) feed(p place) feed.Config {
 	s, nats := f.NATS, p.key("nats")
@@ -25,6 +39,7 @@ func (f *file) feed(p place) feed.Config {
 		Hold:          nats.key("hold").duration(s.Hold),
 		PublishMSISDN: p.key("privacy").key("publish_msisdn").oneOf(f.Privacy.PublishMSISDN, feed.None, feed.Clear, feed.SHA256),
 		Service:       s.Service != nil && *s.Service,
+		Follow:        feed.Follow{Sites: f.Follow, File: filepath.Join(f.DataDir, "follow.json"), Submit: func(binding.Event) error { return binding.ErrClosed }},
 	}
 	f.askFeed(p, cfg)
 	s.refuseIdle(nats)
@@ -47,6 +62,7 @@ func (f *file) askFeed(p place, cfg feed.Config) {
 		{stream.key("max_age"), func(c *feed.Config) { c.Stream.MaxAge = cfg.Stream.MaxAge }},
 		{stream.key("max_bytes"), func(c *feed.Config) { c.Stream.MaxBytes = cfg.Stream.MaxBytes }},
 		{stream.key("replicas"), func(c *feed.Config) { c.Stream.Replicas = cfg.Stream.Replicas }},
+		{p.key("follow"), func(c *feed.Config) { c.Site, c.Follow = cfg.Site, cfg.Follow }},
 		{p.key("nats"), func(c *feed.Config) {
 			*c = cfg
 			c.Journal = good.Journal

@@ -16,6 +16,7 @@ type file struct {
 	TrustGap     string   `yaml:"trust_gap"`
 	Queue        *int     `yaml:"queue"`
 	Domains      []domain `yaml:"domains"`
+	Follow       siteList `yaml:"follow"`
 
 	RADIUS   *radiusSection   `yaml:"radius"`
 	Diameter *diameterSection `yaml:"diameter"`
