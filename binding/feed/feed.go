@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -147,6 +148,12 @@ func (f *Feed) watchSites(ctx context.Context, server *embedded) error {
 		return nil
 	}
 	return f.follow(ctx, nc)
+}
+
+// Owners are the sites that announce a pool with the address in it, in the
+// domain if one is named, and were heard within the last seconds.
+func (f *Feed) Owners(addr netip.Addr, domain string) []string {
+	return f.sites.owners(addr, domain, silence)
 }
 
 // Sites is every other site that was heard of, by name, and how following it

@@ -14,7 +14,7 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-// All, as the only name in Follow.Sites, follows every site that is heard.
+// All is every site that is heard, as the only name in Follow.Sites.
 const All = "*"
 
 // Follow says which other sites the Registry learns from.
