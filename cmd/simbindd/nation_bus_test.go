@@ -55,7 +55,7 @@ func newBus(t *testing.T) *bus {
 server_name: n%d
 listen: "127.0.0.1:%d"
 jetstream: {store_dir: %q, domain: hub}
-cluster: {name: hub, listen: "127.0.0.1:%d", routes: [%s]}
+cluster: {name: hub, listen: "127.0.0.1:%d", routes: [%s], no_advertise: true}
 leafnodes: {listen: "127.0.0.1:%d"}
 `, i, n.client, filepath.Join(dir, fmt.Sprintf("n%d", i)), n.route, strings.Join(routes, ", "), n.leafnode)
 		if err := os.WriteFile(n.file, []byte(text), 0o600); err != nil {

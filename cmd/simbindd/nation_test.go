@@ -18,8 +18,8 @@ import (
 )
 
 // A nation is an operator with three sites on one NATS cluster, and a replica
-// of all of them, which the central frontend asks. Two sites publish to the
-// cluster; the third is a leaf of it, whose link can be cut.
+// of all of them, which the central frontend asks. The link of one site to the
+// cluster can be cut.
 type nation struct {
 	t       *testing.T
 	bus     *bus
@@ -38,11 +38,11 @@ func newNation(t *testing.T) *nation {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
 	n := &nation{t: t, bus: newBus(t)}
-	n.leaf = newLink(t, fmt.Sprintf("127.0.0.1:%d", n.bus.nodes[0].leafnode))
+	n.leaf = newLink(t, fmt.Sprintf("127.0.0.1:%d", n.bus.nodes[0].client))
 	for i, name := range []string{"north", "south", "west"} {
 		feed := fmt.Sprintf("nats: {url: %q, service: true, stream: {replicas: 3}}", n.bus.urls())
 		if name == "west" {
-			feed = fmt.Sprintf("nats: {service: true, embedded: {leaf: {urls: [%q]}}}", "nats://"+n.leaf.ln.Addr().String())
+			feed = fmt.Sprintf("nats: {url: %q, service: true, stream: {replicas: 3}}", "nats://"+n.leaf.ln.Addr().String())
 		}
 		p := n.place(name, feed, fmt.Sprintf("10.%d.0.0/16", i+1))
 		p.first, p.random, p.truth = (i+1)<<16, rand.New(rand.NewPCG(seed, uint64(i))), &chronicle{history: map[netip.Addr][]tenure{}}
@@ -160,7 +160,7 @@ func TestNation(t *testing.T) {
 	n.pass(5 * time.Second)
 	n.replica.spawnAgain(t)
 	n.pass(5 * time.Second)
-	t.Log("a leaf is cut off for a minute")
+	t.Log("a site is cut off for a minute")
 	n.leaf.cut()
 	n.pass(nationBound)
 	n.lost(n.sites[2])
