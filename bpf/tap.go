@@ -133,15 +133,20 @@ type State struct {
 	// Matched packets were selected by the kernel. Each was Delivered to the
 	// ring buffer or Lost.
 	Matched, Delivered, Lost uint64
+	// EventsWaiting for the Registry are those that found its queue full, and
+	// EventsLost those for which there was no room to wait either.
+	EventsWaiting int
+	EventsLost    uint64
 	// Notified is how often the Registry was told that news is missing.
 	Notified uint64
 }
 
 // State is the tap's account of itself.
 func (t *Tap) State() State {
+	o := t.observer.Counts()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	s := State{Problem: t.problem, Notified: t.notified.Load()}
+	s := State{Problem: t.problem, Notified: t.notified.Load(), EventsWaiting: o.Waiting, EventsLost: o.EventsLost}
 	c := t.countsLocked()
 	s.Matched, s.Delivered, s.Lost = c[tapOutcomeMATCHED], c[tapOutcomeDELIVERED], c.lost()
 	if t.kernel == nil {
@@ -157,6 +162,9 @@ func (t *Tap) State() State {
 	}
 	if s.Lost > 0 {
 		s.Warnings = append(s.Warnings, fmt.Sprintf("%d of %d packets were lost since the start; raise tap.ring_buffer, or name fewer interfaces", s.Lost, s.Matched))
+	}
+	if s.EventsLost > 0 {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("%d events were lost since the start, as the registry did not keep up", s.EventsLost))
 	}
 	return s
 }

@@ -26,6 +26,7 @@ func parts() []part {
 		{name: "index", run: runIndex},
 		{name: "accounting", tools: []string{"freeradius"}, run: runAccounting},
 		{name: "gx", run: runGx},
+		{name: "tap", tools: []string{"ip"}, run: runTap},
 		{name: "memory", run: runMemory},
 		{name: "restart", run: runRestart},
 		{name: "verify", tools: []string{"redis-server", "redis-benchmark"}, run: runVerify},

@@ -28,6 +28,9 @@ func describeTap(t *bpf.Tap, status *binding.Status) {
 	status.Counters["tap_matched"] = state.Matched
 	status.Counters["tap_delivered"] = state.Delivered
 	status.Counters["tap_lost"] = state.Lost
+	status.Counters["tap_events_waiting"] = uint64(state.EventsWaiting)
+	status.Counters["tap_events_lost"] = state.EventsLost
+	status.Counters["tap_news_lost"] = state.Notified
 }
 
 // tapWarnings are what /healthz says about the tap. It being off makes no
