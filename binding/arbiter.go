@@ -22,6 +22,7 @@ type arbiter struct {
 
 	seq        uint64 // of the last change
 	batch      *pending
+	directory  directory
 	tombs      tombstones
 	savedTrust [sourceCount]int64 // what the journal knows, see saveTrust
 	evict      uint32             // where the search for an idle subscriber goes on
@@ -61,7 +62,7 @@ func newArbiter(c Config, m *memory, cs *counters) *arbiter {
 	a := &arbiter{
 		m: m, times: newTimes(c), counters: cs, batch: &pending{},
 		nodeIDs: map[nodeKey]uint16{}, apnIDs: map[string]uint16{}, domainIDs: map[string]uint16{},
-		tombs: tombstones{limit: c.Tombstones},
+		tombs: tombstones{limit: c.Tombstones}, directory: directory{c.Resolve, c.Learn},
 	}
 	a.nodeNames.Store(&nodeNames{{}})
 	a.apnNames.Store(&[]string{""})
@@ -70,8 +71,11 @@ func newArbiter(c Config, m *memory, cs *counters) *arbiter {
 
 // apply decides about one event. It is the only entry for what sources say.
 func (a *arbiter) apply(ev *Event, now int64) Outcome {
-	if ev.Kind == NewsLost {
+	switch ev.Kind {
+	case NewsLost:
 		return a.missed(now)
+	case NumberKnown:
+		return a.numberKnown(ev, now)
 	}
 	f, ok := a.fact(ev, now)
 	if !ok {

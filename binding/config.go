@@ -33,6 +33,11 @@ type Config struct {
 	// MarkOnLoss has a loss of overheard news only mark the nodes; else what
 	// they bound before is stale until it is heard again (rule T12).
 	MarkOnLoss bool
+	// Resolve, if it is set, is told the SIM of each session that has no number,
+	// also again and again. It must not block; the answer is a NumberKnown.
+	Resolve func(IMSI)
+	// Learn gives such a session the number that its SIM was last seen with.
+	Learn bool
 	// Queue is how many submitted events may wait.
 	Queue int
 	// Domains are the address domains; none means one called "default" that

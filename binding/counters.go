@@ -21,13 +21,14 @@ const (
 	countOperator
 	countWatchersLagged
 	countNewsLost
+	countContradicted
 	counterCount
 )
 
 var counterNames = [counterCount]string{
 	"events_applied", "events_late", "events_duplicate", "stops_of_unknown_sessions", "refused_pool", "refused_domain",
 	"refused_capacity", "refused_node", "refused_malformed", "refused_busy", "node_restarts", "sessions_swept",
-	"released_lease", "released_linger", "released_operator", "watchers_lagged", "news_lost",
+	"released_lease", "released_linger", "released_operator", "watchers_lagged", "news_lost", "directory_contradicted",
 }
 
 type counters struct {

@@ -32,9 +32,10 @@ const (
 	NewsLost                      // events of observed nodes were missed (rule T12); it names no node
 	NodeCurrent                   // of a followed site: all its news up to now was heard
 	NodeBehind                    // of a followed site: some was not, what it said is unconfirmed
+	NumberKnown                   // a directory says what number the SIM in IMSI has, MSISDN zero for none; it names no node
 )
 
-var kindNames = [...]string{"none", "session-start", "session-update", "session-stop", "node-restart", "node-down", "node-up", "news-lost", "node-current", "node-behind"}
+var kindNames = [...]string{"none", "session-start", "session-update", "session-stop", "node-restart", "node-down", "node-up", "news-lost", "node-current", "node-behind", "number-known"}
 
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {

@@ -26,7 +26,9 @@ type SessionRow struct {
 	// name (an APNRow.ID), and the site's own doubt.
 	Via   uint16
 	Doubt Reason
-	Holds []HoldRow
+	// Directory: the MSISDN is a directory's word.
+	Directory bool
+	Holds     []HoldRow
 }
 
 // A HoldRow is the durable claim of a session on one address.

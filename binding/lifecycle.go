@@ -95,6 +95,7 @@ func (a *arbiter) refresh(id uint32, f *fact, apn string) bool {
 	now := who
 	if f.MSISDN != 0 {
 		now.MSISDN = f.MSISDN
+		a.update(id, func(s *session) { s.flags &^= flagDirectory })
 	}
 	if f.IMSI != 0 {
 		now.IMSI = f.IMSI

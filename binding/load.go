@@ -180,6 +180,9 @@ func (l *loader) session(r *SessionRow) error {
 		key: r.Key.words(), start: r.Start, last: r.Last, seen: r.Seen, node: r.Node, epoch: r.Epoch,
 		apn: r.APN, rat: r.RAT, contexts: max(r.Contexts, r.Via), lease: r.Lease, flags: doubtFlags(r.Doubt),
 	}
+	if r.Directory {
+		s.flags |= flagDirectory
+	}
 	a.m.putSession(id, &s)
 	a.m.bySession.Insert(s.key[0], id)
 	if r.Ended {

@@ -84,7 +84,7 @@ func (a *arbiter) continued(id uint32, f *fact) Outcome {
 	if before(f.t, s.last) {
 		return a.late(id, f)
 	}
-	who := a.m.identity(&s)
+	who := a.said(&s)
 	if contradict(who, f.identity()) || f.Kind == SessionStart && f.t > s.start && !agree(who, f.identity()) {
 		// The node uses a session id again: another session (T13).
 		a.end(id, f, endSuperseded)

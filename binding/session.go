@@ -34,6 +34,8 @@ const (
 	// Three bits: what a followed site doubts of its session (see doubts).
 	doubtShift = 3
 	doubtMask  = 7 << doubtShift
+
+	flagDirectory = 1 << 7 // its number is the directory's word
 )
 
 const (

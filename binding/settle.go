@@ -127,6 +127,7 @@ func (o *address) holder() (owner uint32, who Subscriber, ok bool) {
 	var starts int64 = -1
 	links := false // some claim joins number and SIM
 	var numberOnly, simOnly bool
+	var directory MSISDN // its word for the SIM, where signalling has none
 	for _, c := range o.claims {
 		s := o.m.session(c.session)
 		id := o.m.identity(&s)
@@ -135,6 +136,9 @@ func (o *address) holder() (owner uint32, who Subscriber, ok bool) {
 				owner = c.session
 			}
 			continue
+		}
+		if s.flags&flagDirectory != 0 {
+			directory, id.MSISDN = id.MSISDN, 0
 		}
 		if (who.MSISDN != 0 && id.MSISDN != 0 && who.MSISDN != id.MSISDN) ||
 			(who.IMSI != 0 && id.IMSI != 0 && who.IMSI != id.IMSI) {
@@ -149,6 +153,12 @@ func (o *address) holder() (owner uint32, who Subscriber, ok bool) {
 		}
 		links = links || id.MSISDN != 0 && id.IMSI != 0
 		numberOnly, simOnly = numberOnly || id.IMSI == 0, simOnly || id.MSISDN == 0
+	}
+	switch {
+	case who.MSISDN == 0:
+		who.MSISDN = directory
+	case who.MSISDN == directory:
+		links = true
 	}
 	return owner, who, links || !numberOnly || !simOnly
 }
@@ -187,6 +197,9 @@ func (a *arbiter) settle(o *address, f *fact, deadline uint32) {
 		h.state, h.msisdn, h.owner, h.deadline = holdConflict, 0, o.claims[0].session, max(deadline, o.h.deadline)
 	}
 	kind := o.change(&h, who)
+	if kind == Moved && f.why == whyDirectory {
+		kind = Updated // the same SIM
+	}
 	if h.told = a.tell(o.key, &h, f.now); kind == 0 && h.told != o.h.told {
 		kind = Updated
 	}

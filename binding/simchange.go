@@ -10,6 +10,7 @@ func (a *arbiter) adopt(id uint32, who Subscriber, f *fact) {
 	if who.nobody() {
 		return
 	}
+	told := s.flags&flagDirectory != 0
 	subID, known := a.m.findSubscriber(who)
 	if !known {
 		if subID = a.newSubscriber(who, f); subID == 0 {
@@ -17,9 +18,34 @@ func (a *arbiter) adopt(id uint32, who Subscriber, f *fact) {
 		}
 	}
 	a.m.link(id, &s, subID)
-	if known {
+	switch {
+	case told:
+		a.entrust(subID, who.IMSI, known)
+	case known:
 		a.compare(subID, who, f)
 	}
+	switch {
+	case told:
+	case who.MSISDN == 0:
+		a.seek(id, f)
+	default:
+		a.teach(who, f)
+	}
+}
+
+// entrust notes that a directory gave the number to the SIM, which signalling
+// has not seen together.
+func (a *arbiter) entrust(subID uint32, imsi IMSI, known bool) {
+	sub := a.m.subscriber(subID)
+	if known && sub.simSince != 0 && sub.IMSI == imsi {
+		return
+	}
+	if sub.IMSI != imsi {
+		a.setIMSI(subID, &sub, imsi)
+	}
+	sub.simSince = 0
+	a.m.putSubscriber(subID, &sub)
+	a.saveSubscriber(&sub)
 }
 
 // compare sets an identity against the one that with the one last seen for its number. What is
@@ -34,6 +60,7 @@ func (a *arbiter) compare(subID uint32, who Subscriber, f *fact) {
 		}
 		a.setIMSI(subID, &sub, who.IMSI)
 		sub.IMEI, sub.simSince, sub.deviceSince = who.IMEI, at, at
+		defer a.revoke(subID, who.IMSI, f)
 		a.emit(Change{Kind: SIMChange, Now: who, Was: was, Why: "sim", Node: f.Event.Node}, f, f.Source == SourceFeed)
 	case who.IMEI != 0 && sub.IMEI != 0 && who.IMEI.Device() != sub.IMEI.Device() && (who.IMSI == sub.IMSI):
 		if at < sub.deviceSince {
@@ -44,6 +71,9 @@ func (a *arbiter) compare(subID uint32, who Subscriber, f *fact) {
 	default:
 		if sub.IMSI == 0 && who.IMSI != 0 {
 			a.setIMSI(subID, &sub, who.IMSI)
+			sub.simSince = at
+		}
+		if sub.simSince == 0 && who.IMSI != 0 { // a directory's word is confirmed
 			sub.simSince = at
 		}
 		if who.IMEI != 0 {

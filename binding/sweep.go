@@ -10,6 +10,7 @@ type sweeper struct {
 	session, address uint32
 	told             int // changes of state published by the present piece
 	rounds           int // over all addresses
+	sought           int // numbers that the present piece asked for
 }
 
 // toldMax bounds the changes of state that one piece of the sweep publishes,
@@ -20,12 +21,13 @@ const toldMax = 512
 // around.
 func (a *arbiter) sweep(sw *sweeper, n int, now int64) bool {
 	around := true
+	sw.sought = 0
 	for range n {
 		if sw.session++; sw.session > a.m.sessions.Limit() {
 			sw.session = 0
 			break
 		}
-		a.sweepSession(sw.session, now)
+		a.sweepSession(sw, sw.session, now)
 		around = false
 	}
 	for sw.told = 0; n > 0 && sw.told < toldMax; n-- {
@@ -40,7 +42,7 @@ func (a *arbiter) sweep(sw *sweeper, n int, now int64) bool {
 	return around || sw.session == 0 && sw.address == 0
 }
 
-func (a *arbiter) sweepSession(id uint32, now int64) {
+func (a *arbiter) sweepSession(sw *sweeper, id uint32, now int64) {
 	if a.m.sessions.Load(id, 0) == 0 {
 		return
 	}
@@ -68,6 +70,7 @@ func (a *arbiter) sweepSession(id uint32, now int64) {
 			}
 		}
 	default:
+		a.seekAgain(sw, &s)
 		if epoch := a.m.node(s.node).epoch & epochMask; s.epoch != epoch {
 			a.update(id, func(s *session) { s.epoch = epoch }) // it started after the restart
 			a.dirty(id)

@@ -15,6 +15,7 @@ const (
 	sessionContexts
 	sessionFollowed // Via and Doubt follow
 	sessionTold     // each hold has Told
+	sessionDirectory
 )
 
 // holdMin is the least number of bytes that a hold takes, which bounds what a
@@ -28,6 +29,9 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 	}
 	if r.Contexts != 0 {
 		flags |= sessionContexts
+	}
+	if r.Directory {
+		flags |= sessionDirectory
 	}
 	if r.Via != 0 || r.Doubt != 0 {
 		flags |= sessionFollowed
@@ -81,10 +85,10 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 	}
 	copy(r.Key[:], key[1:])
 	flags := in.byte()
-	if flags&^(sessionEnded|sessionContexts|sessionFollowed|sessionTold) != 0 {
+	if flags&^(sessionEnded|sessionContexts|sessionFollowed|sessionTold|sessionDirectory) != 0 {
 		return errMalformed
 	}
-	r.Ended = flags&sessionEnded != 0
+	r.Ended, r.Directory = flags&sessionEnded != 0, flags&sessionDirectory != 0
 	r.Node = uint16(in.uint(16))
 	r.Epoch = uint32(in.uint(32))
 	r.Start = in.int()

@@ -168,7 +168,7 @@ func TestExtremeSessionSurvives(t *testing.T) {
 	want := binding.SessionRow{
 		Key: binding.SessionKey{0xFF}, Node: 0xFFFF, Epoch: 0xFFFFFFFF, Start: -1 << 63, Last: 1<<63 - 1, Seen: -1 << 63,
 		Lease: 0xFFFFFFFF, Contexts: 0xFFFF, Ended: true, MSISDN: 999_999_999_999_999, IMSI: 0x001010000000001F,
-		IMEI: 0x3569380356438091, APN: 0xFFFF, RAT: 0xFF, Via: 0xFFFF, Doubt: binding.ReasonNotIngesting,
+		IMEI: 0x3569380356438091, APN: 0xFFFF, RAT: 0xFF, Via: 0xFFFF, Doubt: binding.ReasonNotIngesting, Directory: true,
 		Holds: []binding.HoldRow{{Domain: 0xFFFF, Since: 1<<63 - 1, Version: 1<<64 - 1, Told: binding.ReasonConflict, Ending: -1 << 63}},
 	}
 	var got binding.SessionRow

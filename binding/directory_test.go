@@ -1,0 +1,173 @@
+package binding
+
+import (
+	"testing"
+	"time"
+)
+
+// directoryRig is a rig that keeps which SIMs were asked for.
+func directoryRig(t *testing.T, learn bool) (*rig, *[]IMSI) {
+	asked := &[]IMSI{}
+	c := oracleConfig
+	c.Learn, c.Resolve = learn, func(i IMSI) { *asked = append(*asked, i) }
+	return newRig(t, c), asked
+}
+
+// knows is the directory's word.
+func (g *rig) knows(imsi IMSI, m MSISDN) Outcome {
+	return g.on(Event{Kind: NumberKnown, IMSI: imsi, MSISDN: m})
+}
+
+func sim(who Subscriber) Subscriber { return Subscriber{IMSI: who.IMSI} }
+
+func TestDirectory(t *testing.T) {
+	const addr = "10.0.0.1"
+	for _, tt := range []struct {
+		claim string
+		learn bool
+		do    func(g *rig)
+		want  string
+	}{
+		{"without a number nothing is said", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+		}, "unknown/no-msisdn"},
+		{"the directory's word is the SIM's number", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+		}, "match/bound"},
+		{"a word on another SIM changes nothing", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someoneElse.IMSI, someone.MSISDN)
+		}, "unknown/no-msisdn"},
+		{"a later word takes the place of the former", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someoneElse.MSISDN)
+			g.knows(someone.IMSI, someone.MSISDN)
+		}, "match/bound"},
+		{"it can be taken back", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+			g.knows(someone.IMSI, 0)
+		}, "unknown/no-msisdn"},
+		{"what signalling says counts more", false, func(g *rig) {
+			g.say(SessionStart, SourceGx, "pgw", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someoneElse.MSISDN)
+			g.say(SessionUpdate, SourceGx, "pgw", "s", someone, addr)
+			g.knows(someone.IMSI, someoneElse.MSISDN)
+		}, "match/bound"},
+		{"what another source's signalling says of the SIM counts more", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someoneElse.MSISDN)
+			g.say(SessionStart, SourceGx, "pgw", "s", someone, addr)
+		}, "match/bound"},
+		{"it joins a SIM and a number that two sources say", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.say(SessionStart, SourceGx, "pgw", "s", Subscriber{MSISDN: someone.MSISDN}, addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+		}, "match/bound"},
+		{"it does not join what does not belong together", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someoneElse.MSISDN)
+			g.say(SessionStart, SourceGx, "pgw", "s", Subscriber{MSISDN: someone.MSISDN}, addr)
+		}, "ambiguous/conflict"},
+		{"a number that signalling has seen with another SIM is not believed", false, func(g *rig) {
+			g.say(SessionStart, SourceGx, "pgw", "1", Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.2")
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+		}, "unknown/no-msisdn"},
+		{"nor believed any more, once it is", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+			g.pass(time.Second)
+			g.say(SessionStart, SourceGx, "pgw", "1", Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.2")
+		}, "unknown/no-msisdn"},
+		{"a session goes on with the number that it got", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+			g.pass(time.Second)
+			g.say(SessionUpdate, SourcePFCP, "smf", "s", sim(someone), addr)
+		}, "match/bound"},
+		{"what was learned serves the next session", true, func(g *rig) {
+			g.say(SessionStart, SourceGx, "pgw", "1", someone, "10.0.0.2")
+			g.say(SessionStop, SourceGx, "pgw", "1", Subscriber{})
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+		}, "match/bound"},
+		{"and those that are there", true, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.say(SessionStart, SourceGx, "pgw", "1", someone, "10.0.0.2")
+		}, "match/bound"},
+		{"a SIM that was seen with two numbers has none", true, func(g *rig) {
+			g.say(SessionStart, SourceGx, "pgw", "1", someone, "10.0.0.2")
+			g.say(SessionStart, SourceGx, "pgw", "2", Subscriber{MSISDN: someoneElse.MSISDN, IMSI: someone.IMSI}, "10.0.0.3")
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+		}, "unknown/no-msisdn"},
+		{"a directory's word is not learned", true, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "1", sim(someone), "10.0.0.2")
+			g.knows(someone.IMSI, someone.MSISDN)
+			g.say(SessionStop, SourcePFCP, "smf", "1", Subscriber{})
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+		}, "unknown/no-msisdn"},
+		{"learning is off", false, func(g *rig) {
+			g.say(SessionStart, SourceGx, "pgw", "1", someone, "10.0.0.2")
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+		}, "unknown/no-msisdn"},
+	} {
+		t.Run(tt.claim, func(t *testing.T) {
+			g, _ := directoryRig(t, tt.learn)
+			tt.do(g)
+			if got := g.verify(addr, someone.MSISDN); got != tt.want {
+				t.Errorf("%s, want %s", got, tt.want)
+			}
+			if fault := g.audit(); fault != "" {
+				t.Error(fault)
+			}
+			// A restart of ours forgets neither the number nor whose word it is.
+			before, _ := g.Lookup(Query{Addr: addresses(addr)[0].Prefix.Addr()})
+			g.commit(t)
+			c := g.cfg
+			g.boot(t, c)
+			if after, _ := g.Lookup(Query{Addr: addresses(addr)[0].Prefix.Addr()}); after.MSISDN != before.MSISDN {
+				t.Errorf("%v before a restart, %v after it", before.MSISDN, after.MSISDN)
+			}
+		})
+	}
+}
+
+func TestTheDirectoryIsAskedUntilItKnows(t *testing.T) {
+	g, asked := directoryRig(t, false)
+	g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), "10.0.0.1")
+	g.say(SessionStart, SourceGx, "pgw", "t", someoneElse, "10.0.0.2")
+	if len(*asked) != 1 || (*asked)[0] != someone.IMSI {
+		t.Errorf("asked for %v", *asked)
+	}
+	g.pass(time.Second)
+	if len(*asked) != 3 { // the rig sweeps twice
+		t.Errorf("after the sweep asked for %v", *asked)
+	}
+	g.knows(someone.IMSI, someone.MSISDN)
+	*asked = nil
+	g.pass(time.Second)
+	if len(*asked) != 0 {
+		t.Errorf("it is known, and asked for %v", *asked)
+	}
+}
+
+// TestADirectorysWordIsPublished as a change of the same SIM.
+func TestADirectorysWordIsPublished(t *testing.T) {
+	g, _ := directoryRig(t, false)
+	g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), "10.0.0.1")
+	first, _ := g.Lookup(ask("10.0.0.1", 0))
+	for _, m := range []MSISDN{someoneElse.MSISDN, someone.MSISDN, 0} {
+		g.knows(someone.IMSI, m)
+		c := g.batch.Changes[len(g.batch.Changes)-1]
+		if c.Kind != Updated || c.Why != "directory" || c.Now.MSISDN != m || c.Now.IMSI != someone.IMSI {
+			t.Errorf("%+v", c)
+		}
+	}
+	if b, _ := g.Lookup(ask("10.0.0.1", 0)); b.Version == first.Version {
+		t.Error("the version has not changed")
+	}
+	if n := len(g.batch.Changes); n != 4 {
+		t.Errorf("%d changes: %v", n, g.batch.Changes)
+	}
+}
