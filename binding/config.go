@@ -33,9 +33,10 @@ type Config struct {
 	// MarkOnLoss has a loss of overheard news only mark the nodes; else what
 	// they bound before is stale until it is heard again (rule T12).
 	MarkOnLoss bool
-	// Resolve, if it is set, is told the SIM of each session that has no number,
-	// also again and again. It must not block; the answer is a NumberKnown.
-	Resolve func(IMSI)
+	// Resolve, if it is set, is told the SIM of each session that has no number
+	// of its own signalling, and the directory's number that it has now, zero if
+	// none; also again and again. It must not block; the answer is a NumberKnown.
+	Resolve func(IMSI, MSISDN)
 	// Learn gives such a session the number that its SIM was last seen with.
 	Learn bool
 	// Queue is how many submitted events may wait.

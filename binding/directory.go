@@ -125,7 +125,7 @@ func (a *arbiter) seek(id uint32, f *fact) {
 		}
 	}
 	if a.directory.resolve != nil {
-		a.directory.resolve(s.imsi)
+		a.directory.resolve(s.imsi, 0)
 	}
 }
 
@@ -173,14 +173,15 @@ func (a *arbiter) said(s *session) Subscriber {
 // sought is how many numbers one piece of the sweep asks the directory for.
 const sought = 128
 
-// seekAgain asks for the number of a session that still has none.
+// seekAgain asks for the number of a session that has none, and whether that
+// which the directory gave it is still right.
 func (a *arbiter) seekAgain(sw *sweeper, s *session) {
 	if a.directory.resolve == nil || sw.sought >= sought || s.imsi == 0 || a.m.node(s.node).source == SourceFeed {
 		return
 	}
-	if a.m.subscriber(s.sub).MSISDN == 0 {
+	if m := a.m.subscriber(s.sub).MSISDN; m == 0 || s.flags&flagDirectory != 0 {
 		sw.sought++
-		a.directory.resolve(s.imsi)
+		a.directory.resolve(s.imsi, m)
 	}
 }
 
@@ -190,6 +191,6 @@ func (r *Registry) NumberOf(imsi IMSI) MSISDN { return r.learned(imsi) }
 
 // directory is how numbers are found that signalling does not bring.
 type directory struct {
-	resolve func(IMSI)
+	resolve func(IMSI, MSISDN)
 	learn   bool
 }

@@ -9,7 +9,11 @@ import (
 func directoryRig(t *testing.T, learn bool) (*rig, *[]IMSI) {
 	asked := &[]IMSI{}
 	c := oracleConfig
-	c.Learn, c.Resolve = learn, func(i IMSI) { *asked = append(*asked, i) }
+	c.Learn, c.Resolve = learn, func(i IMSI, has MSISDN) {
+		if has == 0 {
+			*asked = append(*asked, i)
+		}
+	}
 	return newRig(t, c), asked
 }
 

@@ -116,14 +116,11 @@ func (n *Near[K, V]) peek(key K, generation uint64) (value V, ok bool) {
 	return e.value, true
 }
 
-// An Ask is the slow function: it answers, and says for how long that counts. An
-// error is given to whoever waits and not kept.
-type Ask[V any] func(context.Context) (value V, lasts time.Duration, err error)
-
 // Get returns what is near, or asks; several that ask for one key at once share
-// one question. It blocks until the answer or until ctx ends. The question is
-// asked with the context of the first of them.
-func (n *Near[K, V]) Get(ctx context.Context, key K, ask Ask[V]) (V, error) {
+// one question. It blocks until the answer or until ctx ends. The slow function
+// answers and says for how long that counts; an error is given to whoever waits
+// and not kept. It is called with the context of the first of them.
+func (n *Near[K, V]) Get(ctx context.Context, key K, ask func(context.Context) (V, time.Duration, error)) (V, error) {
 	generation := n.generation(key).Load()
 	if value, ok := n.peek(key, generation); ok {
 		n.hits.Add(1)
@@ -152,7 +149,7 @@ func (n *Near[K, V]) Get(ctx context.Context, key K, ask Ask[V]) (V, error) {
 	return f.value, f.err
 }
 
-func (n *Near[K, V]) ask(ctx context.Context, id flightKey[K], f *flight[V], ask Ask[V]) {
+func (n *Near[K, V]) ask(ctx context.Context, id flightKey[K], f *flight[V], ask func(context.Context) (V, time.Duration, error)) {
 	defer func() {
 		n.mu.Lock()
 		delete(n.flights, id)
