@@ -189,6 +189,13 @@ func (a *arbiter) seekAgain(sw *sweeper, s *session) {
 // there is none, or more than one. Any goroutine may call it.
 func (r *Registry) NumberOf(imsi IMSI) MSISDN { return r.learned(imsi) }
 
+// HasSession reports that a session of the SIM is known. Any goroutine may call
+// it.
+func (r *Registry) HasSession(imsi IMSI) (has bool) {
+	r.eachOfIMSI(imsi, func(subID uint32) { has = has || r.m.subscriber(subID).head != 0 })
+	return has
+}
+
 // directory is how numbers are found that signalling does not bring.
 type directory struct {
 	resolve func(IMSI, MSISDN)

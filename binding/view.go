@@ -184,3 +184,24 @@ type SiteProgress struct {
 	// changes, Refused messages that could not be understood.
 	Snapshots, Gaps, Refused uint64
 }
+
+// A DirectoryState is the account of what knows numbers that signalling does
+// not bring.
+type DirectoryState struct {
+	// Near, Found, None and Dropped count questions: answered from near, by a
+	// source, that there is none, and for lack of room not at all.
+	Near, Found, None, Dropped uint64
+	Waiting                    int
+	Last                       time.Duration // that the last question took
+	Sources                    []DirectorySource
+}
+
+// A DirectorySource is one of its sources. Rows, Contradictory, Read and Problem
+// are of an export.
+type DirectorySource struct {
+	Name                   string
+	Found, Unknown, Failed uint64
+	Rows, Contradictory    int
+	Read                   time.Time
+	Problem                string
+}

@@ -152,6 +152,15 @@ func (d *Directory) Changed(imsi binding.IMSI) {
 	d.put(question{imsi, true})
 }
 
+// ChangedLater is Changed that waits for room, for many at once.
+func (d *Directory) ChangedLater(ctx context.Context, imsi binding.IMSI) {
+	d.cfg.Near.Invalidate(imsi)
+	select {
+	case d.queue <- question{imsi, true}:
+	case <-ctx.Done():
+	}
+}
+
 func (d *Directory) put(q question) {
 	d.mu.Lock()
 	defer d.mu.Unlock()

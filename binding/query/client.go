@@ -236,6 +236,19 @@ func (c *Client) Sites(ctx context.Context) ([]SiteReply, error) {
 	return decodeList(v, value.site), err
 }
 
+// Directory tells where numbers come from that signalling does not bring.
+func (c *Client) Directory(ctx context.Context) (DirectoryReply, error) {
+	v, err := c.ask(ctx, repeatable, "DIRECTORY")
+	return v.directory(), err
+}
+
+// Number asks the directory for the number of a SIM; "" if it has none.
+func (c *Client) Number(ctx context.Context, imsi string) (NumberReply, error) {
+	v, err := c.ask(ctx, repeatable, "DIRECTORY", imsi)
+	f := v.fields()
+	return NumberReply{f["imsi"].str, f["msisdn"].str, f["source"].str}, err
+}
+
 // Status asks the daemon how it is.
 func (c *Client) Status(ctx context.Context) (StatusReply, error) {
 	v, err := c.ask(ctx, repeatable, "STATUS")

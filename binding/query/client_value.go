@@ -189,6 +189,21 @@ func (v value) site() SiteReply {
 	}
 }
 
+func (v value) directory() DirectoryReply {
+	f := v.fields()
+	return DirectoryReply{
+		Near: uint64(f["near"].num), Found: uint64(f["found"].num), None: uint64(f["none"].num), Dropped: uint64(f["dropped"].num),
+		Waiting: int(f["waiting"].num), LastMicros: f["last_us"].num,
+		Sources: decodeList(f["sources"], func(v value) DirectorySourceReply {
+			f := v.fields()
+			return DirectorySourceReply{
+				Name: f["name"].str, Found: uint64(f["found"].num), Unknown: uint64(f["unknown"].num), Failed: uint64(f["failed"].num),
+				Rows: int(f["rows"].num), Contradictory: int(f["contradictory"].num), Read: f["read"].time(), Problem: f["problem"].str,
+			}
+		}),
+	}
+}
+
 func (v value) link() *LinkReply {
 	if len(v.list) == 0 {
 		return nil

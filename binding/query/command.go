@@ -52,6 +52,8 @@ func commandTable() []*command {
 			summary: "The owners of sessions and how they are."},
 		{name: "SITES", needs: roleRead, min: 1, max: 1, slow: sites,
 			summary: "Other sites, and how following them goes."},
+		{name: "DIRECTORY", needs: roleRead, min: 1, max: 2, slow: directory,
+			usage: "[imsi]", summary: "Who knows numbers, or the number of one SIM."},
 		{name: "STATUS", needs: roleRead, min: 1, max: 1, slow: status,
 			summary: "The daemon's own account of itself."},
 		{name: "INFO", needs: roleRead, min: 1, slow: info,

@@ -142,6 +142,10 @@ func TestReplies(t *testing.T) {
 		{"the Registry's error is passed on", "SESSIONS node broken", "-ERR sessions: index is torn"},
 
 		{"SITES", "SITES", "*[*[name north followed 1 state current heard 2026-01-31T12:00:00.000Z complete 2026-01-31T12:00:00.000Z incarnation abc seq 9 applied 8 sessions 3 started 2026-01-31T12:00:00.000Z healthy 1 warming 0 ingesting 1 rows 3 snapshots 1 gaps 0 pools *[internet 10.1.0.0/16]]]"},
+		{"DIRECTORY", "DIRECTORY", "*[near 3 found 2 none 1 dropped 0 waiting 4 last_us 1000 sources *[*[name file found 2 unknown 1 failed 0 rows 9 contradictory 0 read 2026-01-31T12:00:00.000Z problem ]]]"},
+		{"DIRECTORY of a SIM", "DIRECTORY 001010000000007", "*[imsi 001010000000007 msisdn +491700000007 source file]"},
+		{"DIRECTORY of a SIM without a number", "DIRECTORY 001010000000008", "*[imsi 001010000000008 msisdn  source ]"},
+		{"DIRECTORY of what is no SIM", "DIRECTORY x", "-BADNUM DIRECTORY takes an IMSI of 6 to 15 digits"},
 		{"NODES", "NODES", "*[*[name pgw1.lab source gx up 1 since 2026-01-31T12:00:00.000Z heard 2026-01-31T12:00:00.000Z restart  restarts 2 sessions 5 events 10 observed 0 degraded  link *[]]]"},
 		{"TRACE", "TRACE 10.45.0.7", "*[*[at 2026-01-31T12:00:00.000Z kind session-start source gx node pgw1.lab session s;1 msisdn +491700000007" +
 			" imsi 001010000000007 imei  addrs *[10.45.0.7] domain internet time 2026-01-31T12:00:00.000Z outcome applied]]"},
@@ -174,7 +178,7 @@ func TestReplies(t *testing.T) {
 		{"HELLO 3 switches", "HELLO 3 AUTH default secret SETNAME x", "%[server simbind version 1.2.3 proto 3 id 1 mode standalone role master modules *[]]"},
 		{"HELLO 4 is not spoken", "HELLO 4", "-NOPROTO this server speaks protocol 2 and 3"},
 		{"HELLO with something else", "HELLO 3 COLOUR red", `-ERR HELLO with "COLOUR": it takes AUTH user password and SETNAME name`},
-		{"COMMAND COUNT", "COMMAND COUNT", "20"},
+		{"COMMAND COUNT", "COMMAND COUNT", "21"},
 		{"COMMAND INFO", "COMMAND INFO get nothing", "*[*[get 2 *[readonly] 0 0 0]]"},
 		{"COMMAND DOCS", "COMMAND DOCS quit", "*[quit *[summary Closes the connection. since 1.0.0 group connection syntax QUIT]]"},
 		{"QUIT", "QUIT", "OK"},

@@ -6,7 +6,7 @@
 // once, answers every complete request it read and writes once. Questions that
 // are answered from the lock-free index (VERIFY, LOOKUP, GET, MGET) and what
 // stock clients send on connect are answered on the loop itself; those that
-// scan or write (SESSIONS, NODES, SITES, STATUS, INFO, TRACE, RELEASE) run on a few
+// scan or write (SESSIONS, NODES, SITES, DIRECTORY, STATUS, INFO, TRACE, RELEASE) run on a few
 // workers, and a WATCH on a goroutine of its own. They hand their bytes back to
 // the loop, and a connection executes nothing else meanwhile, so replies keep
 // the order of the requests.

@@ -93,12 +93,13 @@ func TestThePageNamesEveryField(t *testing.T) {
 	moved := change(1, binding.Moved, 7)
 	w.add(&out, &moved)
 	for section, m := range map[string]value{
-		"### LOOKUP":  one("LOOKUP 10.45.0.7"),
-		"### NODES":   one("NODES").list[0],
-		"### SITES":   one("SITES").list[0],
-		"### STATUS":  one("STATUS"),
-		"### TRACE":   one("TRACE 10.45.0.7").list[0],
-		"## Watching": parsed(t, out.b).list[1],
+		"### LOOKUP":    one("LOOKUP 10.45.0.7"),
+		"### NODES":     one("NODES").list[0],
+		"### SITES":     one("SITES").list[0],
+		"### DIRECTORY": one("DIRECTORY"),
+		"### STATUS":    one("STATUS"),
+		"### TRACE":     one("TRACE 10.45.0.7").list[0],
+		"## Watching":   parsed(t, out.b).list[1],
 	} {
 		_, text, ok := strings.Cut(page, "\n"+section)
 		if !ok || len(m.list) == 0 {

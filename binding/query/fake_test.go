@@ -84,8 +84,21 @@ func (f *fakeRegistry) Sessions(sel binding.Selection) ([]binding.Binding, uint6
 	return list, 0, nil
 }
 
-func (f *fakeRegistry) Nodes() []binding.Node  { return f.nodes }
-func (f *fakeRegistry) Sites() []binding.Site  { return f.sites }
+func (f *fakeRegistry) Nodes() []binding.Node { return f.nodes }
+func (f *fakeRegistry) Sites() []binding.Site { return f.sites }
+
+func (f *fakeRegistry) Directory() (binding.DirectoryState, bool) {
+	return binding.DirectoryState{Near: 3, Found: 2, None: 1, Waiting: 4, Last: time.Millisecond, Sources: []binding.DirectorySource{
+		{Name: "file", Found: 2, Unknown: 1, Rows: 9, Read: day},
+	}}, true
+}
+
+func (f *fakeRegistry) Number(_ context.Context, imsi binding.IMSI) (binding.MSISDN, string, error) {
+	if imsi == held(7).IMSI {
+		return held(7).MSISDN, "file", nil
+	}
+	return 0, "", nil
+}
 func (f *fakeRegistry) Status() binding.Status { return f.state }
 
 func (f *fakeRegistry) Trace(key string, limit int) ([]binding.TraceEntry, error) {

@@ -65,6 +65,36 @@ type SiteReply struct {
 	Pools       []string  `json:"pools"` // "domain prefix"
 }
 
+// A DirectoryReply is where numbers come from that signalling does not bring.
+type DirectoryReply struct {
+	Near       uint64                 `json:"near"`
+	Found      uint64                 `json:"found"`
+	None       uint64                 `json:"none"`
+	Dropped    uint64                 `json:"dropped"`
+	Waiting    int                    `json:"waiting"`
+	LastMicros int64                  `json:"last_us"` // that the last question took
+	Sources    []DirectorySourceReply `json:"sources"`
+}
+
+// A DirectorySourceReply is one source. Rows to Problem are of an export.
+type DirectorySourceReply struct {
+	Name          string    `json:"name"`
+	Found         uint64    `json:"found"`
+	Unknown       uint64    `json:"unknown"`
+	Failed        uint64    `json:"failed"`
+	Rows          int       `json:"rows"`
+	Contradictory int       `json:"contradictory"`
+	Read          time.Time `json:"read,omitzero"`
+	Problem       string    `json:"problem"`
+}
+
+// A NumberReply is the number of a SIM, "" if it has none, and whose word it is.
+type NumberReply struct {
+	IMSI   string `json:"imsi"`
+	MSISDN string `json:"msisdn"`
+	Source string `json:"source"`
+}
+
 // A NodeReply is one owner of sessions.
 type NodeReply struct {
 	Name     string    `json:"name"`

@@ -10,7 +10,7 @@ import (
 type Principals struct{ UIDs, GIDs []uint32 }
 
 // Roles say who may ask what: Verify may VERIFY; Read may also see numbers
-// (LOOKUP, GET, SESSIONS, NODES, SITES, STATUS, INFO, TRACE, WATCH); Admin may also
+// (LOOKUP, GET, SESSIONS, NODES, SITES, DIRECTORY, STATUS, INFO, TRACE, WATCH); Admin may also
 // RELEASE. When all are empty, root and the daemon's own user are Admin and
 // nobody else is anything; when any is not, only who is named has a role.
 type Roles struct{ Verify, Read, Admin Principals }

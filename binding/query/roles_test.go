@@ -42,7 +42,7 @@ func TestEveryCommandAsksForItsRole(t *testing.T) {
 	want := map[role]string{
 		roleNone:   "PING HELLO AUTH SELECT CLIENT CONFIG COMMAND QUIT",
 		roleVerify: "VERIFY",
-		roleRead:   "LOOKUP GET MGET SESSIONS NODES SITES STATUS INFO TRACE WATCH",
+		roleRead:   "LOOKUP GET MGET SESSIONS NODES SITES DIRECTORY STATUS INFO TRACE WATCH",
 		roleAdmin:  "RELEASE",
 	}
 	for needs, names := range want {

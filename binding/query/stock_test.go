@@ -142,7 +142,7 @@ func TestRedisCLI(t *testing.T) {
 		{"a map", "", []string{"-3", "NODES"}, "(empty array)\n"},
 		{"several lines", "GET 10.45.0.7\nLOOKUP 10.46.0.7\nGET x\n", nil,
 			"\"+491700000007\"\n(nil)\n(error) BADADDR \"x\" is not an IPv4 or IPv6 address without zone\n"},
-		{"a number", "", []string{"COMMAND", "COUNT"}, "(integer) 20\n"},
+		{"a number", "", []string{"COMMAND", "COUNT"}, "(integer) 21\n"},
 	} {
 		t.Run(tt.claim, func(t *testing.T) {
 			if got := redisCLI(t, path, tt.stdin, tt.args...); got != tt.want {

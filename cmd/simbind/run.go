@@ -137,7 +137,7 @@ Times are UTC.`,
 		}
 	}
 	add("ask", c.statusCommand(), c.lookupCommand(), c.verifyCommand(), c.sessionsCommand(),
-		c.nodesCommand(), c.sitesCommand(), c.watchCommand(), c.topCommand(), c.traceCommand())
+		c.nodesCommand(), c.sitesCommand(), c.directoryCommand(), c.watchCommand(), c.topCommand(), c.traceCommand())
 	add("change", c.releaseCommand())
 	add("try", c.doctorCommand(), c.replayCommand(), c.simulateCommand(), c.completionCommand())
 	return root

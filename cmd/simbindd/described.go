@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"github.com/simbind/simbind/binding"
@@ -16,6 +17,20 @@ type described struct {
 	feed *feed.Feed
 	tap  *bpf.Tap         // nil if it is off
 	gx   *diameter.Server // nil if it is off
+	book *phonebook       // nil if it is off
+}
+
+// Directory is the directory's account of itself.
+func (d described) Directory() (state binding.DirectoryState, on bool) {
+	if d.book == nil {
+		return state, false
+	}
+	return d.book.State(), true
+}
+
+// Number asks the directory.
+func (d described) Number(ctx context.Context, imsi binding.IMSI) (binding.MSISDN, string, error) {
+	return d.book.Number(ctx, imsi)
 }
 
 func (d described) Status() binding.Status {

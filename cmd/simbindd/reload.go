@@ -9,19 +9,21 @@ import (
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/query"
 	"github.com/simbind/simbind/cmd/simbindd/config"
+	"github.com/simbind/simbind/directory"
 	"github.com/simbind/simbind/radius"
 )
 
 // A reloader reads the configuration again at each SIGHUP and applies what can
 // change while the daemon runs: RADIUS clients with their secrets, domains and
-// pools, roles, the log level. A file that is wrong changes nothing. Its fields
+// pools, roles, the log level; an export is read again. A file that is wrong changes nothing. Its fields
 // are set before Run, then read-only.
 type reloader struct {
 	file     string
 	logs     logs
 	registry *binding.Registry
-	radius   *radius.Server // nil if it is off
-	query    *query.Server  // nil if it is off
+	radius   *radius.Server  // nil if it is off
+	query    *query.Server   // nil if it is off
+	export   *directory.File // nil if it is off
 	hangups  <-chan os.Signal
 	cfg      config.Config // as of the start
 }
@@ -59,6 +61,9 @@ func (r *reloader) reload(ctx context.Context) error {
 	}
 	if r.query != nil && next.Query != nil {
 		r.query.SetRoles(next.Query.Roles)
+	}
+	if r.export != nil {
+		r.export.Reload()
 	}
 	r.logs.level.Set(next.Log.Level)
 	if later := r.cfg.Changed(next); len(later) > 0 {

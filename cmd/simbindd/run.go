@@ -43,6 +43,11 @@ func run(ctx context.Context, l life) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
+	var book *phonebook
+	if cfg := l.cfg.Directory; cfg != nil {
+		l.cfg.Registry.Learn = cfg.Learned
+		l.cfg.Registry.Resolve = func(imsi binding.IMSI, has binding.MSISDN) { book.Ask(imsi, has) }
+	}
 	registry, err := binding.NewRegistry(l.cfg.Registry, store, log)
 	if err != nil {
 		return err
@@ -63,32 +68,45 @@ func run(ctx context.Context, l life) (err error) {
 	if observer != nil {
 		metrics.MustRegister(observer.Collector(), observer.Accounting.Collector(), observer.Gx.Collector())
 	}
+	if book, err = newPhonebook(l.cfg.Directory, registry, metrics, log); err != nil {
+		return err
+	}
 	reload := &reloader{file: l.file, cfg: l.cfg, logs: l.logs, registry: registry, hangups: l.hangups}
 
 	// In the order of starting; they stop in the reverse order. The socket
 	// answers while the registry still loads, and an edge listens only when the
 	// registry can take what it hears.
-	var parts []part
-	if cfg := l.cfg.Query; cfg != nil {
-		cfg.Version = version()
-		server := query.NewServer(*cfg, described{registry, publisher, tap, gx}, log)
-		metrics.MustRegister(server.Collector())
-		reload.query = server
-		parts = append(parts, part{name: "query", run: server.Run, ready: server.Ready()})
-	}
-	if cfg := l.cfg.Metrics; cfg != nil {
-		server := newMonitor(cfg.Listen, health, metrics, log)
-		parts = append(parts, part{name: "metrics", run: server.Run, ready: server.ready})
-	}
+	parts := front(l.cfg, described{registry, publisher, tap, gx, book}, health, reload, metrics, log)
 	parts = append(parts,
 		part{name: "feed", run: publisher.Run, drain: func() { drainFeed(publisher, store) }},
 		part{name: "registry", run: registry.Run, ready: registry.Ready()})
+	if book != nil {
+		reload.export = book.file
+		parts = append(parts, book.parts...)
+	}
 	parts = append(parts, edges(l.cfg, tap, gx, registry, reload, metrics, log)...)
 	parts = append(parts, part{name: "reload", run: reload.Run})
 
 	started := func() { health.started.Store(true); log.Info("ready", "version", version()); l.notify(stateReady) }
 	stopping := func() { health.started.Store(false); l.notify(stateStopping) }
 	return runParts(ctx, log, parts, started, stopping)
+}
+
+// front are the parts that answer; they register their metrics.
+func front(c config.Config, knows described, health *health, reload *reloader, metrics *prometheus.Registry, log *slog.Logger) []part {
+	var parts []part
+	if cfg := c.Query; cfg != nil {
+		cfg.Version = version()
+		server := query.NewServer(*cfg, knows, log)
+		metrics.MustRegister(server.Collector())
+		reload.query = server
+		parts = append(parts, part{name: "query", run: server.Run, ready: server.Ready()})
+	}
+	if cfg := c.Metrics; cfg != nil {
+		server := newMonitor(cfg.Listen, health, metrics, log)
+		parts = append(parts, part{name: "metrics", run: server.Run, ready: server.ready})
+	}
+	return parts
 }
 
 // edges are the parts that learn; they register their metrics.

@@ -29,6 +29,9 @@ func (f *file) check(p place) Config {
 	if f.RADIUS == nil && f.Diameter == nil && f.Tap == nil && len(f.Follow) == 0 {
 		p.warnings = append(p.warnings, "there is no radius, no diameter and no tap section, and no site to follow: nothing will be learned")
 	}
+	if f.Directory != nil {
+		cfg.Directory = f.Directory.check(p.key("directory"))
+	}
 	if f.Query != nil {
 		cfg.Query = f.Query.check(p.key("query"))
 	} else {

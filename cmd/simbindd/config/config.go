@@ -16,12 +16,13 @@ import (
 // off.
 type Config struct {
 	// DataDir holds everything that survives a restart.
-	DataDir  string
-	Registry binding.Config
-	RADIUS   *radius.Config
-	Diameter *diameter.Config
-	Tap      *bpf.Config
-	Query    *query.Config
+	DataDir   string
+	Registry  binding.Config
+	RADIUS    *radius.Config
+	Diameter  *diameter.Config
+	Tap       *bpf.Config
+	Directory *Directory
+	Query     *query.Config
 	// Feed lacks what only the open journal knows.
 	Feed    feed.Config
 	Metrics *Metrics

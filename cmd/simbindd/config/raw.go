@@ -18,14 +18,15 @@ type file struct {
 	Domains      []domain `yaml:"domains"`
 	Follow       siteList `yaml:"follow"`
 
-	RADIUS   *radiusSection   `yaml:"radius"`
-	Diameter *diameterSection `yaml:"diameter"`
-	Tap      *tapSection      `yaml:"tap"`
-	Query    *querySection    `yaml:"query"`
-	NATS     natsSection      `yaml:"nats"`
-	Privacy  privacySection   `yaml:"privacy"`
-	Metrics  *metricsSection  `yaml:"metrics"`
-	Log      logSection       `yaml:"log"`
+	RADIUS    *radiusSection    `yaml:"radius"`
+	Diameter  *diameterSection  `yaml:"diameter"`
+	Tap       *tapSection       `yaml:"tap"`
+	Query     *querySection     `yaml:"query"`
+	Directory *directorySection `yaml:"directory"`
+	NATS      natsSection       `yaml:"nats"`
+	Privacy   privacySection    `yaml:"privacy"`
+	Metrics   *metricsSection   `yaml:"metrics"`
+	Log       logSection        `yaml:"log"`
 }
 
 type domain struct {

@@ -1,0 +1,84 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/cache"
+	"github.com/simbind/simbind/cmd/simbindd/config"
+	"github.com/simbind/simbind/diameter/sh"
+	"github.com/simbind/simbind/directory"
+	"github.com/simbind/simbind/directory/udm"
+)
+
+// A phonebook is the directory with its sources.
+type phonebook struct {
+	*directory.Directory
+	file  *directory.File // nil if it is off
+	parts []part          // in the order of starting
+}
+
+// newPhonebook makes the directory, or nil if it is off.
+func newPhonebook(cfg *config.Directory, registry *binding.Registry, metrics *prometheus.Registry, log *slog.Logger) (*phonebook, error) {
+	if cfg == nil {
+		return nil, nil
+	}
+	near, err := cache.New[binding.IMSI, directory.Answer](cache.Config{Entries: cfg.Entries})
+	if err != nil {
+		return nil, err
+	}
+	b := &phonebook{}
+	var sources []directory.Source
+	if cfg.Learned {
+		sources = append(sources, directory.Learned{NumberOf: registry.NumberOf})
+	}
+	if f := cfg.File; f != nil {
+		b.file = directory.NewFile(f.Path, f.Format, log.With("source", "directory"))
+		sources = append(sources, b.file)
+		b.parts = append(b.parts, part{name: "directory file", run: b.file.Run})
+	}
+	if cfg.Sh != nil {
+		cfg.Sh.Changed = func(c sh.Change) { b.Changed(c.IMSI) }
+		client := sh.New(*cfg.Sh, log.With("source", "sh"))
+		metrics.MustRegister(client.Collector())
+		sources = append(sources, client)
+		b.parts = append(b.parts, part{name: "sh", run: client.Run, ready: client.Ready()})
+	}
+	if cfg.UDM != nil {
+		client := udm.New(*cfg.UDM, log.With("source", "udm"))
+		metrics.MustRegister(client.Collector())
+		sources = append(sources, client)
+		b.parts = append(b.parts, part{name: "udm", run: client.Run, ready: client.Ready()})
+	}
+	b.Directory = directory.New(directory.Config{
+		Sources: sources, Near: near, TTL: cfg.TTL, NegativeTTL: cfg.NegativeTTL, Rate: float64(cfg.Rate), Submit: registry.Submit,
+	}, log.With("source", "directory"))
+	if b.file != nil {
+		b.file.Changed = func(ctx context.Context, imsi binding.IMSI) {
+			if registry.HasSession(imsi) {
+				b.ChangedLater(ctx, imsi)
+			} else {
+				near.Invalidate(imsi)
+			}
+		}
+	}
+	metrics.MustRegister(b.Collector())
+	b.parts = append(b.parts, part{name: "directory", run: func(ctx context.Context) error {
+		defer near.Close() // who asks later finds nothing near
+		return b.Run(ctx)
+	}})
+	return b, nil
+}
+
+// Number asks for the number of one SIM, for an operator.
+func (b *phonebook) Number(ctx context.Context, imsi binding.IMSI) (binding.MSISDN, string, error) {
+	answer, err := b.Find(ctx, imsi)
+	if err == nil && answer.Failed {
+		err = errors.New("a source of the directory does not answer")
+	}
+	return answer.MSISDN, answer.Source, err
+}
