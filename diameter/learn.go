@@ -12,12 +12,16 @@ import (
 const (
 	// maxLearning bounds the events that wait for the Registry in relay mode.
 	maxLearning = 1 << 16
+	// learnPause is how long events are gathered: each handed over by itself would
+	// wake the Registry, and make it commit, between two messages that are on
+	// their way.
+	learnPause = 2 * time.Millisecond
 	// learnAgain is how long a Registry that is busy is left alone.
 	learnAgain = 5 * time.Millisecond
 )
 
 // A learner hands events to the Registry in relay mode, where nobody repeats
-// what it does not take: they wait in their order. If even that is too much,
+// what it does not take: they are gathered for a moment, and wait in their order. If even that is too much,
 // the nodes whose events were lost count as restarted: what is known of them
 // may be over, so that nothing may be said of it.
 type learner struct {
@@ -40,9 +44,12 @@ func (l *learner) tell(ev binding.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case len(l.waiting) == 0 && len(l.missed) == 0 && l.submit(ev) == nil:
 	case len(l.waiting) < maxLearning && !l.missed[ev.Node]:
 		l.waiting = append(l.waiting, ev)
+		if len(ev.Gone) > 0 || ev.Kind != binding.SessionStart && ev.Kind != binding.SessionUpdate {
+			l.hand() // nobody may be matched with what has ended
+			break
+		}
 		signal(l.wake)
 	default:
 		l.missed[ev.Node] = true
@@ -59,6 +66,7 @@ func (l *learner) run(ctx context.Context) error {
 			l.drain() // once more; the Registry stops after us
 			return nil
 		case <-l.wake:
+			pause(ctx, learnPause)
 		}
 		for !l.drain() && pause(ctx, learnAgain) {
 		}
@@ -69,12 +77,19 @@ func (l *learner) run(ctx context.Context) error {
 func (l *learner) drain() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.hand()
+}
+
+// hand is drain for who holds the lock. What cannot be handed over is tried
+// again.
+func (l *learner) hand() bool {
 	n := 0
 	for n < len(l.waiting) && l.submit(l.waiting[n]) == nil {
 		n++
 	}
 	l.waiting = append(l.waiting[:0], l.waiting[n:]...)
 	if len(l.waiting) > 0 {
+		signal(l.wake)
 		return false
 	}
 	for node := range l.missed {
