@@ -60,6 +60,9 @@ type Config struct {
 	PublishMSISDN string
 	// Follow other sites.
 	Follow Follow
+	// Changes, if it is set, hears the changes of other sites, for near-caches;
+	// that of no site and no address says that some were missed.
+	Changes ChangeHeard
 	// Sites keeps track of other sites without following them.
 	Sites bool
 	// Service answers lookup, verify, status and snapshot over NATS.

@@ -55,11 +55,13 @@ type Feed struct {
 	timeout       time.Duration // for each answer
 	reconnectWait time.Duration // between two attempts
 
-	now     func() time.Time
-	sites   *sites
-	health  health
-	service *service // nil if it is off
-	addr    atomic.Pointer[string]
+	now   func() time.Time
+	sites *sites
+	// siteConn is the connection to other sites, nil before it is made.
+	siteConn atomic.Pointer[nats.Conn]
+	health   health
+	service  *service // nil if it is off
+	addr     atomic.Pointer[string]
 
 	up   chan struct{}                           // signals a new connection
 	drop atomic.Pointer[context.CancelCauseFunc] // ends the present session
@@ -135,13 +137,30 @@ func (f *Feed) run(ctx context.Context) error {
 // watchSites listens to other sites, over a connection of its own: however much
 // they say, publishing does not wait.
 func (f *Feed) watchSites(ctx context.Context, server *embedded) error {
-	nc, err := f.dial(ctx, server)
+	missed := nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		f.refused(err)
+		if f.cfg.Changes != nil {
+			f.cfg.Changes("", binding.Address{})
+		}
+	})
+	away := nats.DisconnectErrHandler(func(*nats.Conn, error) {
+		if f.cfg.Changes != nil {
+			f.cfg.Changes("", binding.Address{})
+		}
+	})
+	nc, err := f.dial(ctx, server, missed, away)
 	if err != nil {
 		return err
 	}
 	defer nc.Close()
+	f.siteConn.Store(nc)
 	if _, err := nc.Subscribe(heartbeatSubject("*"), f.sites.take); err != nil {
 		return fmt.Errorf("nats: %w", err)
+	}
+	if f.cfg.Changes != nil {
+		if err := f.hearChanges(nc); err != nil {
+			return err
+		}
 	}
 	if len(f.cfg.Follow.Sites) == 0 {
 		<-ctx.Done()

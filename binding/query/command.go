@@ -17,6 +17,8 @@ type command struct {
 	// fast answers on the loop: it must not block. slow answers on a worker.
 	fast func(*Server, *conn, *reply, [][]byte)
 	slow func(context.Context, *Server, *reply, *request)
+	// far answers what a fast one finds to be a question for another site.
+	far func(context.Context, *Server, *reply, *request)
 
 	usage, summary string
 
@@ -38,13 +40,13 @@ type request struct {
 // role.
 func commandTable() []*command {
 	return []*command{
-		{name: "VERIFY", needs: roleVerify, min: 3, fast: verify,
+		{name: "VERIFY", needs: roleVerify, min: 3, fast: verify, far: verifyFar,
 			usage: "addr number [PORT p] [DOMAIN d]", summary: "Is this the number of the SIM behind the address?"},
-		{name: "LOOKUP", needs: roleRead, min: 2, fast: lookup,
+		{name: "LOOKUP", needs: roleRead, min: 2, fast: lookup, far: lookupFar,
 			usage: "addr [PORT p] [DOMAIN d] [AT rfc3339]", summary: "Who holds the address?"},
-		{name: "GET", needs: roleRead, min: 2, max: 2, fast: get,
+		{name: "GET", needs: roleRead, min: 2, max: 2, fast: get, far: getFar,
 			usage: "addr", summary: "The MSISDN behind the address, nil on any doubt."},
-		{name: "MGET", needs: roleRead, min: 2, fast: mget,
+		{name: "MGET", needs: roleRead, min: 2, fast: mget, far: mgetFar,
 			usage: "addr [addr ...]", summary: "The MSISDNs behind several addresses."},
 		{name: "SESSIONS", needs: roleRead, min: 2, slow: sessions,
 			usage: "msisdn|imsi|apn|node|domain value | all [LIMIT n] [CURSOR c]", summary: "What is bound, by one attribute."},
@@ -140,7 +142,12 @@ func (s *Server) dispatch(c *conn, args [][]byte) *command {
 		cmd.calls.Add(1)
 		return cmd
 	default:
+		start := len(w.b)
 		s.answer(cmd, c, w, args)
+		if c.far {
+			w.b = w.b[:start] // it is answered as a whole, elsewhere
+			return cmd
+		}
 	}
 	s.countRefusal(w)
 	return nil

@@ -42,6 +42,7 @@ type conn struct {
 	// interest is what epoll watches.
 	interest uint32
 
+	far     bool // the request at hand is for another site
 	busy    bool // a worker answers a request; further ones wait in `in`
 	closing bool // to be closed once out is empty
 	why     closing

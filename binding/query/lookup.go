@@ -11,20 +11,32 @@ const atSlack = 5 * time.Second
 
 // lookup answers LOOKUP: nil if nobody is known to hold the address; a map of
 // state and reason if something else keeps us from saying; else all fields.
-func lookup(s *Server, _ *conn, w *reply, args [][]byte) {
-	var g given
-	q, ok := g.readQuery(w, args[1], args[2:], optPort|optDomain|optAt, s.domains)
+func lookup(s *Server, c *conn, w *reply, args [][]byte) {
+	g, q, ok := readLookup(w, args, s.domains)
 	if !ok {
 		return
 	}
-	asked := g.set&optAt != 0
-	if asked && time.Until(g.at) > atSlack {
-		w.refuse(refusedERR, "AT is in the future")
+	b, a := s.reg.Lookup(q)
+	if s.far(c, q, a) {
 		return
 	}
-	b, a := s.reg.Lookup(q)
+	s.describe(w, &g, b, a)
+}
+
+func readLookup(w *reply, args [][]byte, domains names) (g given, q binding.Query, ok bool) {
+	if q, ok = g.readQuery(w, args[1], args[2:], optPort|optDomain|optAt, domains); !ok {
+		return g, q, false
+	}
+	if g.set&optAt != 0 && time.Until(g.at) > atSlack {
+		w.refuse(refusedERR, "AT is in the future")
+		return g, q, false
+	}
+	return g, q, true
+}
+
+func (s *Server) describe(w *reply, g *given, b binding.Binding, a binding.Answer) {
 	s.countAnswer(a)
-	known := b.Addr.Prefix.IsValid()
+	asked, known := g.set&optAt != 0, b.Addr.Prefix.IsValid()
 	switch {
 	case asked && known && g.at.Before(b.Since), asked && !known && a.Reason == binding.ReasonNoBinding:
 		w.doubt(binding.Unknown.String(), "no-history")

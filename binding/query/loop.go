@@ -17,6 +17,7 @@ type loop struct {
 	// Set by newLoop, then read-only.
 	epoll, wake, timer, ln int
 	jobs                   chan job
+	distant                chan job // for other sites
 
 	// Owned by run.
 	conns    []*conn // by file descriptor
@@ -48,7 +49,7 @@ const (
 func newLoop(s *Server, ln int) (_ *loop, err error) {
 	l := &loop{
 		s: s, epoll: -1, wake: -1, timer: -1, ln: ln,
-		jobs: make(chan job, s.cfg.MaxConns),
+		jobs: make(chan job, s.cfg.MaxConns), distant: make(chan job, s.cfg.MaxConns),
 		read: make([]byte, maxRequest+64+readChunk),
 		pace: pacer{patience: 1},
 		args: make([][]byte, 0, maxArgs),
@@ -210,6 +211,7 @@ func (l *loop) dropAll() {
 // end waits for everyone who works for the loop, after run.
 func (l *loop) end(workers *sync.WaitGroup) {
 	close(l.jobs)
+	close(l.distant)
 	workers.Wait()
 	l.take()
 	l.watchers.Wait()

@@ -54,6 +54,7 @@ type Server struct {
 	// Set by NewServer, then read-only.
 	cfg      Config
 	reg      Registry
+	remote   Remote // nil if there is none
 	log      *slog.Logger
 	table    []*command
 	commands map[string]*command
@@ -94,6 +95,7 @@ func NewServer(cfg Config, reg Registry, log *slog.Logger) *Server {
 		peerOf: peerOf, second: time.Second,
 		domains: names{},
 	}
+	s.remote, _ = reg.(Remote)
 	s.commands, s.heads = byName(s.table), newHeads()
 	s.SetRoles(cfg.Roles)
 	return s
@@ -125,7 +127,12 @@ func (s *Server) Run(ctx context.Context) error {
 	}
 	var atWork sync.WaitGroup
 	for range workers {
-		atWork.Go(func() { l.work(ctx) })
+		atWork.Go(func() { l.work(ctx, l.jobs) })
+	}
+	if s.remote != nil {
+		for range farWorkers {
+			atWork.Go(func() { l.work(ctx, l.distant) })
+		}
 	}
 	defer l.end(&atWork)
 	stop := context.AfterFunc(ctx, func() { l.post(l.stop) })

@@ -19,8 +19,12 @@ func (l *loop) hand(c *conn, cmd *command, args [][]byte) {
 	for _, a := range args {
 		req.args = append(req.args, bytes.Clone(a))
 	}
+	queue := l.jobs
+	if c.far {
+		queue, c.far = l.distant, false
+	}
 	select {
-	case l.jobs <- job{c, cmd, req}:
+	case queue <- job{c, cmd, req}:
 		c.busy = true
 	default: // requests of connections that have left wait, too
 		c.out.refuse(refusedERR, "too many slow requests wait: try again later")
@@ -28,12 +32,16 @@ func (l *loop) hand(c *conn, cmd *command, args [][]byte) {
 	}
 }
 
-// work answers slow commands until the loop ends.
-func (l *loop) work(ctx context.Context) {
-	for j := range l.jobs {
+// work answers slow commands, or those for other sites, until the loop ends.
+func (l *loop) work(ctx context.Context, jobs <-chan job) {
+	for j := range jobs {
 		w := &reply{resp3: j.req.resp3}
 		start := time.Now()
-		j.cmd.slow(ctx, l.s, w, j.req)
+		answer := j.cmd.slow
+		if answer == nil {
+			answer = j.cmd.far
+		}
+		answer(ctx, l.s, w, j.req)
 		j.cmd.took.observe(time.Since(start))
 		l.s.countRefusal(w)
 		l.post(func() { l.finish(j, w.b) })

@@ -18,6 +18,22 @@ type described struct {
 	tap  *bpf.Tap         // nil if it is off
 	gx   *diameter.Server // nil if it is off
 	book *phonebook       // nil if it is off
+	far  *abroad          // nil if it is off
+}
+
+// Elsewhere reports that other sites announce the address.
+func (d described) Elsewhere(q binding.Query) bool {
+	return d.far != nil && len(d.feed.Owners(q.Addr, q.Domain)) > 0
+}
+
+// VerifyFar asks the site that has the address.
+func (d described) VerifyFar(ctx context.Context, q binding.Query, n binding.Number) binding.Answer {
+	return d.far.verify(ctx, q, n)
+}
+
+// LookupFar asks the site that has the address.
+func (d described) LookupFar(ctx context.Context, q binding.Query) (binding.Binding, binding.Answer) {
+	return d.far.lookup(ctx, q)
 }
 
 // Directory is the directory's account of itself.

@@ -18,20 +18,33 @@ import (
 // A phonebook is the directory with its sources.
 type phonebook struct {
 	*directory.Directory
+	cfg   config.Directory
 	file  *directory.File // nil if it is off
 	parts []part          // in the order of starting
 }
 
-// newPhonebook makes the directory, or nil if it is off.
-func newPhonebook(cfg *config.Directory, registry *binding.Registry, metrics *prometheus.Registry, log *slog.Logger) (*phonebook, error) {
+// newPhonebook makes the directory, or nil if it is off, and has the Registry use
+// it. It is opened before the Registry runs.
+func newPhonebook(cfg *config.Directory, registry *binding.Config) *phonebook {
 	if cfg == nil {
-		return nil, nil
+		return nil
 	}
+	b := &phonebook{cfg: *cfg}
+	registry.Learn = cfg.Learned
+	registry.Resolve = func(imsi binding.IMSI, has binding.MSISDN) { b.Ask(imsi, has) }
+	return b
+}
+
+// open makes its sources and parts.
+func (b *phonebook) open(registry *binding.Registry, metrics *prometheus.Registry, log *slog.Logger) error {
+	if b == nil {
+		return nil
+	}
+	cfg := &b.cfg
 	near, err := cache.New[binding.IMSI, directory.Answer](cache.Config{Entries: cfg.Entries})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b := &phonebook{}
 	var sources []directory.Source
 	if cfg.Learned {
 		sources = append(sources, directory.Learned{NumberOf: registry.NumberOf})
@@ -71,7 +84,7 @@ func newPhonebook(cfg *config.Directory, registry *binding.Registry, metrics *pr
 		defer near.Close() // who asks later finds nothing near
 		return b.Run(ctx)
 	}})
-	return b, nil
+	return nil
 }
 
 // Number asks for the number of one SIM, for an operator.

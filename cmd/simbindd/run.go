@@ -43,18 +43,17 @@ func run(ctx context.Context, l life) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	var book *phonebook
-	if cfg := l.cfg.Directory; cfg != nil {
-		l.cfg.Registry.Learn = cfg.Learned
-		l.cfg.Registry.Resolve = func(imsi binding.IMSI, has binding.MSISDN) { book.Ask(imsi, has) }
-	}
+	book := newPhonebook(l.cfg.Directory, &l.cfg.Registry)
 	registry, err := binding.NewRegistry(l.cfg.Registry, store, log)
 	if err != nil {
 		return err
 	}
 	l.cfg.Feed.Journal = store.Meta()
-	l.cfg.Feed.Follow.Submit = registry.Submit
-	publisher := feed.New(l.cfg.Feed, store, registry, log)
+	far, err := newAbroad(l.cfg.Remote)
+	if err != nil {
+		return err
+	}
+	publisher := newFeed(l.cfg.Feed, far, store, registry, log)
 
 	var tap *bpf.Tap
 	var observer *observe.Standard
@@ -68,7 +67,7 @@ func run(ctx context.Context, l life) (err error) {
 	if observer != nil {
 		metrics.MustRegister(observer.Collector(), observer.Accounting.Collector(), observer.Gx.Collector())
 	}
-	if book, err = newPhonebook(l.cfg.Directory, registry, metrics, log); err != nil {
+	if err := book.open(registry, metrics, log); err != nil {
 		return err
 	}
 	reload := &reloader{file: l.file, cfg: l.cfg, logs: l.logs, registry: registry, hangups: l.hangups}
@@ -76,7 +75,7 @@ func run(ctx context.Context, l life) (err error) {
 	// In the order of starting; they stop in the reverse order. The socket
 	// answers while the registry still loads, and an edge listens only when the
 	// registry can take what it hears.
-	parts := front(l.cfg, described{registry, publisher, tap, gx, book}, health, reload, metrics, log)
+	parts := front(l.cfg, described{registry, publisher, tap, gx, book, far}, health, reload, metrics, log)
 	parts = append(parts,
 		part{name: "feed", run: publisher.Run, drain: func() { drainFeed(publisher, store) }},
 		part{name: "registry", run: registry.Run, ready: registry.Ready()})
@@ -95,6 +94,9 @@ func run(ctx context.Context, l life) (err error) {
 // front are the parts that answer; they register their metrics.
 func front(c config.Config, knows described, health *health, reload *reloader, metrics *prometheus.Registry, log *slog.Logger) []part {
 	var parts []part
+	if knows.far != nil {
+		metrics.MustRegister(knows.far)
+	}
 	if cfg := c.Query; cfg != nil {
 		cfg.Version = version()
 		server := query.NewServer(*cfg, knows, log)

@@ -85,7 +85,7 @@ func (n *Network) Holder(ctx context.Context, c origin.Client) (SIM, error) {
 		return SIM{}, fmt.Errorf("%w: %w", ErrUnknown, err)
 	case err != nil:
 		return SIM{}, fmt.Errorf("%w: %w", ErrNotNow, err)
-	case b.Reason == "warming" || b.Reason == "not-ingesting":
+	case b.Reason == "warming" || b.Reason == "not-ingesting" || b.Reason == "site-unreachable":
 		return SIM{}, fmt.Errorf("%w: %s", ErrNotNow, b.Reason)
 	case b.State == "" || b.Reason == "no-binding" || b.Reason == "ended":
 		return SIM{}, fmt.Errorf("%w: %w", ErrUnknown, ErrNobody)

@@ -16,6 +16,8 @@ func (f *file) check(p place) Config {
 		}
 	}
 	cfg := Config{DataDir: f.DataDir, Registry: f.registry(p), Feed: f.feed(p), Log: f.Log.check(p.key("log"))}
+	cfg.Remote = f.Remote.check(p.key("remote"))
+	cfg.Feed.Sites = cfg.Remote != nil
 	if f.RADIUS != nil {
 		cfg.RADIUS = f.RADIUS.check(p.key("radius"))
 	}

@@ -23,6 +23,7 @@ type Config struct {
 	Tap       *bpf.Config
 	Directory *Directory
 	Query     *query.Config
+	Remote    *Remote // nil: no other site is asked
 	// Feed lacks what only the open journal knows.
 	Feed    feed.Config
 	Metrics *Metrics

@@ -3,20 +3,21 @@ package config
 // file is the configuration file as it is written. Durations, sizes, addresses
 // and prefixes are text until they are checked; zero values are absent keys.
 type file struct {
-	Site         string   `yaml:"site"`
-	DataDir      string   `yaml:"data_dir"`
-	Capacity     *int     `yaml:"capacity"`
-	Addresses    *int     `yaml:"addresses"`
-	Tombstones   *int     `yaml:"tombstones"`
-	TombstoneTTL string   `yaml:"tombstone_ttl"`
-	Lease        string   `yaml:"lease"`
-	LeaseGrace   string   `yaml:"lease_grace"`
-	Linger       string   `yaml:"linger"`
-	LossTimeout  string   `yaml:"loss_timeout"`
-	TrustGap     string   `yaml:"trust_gap"`
-	Queue        *int     `yaml:"queue"`
-	Domains      []domain `yaml:"domains"`
-	Follow       siteList `yaml:"follow"`
+	Site         string         `yaml:"site"`
+	DataDir      string         `yaml:"data_dir"`
+	Capacity     *int           `yaml:"capacity"`
+	Addresses    *int           `yaml:"addresses"`
+	Tombstones   *int           `yaml:"tombstones"`
+	TombstoneTTL string         `yaml:"tombstone_ttl"`
+	Lease        string         `yaml:"lease"`
+	LeaseGrace   string         `yaml:"lease_grace"`
+	Linger       string         `yaml:"linger"`
+	LossTimeout  string         `yaml:"loss_timeout"`
+	TrustGap     string         `yaml:"trust_gap"`
+	Queue        *int           `yaml:"queue"`
+	Domains      []domain       `yaml:"domains"`
+	Follow       siteList       `yaml:"follow"`
+	Remote       *remoteSection `yaml:"remote"`
 
 	RADIUS    *radiusSection    `yaml:"radius"`
 	Diameter  *diameterSection  `yaml:"diameter"`

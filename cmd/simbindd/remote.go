@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/cache"
+	"github.com/simbind/simbind/cmd/simbindd/config"
+)
+
+// An abroad asks other sites about addresses that are in none of our pools, and
+// keeps what they say near.
+type abroad struct {
+	cfg  config.Remote
+	feed *feed.Feed
+	near *cache.Near[string, feed.Holder] // nil if nothing is kept
+}
+
+// newAbroad makes it, or nil if it is off. Its feed is set before it is asked.
+func newAbroad(cfg *config.Remote) (*abroad, error) {
+	if cfg == nil {
+		return nil, nil
+	}
+	a := &abroad{cfg: *cfg}
+	if cfg.MaxAge == 0 {
+		return a, nil
+	}
+	var err error
+	a.near, err = cache.New[string, feed.Holder](cache.Config{Entries: cfg.Entries})
+	return a, err
+}
+
+// newFeed makes the feed, which also asks other sites, if that is on.
+func newFeed(cfg feed.Config, far *abroad, outbox feed.Outbox, registry *binding.Registry, log *slog.Logger) *feed.Feed {
+	cfg.Follow.Submit = registry.Submit
+	if far != nil && far.near != nil {
+		cfg.Changes = far.changed
+	}
+	f := feed.New(cfg, outbox, registry, log)
+	if far != nil {
+		far.feed = f
+	}
+	return f
+}
+
+// changed makes what is near of an address void. Of a wider one than is kept
+// together, and where changes were missed, it is everything.
+func (a *abroad) changed(site string, addr binding.Address) {
+	if a.near == nil {
+		return
+	}
+	if p := addr.Prefix; site == "" || !p.IsValid() || p.Addr().Is4() && p.Bits() < 32 || p.Addr().Is6() && p.Bits() < 64 {
+		a.near.InvalidateAll()
+		return
+	}
+	a.near.Invalidate(nearKey(site, addr.Prefix.Addr()))
+}
+
+// nearKey names what is kept together: an IPv4 address, an IPv6 /64.
+func nearKey(site string, addr netip.Addr) string {
+	if addr.Is6() {
+		p, _ := addr.Prefix(64) // of an IPv6 address there is one
+		addr = p.Addr()
+	}
+	return site + " " + addr.String()
+}
+
+// owner is the one site that announces the address, or why there is none.
+func (a *abroad) owner(q binding.Query) (site string, no binding.Reason) {
+	switch owners := a.feed.Owners(q.Addr, q.Domain); {
+	case len(owners) == 1:
+		return owners[0], binding.ReasonBound
+	case len(owners) == 0:
+		return "", binding.ReasonOutOfPool
+	case q.Domain == "":
+		return "", binding.ReasonDomainNeeded
+	}
+	return "", binding.ReasonConflict
+}
+
+// holder is what the owner says, from near or by asking.
+func (a *abroad) holder(ctx context.Context, q binding.Query) (feed.Holder, error) {
+	site, no := a.owner(q)
+	if no != binding.ReasonBound {
+		return cannotSay(no), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	defer cancel()
+	ask := func(ctx context.Context) (feed.Holder, time.Duration, error) {
+		h, err := a.feed.AskLookup(ctx, site, q)
+		return h, a.lasts(&h), err
+	}
+	var h feed.Holder
+	var err error
+	if a.near == nil || q.Port != 0 || q.Domain != "" {
+		h, _, err = ask(ctx)
+	} else if h, err = a.near.Get(ctx, nearKey(site, q.Addr), ask); err == nil && h.Addr.Prefix.IsValid() {
+		if !h.Addr.Prefix.Contains(q.Addr) { // of the same /64, and not the same holder
+			h, _, err = ask(ctx)
+		} else if !h.Seen.IsZero() {
+			h.Age = max(time.Since(h.Seen), 0)
+		}
+	}
+	if errors.Is(err, feed.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) {
+		return cannotSay(binding.ReasonSiteUnreachable), nil
+	}
+	return h, err
+}
+
+// lasts is how long an answer may be kept: a doubt hardly, a holder of ports or
+// of a part of a /64 not at all.
+func (a *abroad) lasts(h *feed.Holder) time.Duration {
+	p := h.Addr.Prefix
+	switch {
+	case h.Answer.Verdict != binding.Match:
+		if p.IsValid() && !p.IsSingleIP() && p.Bits() > 64 {
+			return 0
+		}
+		return a.cfg.NegativeAge
+	case h.Addr.PortLow|h.Addr.PortHigh != 0, p.Addr().Is6() && p.Bits() > 64:
+		return 0
+	}
+	return a.cfg.MaxAge
+}
+
+func cannotSay(why binding.Reason) feed.Holder {
+	return feed.Holder{Answer: binding.Answer{Verdict: why.Verdict(), Reason: why}}
+}
+
+// verify answers VERIFY about an address of another site.
+func (a *abroad) verify(ctx context.Context, q binding.Query, n binding.Number) binding.Answer {
+	h, err := a.holder(ctx, q)
+	if err == nil && !h.Hidden() {
+		return h.Is(n)
+	}
+	site, no := a.owner(q)
+	if err != nil || no != binding.ReasonBound {
+		return cannotSay(binding.ReasonSiteUnreachable).Answer
+	}
+	ctx, cancel := context.WithTimeout(ctx, a.cfg.Timeout)
+	defer cancel()
+	answer, err := a.feed.AskVerify(ctx, site, q, n) // the site tells no numbers: it decides
+	if err != nil {
+		return cannotSay(binding.ReasonSiteUnreachable).Answer
+	}
+	return answer
+}
+
+// lookup answers LOOKUP about an address of another site.
+func (a *abroad) lookup(ctx context.Context, q binding.Query) (binding.Binding, binding.Answer) {
+	h, err := a.holder(ctx, q)
+	if err != nil {
+		h = cannotSay(binding.ReasonSiteUnreachable)
+	}
+	if h.Hidden() {
+		h.Binding.Reason, h.Answer = binding.ReasonNoMSISDN, cannotSay(binding.ReasonNoMSISDN).Answer
+	}
+	return h.Binding, h.Answer
+}
+
+var (
+	descNear = prometheus.NewDesc("simbindd_remote_questions_total", "Questions about addresses of other sites, by what became of them near.", []string{"outcome"}, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (a *abroad) Describe(ch chan<- *prometheus.Desc) { ch <- descNear }
+
+// Collect implements prometheus.Collector.
+func (a *abroad) Collect(ch chan<- prometheus.Metric) {
+	if a.near == nil {
+		return
+	}
+	c := a.near.Counts()
+	for outcome, n := range map[string]uint64{"hit": c.Hits, "miss": c.Misses, "joined": c.Joined, "stale": c.Stale} {
+		ch <- prometheus.MustNewConstMetric(descNear, prometheus.CounterValue, float64(n), outcome)
+	}
+}
