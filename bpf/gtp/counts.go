@@ -27,6 +27,7 @@ type Counts struct {
 func (f *Follower) Counts() Counts {
 	c := f.counts
 	c.Waiting = f.requests.Len()
+	c.Unpaired += uint64(f.early.Len())
 	for _, table := range f.sessions {
 		c.Sessions += table.Len()
 	}

@@ -16,35 +16,49 @@ func (f *Follower) follow1(p *wire.Packet, m *message1, digest uint64) {
 	f.restarted(p.Src.Addr(), m.restarts, 1)
 	switch m.kind {
 	case createContextRequest, updateContextRequest, deleteContextRequest:
-		r := f.ask(p, m.header, digest)
-		if r == nil {
-			return
+		if r := f.ask1(p, m, digest); r != nil {
+			f.early.Asked(r.key)
 		}
-		r.v1 = m
-		if m.kind == createContextRequest && !m.linked {
-			return
-		}
-		if s := f.context(p.Dst.Addr(), m); s != nil {
-			r.of = []*entry{s}
-		} else {
-			f.counts.Unresolved++
-		}
-	case createContextResponse:
-		if r := f.answer(p, m.header, createContextRequest); r != nil {
-			f.created1(p, r, m)
-		}
-	case updateContextResponse:
-		if r := f.answer(p, m.header, updateContextRequest); r != nil && accepted1(m.cause) {
+	case createContextResponse, updateContextResponse, deleteContextResponse:
+		f.answered1(p, m)
+	}
+}
+
+// ask1 remembers a request, and the session that it names. It returns nil for a
+// repetition.
+func (f *Follower) ask1(p *wire.Packet, m *message1, digest uint64) *request {
+	r := f.ask(p, m.header, digest)
+	if r == nil {
+		return nil
+	}
+	r.v1 = m
+	if m.kind == createContextRequest && !m.linked {
+		return r
+	}
+	if s := f.context(p.Dst.Addr(), m); s != nil {
+		r.of = []*entry{s}
+	} else {
+		f.counts.Unresolved++
+	}
+	return r
+}
+
+// answered1 takes a response in. Its request is the message whose number is one
+// less.
+func (f *Follower) answered1(p *wire.Packet, m *message1) {
+	r := f.answer(p, m.header, m.kind-1, func(p *wire.Packet) { f.answered1(p, m) })
+	switch {
+	case r == nil:
+	case m.kind == createContextResponse:
+		f.created1(p, r, m)
+	case m.kind == updateContextResponse:
+		if accepted1(m.cause) {
 			f.updated1(r, m)
 		}
-	case deleteContextResponse:
-		if r := f.answer(p, m.header, deleteContextRequest); r == nil {
-			return
-		} else if accepted1(m.cause) || m.cause == causeNonExistent {
-			f.finish1(r)
-		} else {
-			f.counts.Rejected++
-		}
+	case accepted1(m.cause) || m.cause == causeNonExistent:
+		f.finish1(r)
+	default:
+		f.counts.Rejected++
 	}
 }
 

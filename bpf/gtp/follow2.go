@@ -2,6 +2,7 @@ package gtp
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/bpf/pairing"
@@ -13,31 +14,39 @@ func (f *Follower) follow2(p *wire.Packet, m *message2, digest uint64) {
 	f.restarted(p.Src.Addr(), m.restarts, 2)
 	switch m.kind {
 	case createSessionRequest, modifyBearerRequest, deleteSessionRequest, deleteBearerRequest, deleteConnectionSetRequest:
-		f.ask2(p, m, digest)
-	case createSessionResponse:
-		if r := f.answer(p, m.header, createSessionRequest); r != nil {
-			f.created(p, r.v2, m)
+		if r := f.ask2(p, m, digest); r != nil {
+			f.early.Asked(r.key)
 		}
-	case modifyBearerResponse:
-		if r := f.answer(p, m.header, modifyBearerRequest); r != nil && accepted2(m.cause) {
-			f.modified(r, m)
-		}
-	case deleteSessionResponse:
-		f.deleted(p, m, deleteSessionRequest)
-	case deleteBearerResponse:
-		f.deleted(p, m, deleteBearerRequest)
-	case deleteConnectionSetAnswer:
-		f.deleted(p, m, deleteConnectionSetRequest)
+	case createSessionResponse, modifyBearerResponse, deleteSessionResponse, deleteBearerResponse, deleteConnectionSetAnswer:
+		f.answered2(p, m)
 	case restartNotification:
 		f.restartOf(m.gone)
 	}
 }
 
-// ask2 remembers a request, and the sessions that it names.
-func (f *Follower) ask2(p *wire.Packet, m *message2, digest uint64) {
-	r := f.ask(p, m.header, digest)
+// answered2 takes a response in. Its request is the message whose number is one
+// less.
+func (f *Follower) answered2(p *wire.Packet, m *message2) {
+	r := f.answer(p, m.header, m.kind-1, func(p *wire.Packet) { f.answered2(p, m) })
 	if r == nil {
 		return
+	}
+	switch {
+	case m.kind == createSessionResponse:
+		f.created(p, r.v2, m)
+	case m.kind != modifyBearerResponse:
+		f.deleted(r, m)
+	case accepted2(m.cause):
+		f.modified(r, m)
+	}
+}
+
+// ask2 remembers a request, and the sessions that it names. It returns nil for
+// a repetition.
+func (f *Follower) ask2(p *wire.Packet, m *message2, digest uint64) *request {
+	r := f.ask(p, m.header, digest)
+	if r == nil {
+		return nil
 	}
 	r.v2 = m
 	at := p.Dst.Addr()
@@ -50,15 +59,16 @@ func (f *Follower) ask2(p *wire.Packet, m *message2, digest uint64) {
 		}
 	case deleteBearerRequest:
 		if m.linked == 0 || m.cause == causeISRDeactivation {
-			return // dedicated bearers only, or only one of two accesses (ISR)
+			return r // dedicated bearers only, or only one of two accesses (ISR)
 		}
 		r.of = f.named(at, m.teid, m.linked)
 	default:
-		return
+		return r
 	}
 	if len(r.of) == 0 {
 		f.counts.Unresolved++
 	}
+	return r
 }
 
 // maxEBI is the largest EPS Bearer ID.
@@ -154,7 +164,7 @@ func (f *Follower) reach(p *wire.Packet, s *entry, req, resp *message2, gateway 
 	f.sessions[1].Touch(s)
 	d := &s.Data
 	for _, set := range append(req.sets, resp.sets...) {
-		if len(d.sets) < maxSets {
+		if len(d.sets) < maxSets && !slices.Contains(d.sets, set) {
 			d.sets = append(d.sets, set)
 		}
 	}
@@ -229,11 +239,7 @@ func (f *Follower) anotherMME(s *entry, m *message2) {
 
 // deleted takes the answer to a release in. "Context not found" ends too: the
 // node has no such session.
-func (f *Follower) deleted(p *wire.Packet, m *message2, kind uint8) {
-	r := f.answer(p, m.header, kind)
-	if r == nil {
-		return
-	}
+func (f *Follower) deleted(r *request, m *message2) {
 	if accepted2(m.cause) || m.cause == causeNoContext {
 		f.finish(r)
 	} else {

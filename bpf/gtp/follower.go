@@ -35,6 +35,7 @@ type Follower struct {
 	emit     func(binding.Event)
 	sessions [2]*pairing.Sessions[session] // of GTPv1 and GTPv2
 	requests *pairing.Table[requestKey, request]
+	early    pairing.Early[requestKey]
 	peers    peers
 	ending   []*entry // sessions that ended together, to be told one after another
 	now      time.Time
@@ -73,6 +74,7 @@ func New(emit func(binding.Event), o Options) *Follower {
 		f.sessions[i] = pairing.NewSessions(o.Sessions, f.evict)
 	}
 	f.requests = pairing.New(o.Requests, o.Wait, f.unanswered)
+	f.early = pairing.NewEarly[requestKey](func() { f.counts.Unpaired++ })
 	return f
 }
 
@@ -83,6 +85,7 @@ const maxMessages = 256
 func (f *Follower) Packet(p *wire.Packet) {
 	f.now = p.Time
 	f.requests.Expire(p.Time)
+	f.early.Expire(p.Time)
 	f.tellEndings(endingsAtOnce)
 	b := p.Payload
 	for range maxMessages {
@@ -136,6 +139,7 @@ func (f *Follower) digits(bad bool) {
 func (f *Follower) Advance(now time.Time) {
 	f.now = now
 	f.requests.Expire(now)
+	f.early.Expire(now)
 	f.tellEndings(16 * endingsAtOnce)
 }
 
@@ -149,13 +153,15 @@ func (f *Follower) ask(p *wire.Packet, h header, digest uint64) *request {
 	return f.requests.Put(p.Time, key, request{key: key, digest: digest})
 }
 
-// answer finds the request of a response. It returns nil if none was seen, or
-// if it was answered before.
-func (f *Follower) answer(p *wire.Packet, h header, kind uint8) *request {
-	r := f.requests.Get(requestKey{asker: p.Dst, asked: p.Src.Addr(), version: h.version, kind: kind, seq: h.seq})
+// answer finds the request of a response. It returns nil if it was answered
+// before, or if none was seen: should it come in a moment, again is called.
+func (f *Follower) answer(p *wire.Packet, h header, kind uint8, again func(*wire.Packet)) *request {
+	key := requestKey{asker: p.Dst, asked: p.Src.Addr(), version: h.version, kind: kind, seq: h.seq}
+	r := f.requests.Get(key)
 	switch {
 	case r == nil:
-		f.counts.Unpaired++
+		ends := wire.Packet{Time: p.Time, Src: p.Src, Dst: p.Dst, Proto: p.Proto} // its payload is read
+		f.early.Put(p.Time, key, func() { again(&ends) })
 		return nil
 	case r.answered:
 		f.counts.Repeated++

@@ -26,5 +26,6 @@ type Counts struct {
 func (f *Follower) Counts() Counts {
 	c := f.counts
 	c.Waiting, c.Sessions = f.requests.Len(), f.sessions.Len()
+	c.Unpaired += uint64(f.early.Len())
 	return c
 }

@@ -35,6 +35,7 @@ type Follower struct {
 	emit     func(binding.Event)
 	sessions *pairing.Sessions[session]
 	requests *pairing.Table[requestKey, request]
+	early    pairing.Early[requestKey]
 	peers    map[netip.Addr]*peer
 	ending   []*entry // sessions that ended together, to be told one after another
 	now      time.Time
@@ -77,6 +78,7 @@ func New(emit func(binding.Event), o Options) *Follower {
 	f := &Follower{emit: emit, peers: map[netip.Addr]*peer{}}
 	f.sessions = pairing.NewSessions(o.Sessions, f.evict)
 	f.requests = pairing.New(o.Requests, o.Wait, f.unanswered)
+	f.early = pairing.NewEarly[requestKey](func() { f.counts.Unpaired++ })
 	return f
 }
 
@@ -87,6 +89,7 @@ const maxMessages = 256
 func (f *Follower) Packet(p *wire.Packet) {
 	f.now = p.Time
 	f.requests.Expire(p.Time)
+	f.early.Expire(p.Time)
 	f.tellEndings(endingsAtOnce)
 	b := p.Payload
 	for range maxMessages {
@@ -119,11 +122,11 @@ func (f *Follower) follow(p *wire.Packet, m *message, digest uint64) {
 	f.heard(p.Src.Addr(), m)
 	switch m.kind {
 	case associationRequest, releaseRequest, setDeletionRequest, establishmentRequest, modificationRequest, deletionRequest:
-		f.ask(p, m, digest)
-	case associationResponse, releaseResponse, setDeletionResponse, establishmentResponse, modificationResponse, deletionResponse:
-		if r := f.answer(p, m); r != nil {
-			f.answered(p, r, m)
+		if r := f.ask(p, m, digest); r != nil {
+			f.early.Asked(r.key)
 		}
+	case associationResponse, releaseResponse, setDeletionResponse, establishmentResponse, modificationResponse, deletionResponse:
+		f.answer(p, m)
 	case reportRequest:
 		if s := f.sessions.Find(p.Dst.Addr(), m.seid, 0); s != nil && m.deletedUP {
 			f.end(s)
@@ -131,37 +134,38 @@ func (f *Follower) follow(p *wire.Packet, m *message, digest uint64) {
 	}
 }
 
-// ask remembers a request, unless it is a repetition, and the session that it
-// names.
-func (f *Follower) ask(p *wire.Packet, m *message, digest uint64) {
+// ask remembers a request and the session that it names. It returns nil for a
+// repetition.
+func (f *Follower) ask(p *wire.Packet, m *message, digest uint64) *request {
 	key := requestKey{asker: p.Src, asked: p.Dst.Addr(), kind: m.kind, seq: m.seq}
 	if had := f.requests.Get(key); had != nil && had.digest == digest {
 		f.counts.Repeated++
-		return
+		return nil
 	}
 	r := f.requests.Put(p.Time, key, request{key: key, digest: digest, m: m})
 	if m.kind != modificationRequest && m.kind != deletionRequest {
-		return
+		return r
 	}
 	if r.of = f.sessions.Find(p.Dst.Addr(), m.seid, 0); r.of == nil {
 		f.counts.Unresolved++
 	}
+	return r
 }
 
-// answer finds the request of a response. It returns nil if none was seen, or
-// if it was answered before.
-func (f *Follower) answer(p *wire.Packet, m *message) *request {
-	r := f.requests.Get(requestKey{asker: p.Dst, asked: p.Src.Addr(), kind: m.kind - 1, seq: m.seq})
-	switch {
+// answer finds the request of a response and does what it asked for, unless it
+// was answered before. A request that was not seen may come in a moment.
+func (f *Follower) answer(p *wire.Packet, m *message) {
+	key := requestKey{asker: p.Dst, asked: p.Src.Addr(), kind: m.kind - 1, seq: m.seq}
+	switch r := f.requests.Get(key); {
 	case r == nil:
-		f.counts.Unpaired++
-		return nil
+		ends := wire.Packet{Time: p.Time, Src: p.Src, Dst: p.Dst, Proto: p.Proto} // its payload is read
+		f.early.Put(p.Time, key, func() { f.answer(&ends, m) })
 	case r.answered:
 		f.counts.Repeated++
-		return nil
+	default:
+		r.answered = true
+		f.answered(p, r, m)
 	}
-	r.answered = true
-	return r
 }
 
 // answered does what a request asked for, if it was accepted.
@@ -227,6 +231,7 @@ func (s *session) between(a, b netip.Addr) bool {
 func (f *Follower) Advance(now time.Time) {
 	f.now = now
 	f.requests.Expire(now)
+	f.early.Expire(now)
 	f.tellEndings(16 * endingsAtOnce)
 }
 
