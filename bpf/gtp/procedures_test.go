@@ -209,3 +209,21 @@ func TestAnSGSNThatRestartedServesItsContextsNoMore(t *testing.T) {
 	s.send1(sgsn, ggsn, message1.NewEchoResponse(7, ie1.NewRecovery(2)))
 	s.expect("session-stop")
 }
+
+func TestAContextThatIsHandedAroundIsKnownAgain(t *testing.T) {
+	s := newScene(t, gtp.Options{})
+	s.attach1()
+	s.second()
+	for n := range uint16(100) {
+		teid := 0x1000 + uint32(n)
+		s.send1(sgsn, ggsn, message1.NewUpdatePDPContextRequest(0x62, 5+n, ie1.NewTEIDCPlane(teid), ie1.NewNSAPI(5), ie1.NewGSNAddress(sgsn.String())))
+		s.send1(ggsn, sgsn, message1.NewUpdatePDPContextResponse(teid, 5+n, ie1.NewCause(128)))
+	}
+	last := s.events[len(s.events)-1]
+	again := newScene(t, gtp.Options{})
+	if !again.follower.Recall(last.Source, last.Memo) {
+		t.Fatal("the memo was not read")
+	}
+	again.remove1(500, 6, true, 128)
+	again.expect("session-stop")
+}

@@ -76,9 +76,22 @@ func (f *Follower) call(s *entry, e endpoint, sub uint8) (first pairing.Handle) 
 			continue
 		}
 		table.Call(s, h)
+		f.prune(s, h)
 		if first == (pairing.Handle{}) {
 			first = h
 		}
 	}
 	return first
+}
+
+// prune forgets the oldest of more names than a memo holds: first those that
+// the gateway's peers gave, and never the gateway's first or the latest.
+func (f *Follower) prune(s *entry, latest pairing.Handle) {
+	for table := f.table(s); len(s.Handles()) > maxHandles; {
+		i := slices.IndexFunc(s.Handles(), func(h pairing.Handle) bool { return h != latest && table.Addr(h) != s.Data.server })
+		if i < 0 {
+			i = slices.IndexFunc(s.Handles(), func(h pairing.Handle) bool { return h != latest && h != s.Data.gateway })
+		}
+		table.Uncall(s, s.Handles()[i])
+	}
 }

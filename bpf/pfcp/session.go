@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/bpf/pairing"
 	"github.com/simbind/simbind/bpf/wire"
 )
 
@@ -39,6 +40,9 @@ func (f *Follower) established(p *wire.Packet, req, resp *message) {
 			d.sets = append(d.sets, set)
 		}
 	}
+	for _, h := range slices.Clone(s.Handles()) { // those of a response that was lost
+		f.sessions.Uncall(s, h)
+	}
 	f.call(s, req.endpoint, cp)
 	f.call(s, resp.endpoint, up)
 	f.sessions.Touch(s)
@@ -57,6 +61,15 @@ func (f *Follower) call(s *entry, e endpoint, from netip.Addr) {
 		} else if addr.IsValid() {
 			f.counts.Refused++
 		}
+	}
+}
+
+// prune forgets the oldest names that control plane functions gave, where there
+// are more than a memo holds: a session that is handed around has one each time.
+func (f *Follower) prune(s *entry) {
+	for len(s.Handles()) > maxHandles {
+		i := slices.IndexFunc(s.Handles(), func(h pairing.Handle) bool { return f.sessions.Addr(h) != s.Data.up })
+		f.sessions.Uncall(s, s.Handles()[max(i, 0)])
 	}
 }
 
@@ -110,6 +123,7 @@ func (f *Follower) modified(r *request, resp *message) {
 	if m.endpoint.seid != 0 {
 		d.cp = r.key.asker.Addr()
 		f.call(s, m.endpoint, d.cp)
+		f.prune(s)
 	}
 	before := union(d.held)
 	for _, h := range grants(m, resp) {
