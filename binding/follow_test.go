@@ -74,6 +74,21 @@ func TestFollowedSite(t *testing.T) {
 			g.ofSite(NodeCurrent, "b")
 			g.tells("b", addr, someone, ReasonBound)
 		}, "match/bound"},
+		{"of two that agree one is lost: the other's word counts", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeCurrent, "b")
+			g.tells("b", addr, someone, ReasonBound)
+			g.ofSite(NodeDown, "a")
+			g.pass(time.Hour)
+		}, "match/bound"},
+		{"of two that agreed one has heard of the end: the other has not yet", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeCurrent, "b")
+			g.tells("b", addr, someone, ReasonBound)
+			g.on(Event{Kind: SessionStop, Source: SourceFeed, Node: "a", Session: "default " + addr, Arrived: g.now})
+		}, "ambiguous/ending"},
 		{"two sites that disagree are in conflict", func(g *rig) {
 			g.ofSite(NodeCurrent, "a")
 			g.tells("a", addr, someone, ReasonBound)

@@ -146,13 +146,13 @@ func (a *arbiter) drop(id uint32, k index.Key, f *fact, e ending) {
 		return
 	}
 	s := a.m.session(id)
-	who, source := a.m.identity(&s), a.m.node(s.node).source
+	who := a.m.identity(&s)
 	o.remove(id)
 	a.dirty(id)
 	deadline, overtaken := o.h.deadline, a.removeOvertaken(&o, &s, who, f)
 	if e.said {
 		deadline = max(deadline, overtaken)
-		if a.leftToOthers(&o, who, source, f.now) {
+		if a.leftToOthers(&o, who, s.node, f.now) {
 			deadline = a.endingAt(f)
 		}
 	}
@@ -177,7 +177,7 @@ func (a *arbiter) supersede(o *address, former []uint32, by Subscriber, f *fact)
 	}
 	for _, id := range former {
 		s := a.m.session(id)
-		if who := a.m.identity(&s); (by.nobody() || !agree(who, by)) && a.leftToOthers(o, who, a.m.node(s.node).source, f.now) {
+		if who := a.m.identity(&s); (by.nobody() || !agree(who, by)) && a.leftToOthers(o, who, s.node, f.now) {
 			deadline = a.endingAt(f)
 		}
 	}
@@ -210,17 +210,17 @@ func (a *arbiter) overtaken(o *address, s *session, who Subscriber, former []uin
 }
 
 // leftToOthers reports that of those who still say what an ended claim said,
-// all are other sources: rule T6. Claims that count for nothing any more are
+// all are other sources: rule T6. Each followed site is one. Claims that count for nothing any more are
 // not asked, nor are the source's own that do not say whose they are.
-func (a *arbiter) leftToOthers(o *address, who Subscriber, source Source, now int64) bool {
-	left := false
+func (a *arbiter) leftToOthers(o *address, who Subscriber, node uint16, now int64) bool {
+	source, left := a.m.node(node).source, false
 	for _, c := range o.claims {
 		s := a.m.session(c.session)
 		whose := a.m.identity(&s)
 		if l, _ := a.m.judge(&s, now, a.times); l >= lifeExpired || !agree(whose, who) {
 			continue
 		}
-		if a.m.node(s.node).source == source {
+		if a.m.node(s.node).source == source && (source != SourceFeed || s.node == node) {
 			if whose.nobody() {
 				continue
 			}

@@ -89,6 +89,8 @@ type Embedded struct {
 	TokenFile string
 	// CertFile and KeyFile make the listener speak TLS, both or none.
 	CertFile, KeyFile string
+	// Leaf joins the operator's cluster.
+	Leaf Leaf
 }
 
 // Stream configures the JetStream stream, if it does not exist yet.
@@ -216,6 +218,9 @@ func (cfg Config) checkEmbedded() error {
 	}
 	if e.MaxBytes < cfg.Stream.MaxBytes {
 		return errors.New("the embedded server's max_bytes is below the stream's")
+	}
+	if err := e.Leaf.check(); err != nil {
+		return err
 	}
 	if cfg.Stream.Replicas != 1 {
 		return errors.New("the embedded server keeps one replica; more need a cluster (url)")

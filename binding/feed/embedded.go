@@ -105,6 +105,9 @@ func embeddedOptions(cfg Config, gate *gate) (*server.Options, error) {
 		WriteDeadline:              5 * time.Second,
 		CustomClientAuthentication: gate,
 	}
+	if err := cfg.Embedded.Leaf.join(opts, cfg.Site); err != nil {
+		return nil, fmt.Errorf("embedded nats server: %w", err)
+	}
 	if opts.DontListen {
 		return opts, nil
 	}

@@ -99,10 +99,27 @@ func (s *embeddedSection) check(p place, dataDir string) feed.Embedded {
 	if s.Listen != "" {
 		cfg.Listen = p.key("listen").listener(s.Listen)
 	}
+	if s.Leaf != nil {
+		cfg.Leaf = s.Leaf.check(p.key("leaf"))
+	}
 	if dataDir != "" {
 		cfg.StoreDir = filepath.Join(dataDir, "nats")
 	}
 	return cfg
+}
+
+func (s *leafSection) check(p place) feed.Leaf {
+	if len(s.URLs) == 0 {
+		p.key("urls").failf("is required: the leaf node listeners of the cluster")
+	}
+	return feed.Leaf{
+		URLs: s.URLs, CredsFile: p.key("creds_file").secretFile(s.CredsFile), NKeyFile: p.key("nkey_file").secretFile(s.NKeyFile),
+		TLS: feed.TLS{
+			CAFile:   p.key("tls").key("ca_file").publicFile(s.TLS.CAFile),
+			CertFile: p.key("tls").key("cert_file").publicFile(s.TLS.CertFile),
+			KeyFile:  p.key("tls").key("key_file").secretFile(s.TLS.KeyFile),
+		},
+	}
 }
 
 func (s *streamSection) check(p place) feed.Stream {

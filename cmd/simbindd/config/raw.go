@@ -181,11 +181,19 @@ type tlsClient struct {
 }
 
 type embeddedSection struct {
-	Listen    string `yaml:"listen"`
-	TokenFile string `yaml:"token_file"`
-	CertFile  string `yaml:"cert_file"`
-	KeyFile   string `yaml:"key_file"`
-	MaxBytes  string `yaml:"max_bytes"`
+	Listen    string       `yaml:"listen"`
+	TokenFile string       `yaml:"token_file"`
+	CertFile  string       `yaml:"cert_file"`
+	KeyFile   string       `yaml:"key_file"`
+	MaxBytes  string       `yaml:"max_bytes"`
+	Leaf      *leafSection `yaml:"leaf"`
+}
+
+type leafSection struct {
+	URLs      []string  `yaml:"urls"`
+	CredsFile string    `yaml:"creds_file"`
+	NKeyFile  string    `yaml:"nkey_file"`
+	TLS       tlsClient `yaml:"tls"`
 }
 
 type streamSection struct {
