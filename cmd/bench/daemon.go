@@ -31,6 +31,11 @@ type home struct {
 	dir, socket, radius, gx, metrics, nats string
 	priority                               string // query.priority
 	upstream                               string // of a relay; empty: requests are terminated
+
+	// Of several sites: the address of another's NATS server, further keys, that
+	// it answers others, that it has none of the addresses.
+	joins, keys   string
+	serves, empty bool
 }
 
 func (h home) data() string { return filepath.Join(h.dir, "data") }
@@ -124,12 +129,23 @@ func (h *home) listeners() error {
 // yaml is the configuration: defaults, but for a trust_gap that a slow machine
 // does not exceed while it loads millions of sessions.
 func (h home) yaml(capacity int) string {
-	return fmt.Sprintf(`site: bench
+	name, pools := "bench", fmt.Sprintf("%s, %s", residents().pool, guests().pool)
+	publish := fmt.Sprintf("nats:\n  embedded: {listen: %q}\n", h.nats)
+	if h.serves {
+		publish += "  service: true\nprivacy: {publish_msisdn: clear}\n"
+	}
+	if h.joins != "" {
+		name, publish = "other", fmt.Sprintf("nats: {url: %q}\n", "nats://"+h.joins)
+	}
+	if h.empty {
+		pools = "192.0.2.0/24"
+	}
+	return fmt.Sprintf(`site: %s
 data_dir: %q
 capacity: %d
 trust_gap: 10m
 domains:
-  - {name: internet, apns: [%s], pools: [%s, %s]}
+  - {name: internet, apns: [%s], pools: [%s]}
 radius:
   listen: [%q]
   clients:
@@ -142,12 +158,10 @@ diameter:
 %squery:
   socket: %q
   priority: %s
-nats:
-  embedded: {listen: %q}
-metrics:
+%s%smetrics:
   listen: %q
 log: {level: warn}
-`, h.data(), capacity, apn, residents().pool, guests().pool, h.radius, secret, h.gx, h.relaying(), h.socket, h.priority, h.nats, h.metrics)
+`, name, h.data(), capacity, apn, pools, h.radius, secret, h.gx, h.relaying(), h.socket, h.priority, publish, h.keys, h.metrics)
 }
 
 // relaying are the keys of a relay agent.

@@ -34,6 +34,7 @@ func parts() []part {
 		{name: "numverify", run: runNumverify},
 		{name: "journal", run: runJournal},
 		{name: "feed", run: runFeed},
+		{name: "sites", run: runSites},
 	}
 }
 
