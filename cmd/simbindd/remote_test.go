@@ -19,7 +19,9 @@ func newOwner(t *testing.T, privacy string) (home, *daemon) {
 	text := strings.Replace(h.yaml(), "site: test", "site: north", 1)
 	text = strings.Replace(text, "nats: {embedded:", "nats: {service: true, embedded:", 1)
 	h.configure(t, strings.Replace(text, "publish_msisdn: clear", "publish_msisdn: "+privacy, 1))
-	return h, h.start(t)
+	d := h.start(t)
+	d.await(t, "nats server listens")
+	return h, d
 }
 
 // asker is a daemon without that site's addresses.
