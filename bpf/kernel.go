@@ -79,15 +79,16 @@ func (k *kernel) hasTCX() bool {
 	return !errors.Is(err, ebpf.ErrNotSupported)
 }
 
-// counts are the outcomes of all packets so far, over all CPUs.
+// counts are the outcomes of all packets so far, over all CPUs. What was matched
+// is read last, so that it is never less than what became of it.
 func (k *kernel) counts() (sum kernelCounts, err error) {
-	var perCPU []tapCounts
-	if err := k.objects.Counts.Lookup(uint32(0), &perCPU); err != nil {
-		return sum, fmt.Errorf("read the tap's counters: %w", err)
-	}
-	for _, c := range perCPU {
-		for i, n := range c.N {
-			sum[i] += n
+	for o := len(sum) - 1; o >= 0; o-- {
+		var perCPU []uint64
+		if err := k.objects.Counts.Lookup(uint32(o), &perCPU); err != nil {
+			return sum, fmt.Errorf("read the tap's counters: %w", err)
+		}
+		for _, n := range perCPU {
+			sum[o] += n
 		}
 	}
 	return sum, nil

@@ -97,15 +97,13 @@ struct {
 	__uint(max_entries, 1 << 24); /* octets; set by the loader */
 } ring SEC(".maps");
 
-struct counts {
-	__u64 n[OUTCOMES];
-};
-
+/* Packets by outcome. They are elements of a map, not of one value: without
+ * CAP_PERFMON the verifier refuses to add an outcome to a pointer. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, OUTCOMES);
 	__type(key, __u32);
-	__type(value, struct counts);
+	__type(value, __u64);
 } counts SEC(".maps");
 
 /* A record is put together here, each CPU in its own: values of per-CPU maps
@@ -408,8 +406,16 @@ static __always_inline enum outcome select_packet(struct __sk_buff *skb, struct 
 	return o;
 }
 
+static __always_inline void count(__u32 outcome)
+{
+	__u64 *n = bpf_map_lookup_elem(&counts, &outcome);
+
+	if (n)
+		++*n;
+}
+
 /* emit copies a packet to the ring buffer. */
-static __always_inline enum outcome emit(struct __sk_buff *skb, struct packet *p, enum direction direction, struct counts *c)
+static __always_inline enum outcome emit(struct __sk_buff *skb, struct packet *p, enum direction direction)
 {
 	__u32 cpu = bpf_get_smp_processor_id(), n = skb->len - p->network;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &cpu);
@@ -425,7 +431,7 @@ static __always_inline enum outcome emit(struct __sk_buff *skb, struct packet *p
 	s->head.direction = direction == BOTH ? skb->pkt_type == 4 /* PACKET_OUTGOING */ : direction;
 	if (n > snap_length) {
 		n = snap_length;
-		c->n[TRUNCATED]++;
+		count(TRUNCATED);
 	}
 	/* The verifier follows this arithmetic; comparisons clang would rewrite. */
 	n -= 1;
@@ -442,20 +448,13 @@ static __always_inline enum outcome emit(struct __sk_buff *skb, struct packet *p
 static __noinline int watch(struct __sk_buff *skb, enum direction direction, enum link link)
 {
 	struct packet p = {};
-	struct counts *c;
-	enum outcome o;
-	__u32 zero = 0;
+	enum outcome o = select_packet(skb, &p, link);
 
-	c = bpf_map_lookup_elem(&counts, &zero);
-	if (!c)
-		return 0;
-	o = select_packet(skb, &p, link);
 	if (o == MATCHED) {
-		c->n[MATCHED]++;
-		o = emit(skb, &p, direction, c);
+		count(MATCHED);
+		o = emit(skb, &p, direction);
 	}
-	if (o < OUTCOMES)
-		c->n[o]++;
+	count(o);
 	return 0;
 }
 

@@ -13,11 +13,6 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-type tapCounts struct {
-	_ structs.HostLayout
-	N [13]uint64
-}
-
 type tapFragmentKey struct {
 	_              structs.HostLayout
 	Source         [16]uint8
