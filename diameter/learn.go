@@ -18,12 +18,15 @@ const (
 	learnPause = 2 * time.Millisecond
 	// learnAgain is how long a Registry that is busy is left alone.
 	learnAgain = 5 * time.Millisecond
+	// learnLast is how often it is asked again when the server has stopped.
+	learnLast = 200
 )
 
 // A learner hands events to the Registry in relay mode, where nobody repeats
-// what it does not take: they are gathered for a moment, and wait in their order. If even that is too much,
-// the nodes whose events were lost count as restarted: what is known of them
-// may be over, so that nothing may be said of it.
+// what it does not take: they are gathered for a moment, and wait in their
+// order. If even that is too much, the nodes whose events were lost count as
+// restarted: what is known of them may be over, so that nothing may be said of
+// it.
 type learner struct {
 	submit binding.SubmitFunc
 	now    func() time.Time
@@ -31,6 +34,7 @@ type learner struct {
 
 	mu      sync.Mutex
 	waiting []binding.Event
+	handed  int             // of waiting, that the Registry has taken
 	missed  map[string]bool // nodes
 	wake    chan struct{}
 }
@@ -44,7 +48,7 @@ func (l *learner) tell(ev binding.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	switch {
-	case len(l.waiting) < maxLearning && !l.missed[ev.Node]:
+	case len(l.waiting)-l.handed < maxLearning && !l.missed[ev.Node]:
 		l.waiting = append(l.waiting, ev)
 		if len(ev.Gone) > 0 || ev.Kind != binding.SessionStart && ev.Kind != binding.SessionUpdate {
 			l.hand() // nobody may be matched with what has ended
@@ -58,18 +62,26 @@ func (l *learner) tell(ev binding.Event) {
 	}
 }
 
-// run hands over what waits until ctx ends.
+// run hands over what waits until ctx ends. What connections still learn while
+// they end is for finish.
 func (l *learner) run(ctx context.Context) error {
 	for {
 		select {
 		case <-ctx.Done():
-			l.drain() // once more; the Registry stops after us
 			return nil
 		case <-l.wake:
 			pause(ctx, learnPause)
 		}
 		for !l.drain() && pause(ctx, learnAgain) {
 		}
+	}
+}
+
+// finish hands over the last that was learned; the Registry stops after us. If
+// it takes nothing for a second, that is lost.
+func (l *learner) finish() {
+	for n := 0; !l.drain() && n < learnLast; n++ {
+		pause(context.Background(), learnAgain)
 	}
 }
 
@@ -83,19 +95,31 @@ func (l *learner) drain() bool {
 // hand is drain for who holds the lock. What cannot be handed over is tried
 // again.
 func (l *learner) hand() bool {
-	n := 0
-	for n < len(l.waiting) && l.submit(l.waiting[n]) == nil {
-		n++
+	for l.handed < len(l.waiting) && l.submit(l.waiting[l.handed]) == nil {
+		l.waiting[l.handed] = binding.Event{}
+		l.handed++
 	}
-	l.waiting = append(l.waiting[:0], l.waiting[n:]...)
+	// Readers of connections wait for the lock: what still waits is moved only
+	// when as much in front of it is free.
+	if l.handed >= len(l.waiting)-l.handed {
+		n := copy(l.waiting, l.waiting[l.handed:])
+		clear(l.waiting[n:])
+		l.waiting, l.handed = l.waiting[:n], 0
+	}
 	if len(l.waiting) > 0 {
 		signal(l.wake)
 		return false
 	}
+	return l.restart()
+}
+
+// restart tells of the nodes of which events were lost.
+func (l *learner) restart() bool {
 	for node := range l.missed {
 		now := l.now()
 		ev := binding.Event{Kind: binding.NodeRestart, Source: binding.SourceGx, Node: node, Time: now, Arrived: now}
 		if l.submit(ev) != nil {
+			signal(l.wake)
 			return false
 		}
 		delete(l.missed, node)

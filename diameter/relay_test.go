@@ -413,4 +413,7 @@ func TestRelayDrainsBeforeItStops(t *testing.T) {
 		w.closed()
 	}
 	<-stopped
+	if reg.count() != 1 || reg.wait(t, 1)[0].Kind != binding.SessionStart {
+		t.Errorf("of what was answered while draining, %d events were learned", reg.count())
+	}
 }

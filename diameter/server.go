@@ -126,7 +126,9 @@ func (s *Server) Run(ctx context.Context) error {
 		return nil
 	})
 	close(s.ready)
-	return g.Wait()
+	err := g.Wait()
+	s.learner.finish()
+	return err
 }
 
 // endOf is err, unless the end was asked for.
