@@ -79,13 +79,25 @@ func (n *nodes) hear(name string, via *peer, state uint32, speaks bool, now time
 	if err := n.advance(nd, max(state, nd.owed.Load()), now); err != nil {
 		return nil, err
 	}
-	if !slices.Contains(nd.paths, via) && len(nd.paths) < maxPaths {
-		nd.paths = append(nd.paths, via)
-	}
+	nd.leadsVia(via)
 	if nd.down.Load() {
 		nd.down.Store(n.tell(binding.NodeUp, nd, now) != nil)
 	}
 	return nd, nil
+}
+
+// leadsVia notes a path to a node. The caller holds the mutex. Those that are
+// not open give way when there are too many.
+func (nd *node) leadsVia(via *peer) {
+	if slices.Contains(nd.paths, via) {
+		return
+	}
+	if len(nd.paths) == maxPaths {
+		nd.paths = slices.DeleteFunc(nd.paths, func(p *peer) bool { return !p.isOpen() })
+	}
+	if len(nd.paths) < maxPaths {
+		nd.paths = append(nd.paths, via)
+	}
 }
 
 // advance takes an Origin-State-Id; zero tells nothing.

@@ -1,6 +1,7 @@
 package diameter_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -167,6 +168,34 @@ func TestNodeWithAnotherPathIsNotDown(t *testing.T) {
 	}
 	two.conn.Close()
 	eventually(t, "both are down", func() bool { return reg.count() >= 5 })
+}
+
+// Agents come and go under other names; the one that is there counts.
+func TestNodeHeardThroughManyAgentsIsNotDown(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	for i := range 20 {
+		host := fmt.Sprintf("dra%d.lab", i)
+		w := connect(t, s.addr(), host, 0)
+		behind := &wire{t: t, conn: w.conn, host: "pgw1.lab", next: uint32(1000 * i)}
+		behind.ask(behind.ccr("s;1", 2, uint32(i), subscriber(7)...))
+		if i == 19 {
+			break
+		}
+		w.conn.Close()
+		eventually(t, "the end is noted", func() bool { return !isOpen(s, host) })
+		reg.wait(t, 3*i+2) // the node is down
+	}
+	events := reg.wait(t, 19*3+1)
+	if last := events[len(events)-1]; last.Kind != binding.SessionUpdate || events[len(events)-2].Kind != binding.NodeUp {
+		t.Errorf("the last events are %v", kinds(events[len(events)-3:]))
+	}
+	connect(t, s.addr(), "dra20.lab", 0) // has the nodes judged
+	for _, ev := range reg.wait(t, len(events))[len(events):] {
+		if ev.Kind == binding.NodeDown {
+			t.Error("the node is said to be down, though an agent leads to it")
+		}
+	}
 }
 
 func TestStopOfOursIsNobodysLoss(t *testing.T) {
