@@ -66,20 +66,41 @@ func (p *pending) begin(r *forwarded) (hopByHop uint32, ok bool) {
 	return gen<<slotBits | i, true
 }
 
-// end frees the slot of an answer and returns what it held; its message is
-// valid only until the next begin. Not ok: nobody waits for the answer.
-func (p *pending) end(hopByHop uint32) (r forwarded, ok bool) {
+// answered frees the slot of the request that an answer is to, and returns what
+// it held; its message is valid only until the next begin. Not ok: nobody waits
+// for the answer. Identifiers are used again after some thousand requests: a
+// late answer is told by the End-to-End Identifier, which is the sender's (RFC
+// 6733 section 3).
+func (p *pending) answered(m frame) (r forwarded, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := hopByHop & slotMask
-	if i >= uint32(len(p.slots)) {
+	i, ok := p.find(m.hopByHop())
+	if !ok {
 		return forwarded{}, false
 	}
-	slot := &p.slots[i]
-	if !slot.busy || slot.gen<<slotBits != hopByHop&^slotMask {
+	if asked := p.slots[i].message; asked.endToEnd() != m.endToEnd() || asked.command() != m.command() {
 		return forwarded{}, false
 	}
 	return p.release(i), true
+}
+
+// end frees the slot of a request that was not sent after all.
+func (p *pending) end(hopByHop uint32) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if i, ok := p.find(hopByHop); ok {
+		p.release(i)
+	}
+}
+
+// find is the slot of an identifier; the caller holds the mutex.
+func (p *pending) find(hopByHop uint32) (slot uint32, ok bool) {
+	slot = hopByHop & slotMask
+	if slot >= uint32(len(p.slots)) {
+		return 0, false
+	}
+	s := &p.slots[slot]
+	return slot, s.busy && s.gen<<slotBits == hopByHop&^slotMask
 }
 
 // release frees a slot; the caller holds the mutex.

@@ -140,7 +140,7 @@ func (s *Server) routeTo(from *conn, r *route, except *conn) *conn {
 
 // deliver takes an answer in relay mode.
 func (c *conn) deliver(m frame) {
-	r, ok := c.pending.end(m.hopByHop())
+	r, ok := c.pending.answered(m)
 	if !ok {
 		c.peer.counts.unexpected.Add(1)
 		return

@@ -180,6 +180,7 @@ func TestRelayChangesNoOctetButItsOwn(t *testing.T) {
 		t.Fatalf("the request arrived as\n%x, want\n%x", came, want)
 	}
 	a := answer(down.ccr("s;1", 1, 0), "pcrf.lab", diam.Success)
+	a.Header.EndToEndID = binary.BigEndian.Uint32(request[16:])
 	a.AddAVP(odd[0])
 	reply := withHopByHop(serialize(t, a), hopByHop(came))
 	at = bytes.Index(reply, []byte("with reserved flags")) + 19
@@ -238,6 +239,40 @@ func TestBindingFollowsOnlyASuccessfulAnswer(t *testing.T) {
 				t.Errorf("events %+v", events)
 			}
 		})
+	}
+}
+
+// A late answer may come when its identifier is another request's.
+func TestAnAnswerToAnotherRequestIsNobodys(t *testing.T) {
+	reg, p := newFakeRegistry(), newPCRF(t, "pcrf.lab")
+	s := startRelay(t, diameter.Config{}, reg.submit, p)
+	up := p.meet()
+	down := connect(t, s.addr(), "pgw1.lab", 0)
+	down.send(down.ccr("s;1", 1, 0, subscriber(7)...))
+	request := up.read()
+	for name, change := range map[string]func(*diam.Header){
+		"another End-to-End Identifier": func(h *diam.Header) { h.EndToEndID++ },
+		"another command":               func(h *diam.Header) { h.CommandCode = diam.ReAuth },
+	} {
+		late := answer(request, "pcrf.lab", diam.Success)
+		change(late.Header)
+		up.send(late)
+		up.settle()
+		pending := 0
+		for _, one := range s.Peers() {
+			pending += one.Pending
+		}
+		if pending != 1 {
+			t.Errorf("after an answer with %s %d requests are pending, want 1", name, pending)
+		}
+	}
+	up.send(answer(request, "pcrf.lab", diam.UnableToComply))
+	if code := result(t, down.read()); code != diam.UnableToComply {
+		t.Errorf("the answer is %d, want that of the request", code)
+	}
+	s.stop()
+	if n := reg.count(); n != 0 {
+		t.Errorf("%d events were learned from answers to other requests", n)
 	}
 }
 
