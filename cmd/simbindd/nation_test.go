@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/netip"
 	"strings"
@@ -15,6 +16,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/cmd/simbindd/demo"
+	"github.com/simbind/simbind/numverify/consumer"
 )
 
 // A nation is an operator with three sites on one NATS cluster, and a replica
@@ -174,6 +177,37 @@ func TestNation(t *testing.T) {
 	for _, p := range n.sites {
 		n.settled(p)
 		reader.settled(p)
+	}
+	n.frontend()
+}
+
+// frontend has an app verify a number through a frontend that asks the replica,
+// for a phone of each site.
+func (n *nation) frontend() {
+	n.t.Helper()
+	var phone netip.Addr
+	front, err := demo.NewFront(n.t.Context(), demo.Phone{
+		Dir: n.t.TempDir(), Socket: n.replica.socket(), Addr: func() netip.Addr { return phone },
+	}, io.Discard)
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	defer front.Stop()
+	for _, p := range n.sites {
+		who := 0
+		for i := 0; who == 0 && i < placeSize; i++ {
+			phone = testAddr(p.first + i)
+			who = p.truth.holder(phone)
+		}
+		for number, want := range map[string]bool{testNumber(who): true, testNumber(who + 1): false} {
+			grant, _, err := front.Authorize(n.t.Context(), consumer.ScopeVerify)
+			if err != nil {
+				n.t.Fatalf("%s: %v", p.name, err)
+			}
+			if got, err := front.Operator.Verify(n.t.Context(), grant, number); err != nil || got != want {
+				n.t.Errorf("%s, %s: %v, %v, want %v", p.name, number, got, err, want)
+			}
+		}
 	}
 }
 
