@@ -366,6 +366,12 @@ func (j *lockedJournal) Commit(b *Batch) error {
 	return j.memJournal.Commit(b)
 }
 
+func (j *lockedJournal) rows() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.sessions)
+}
+
 func (j *lockedJournal) Touch(ms int64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -399,8 +405,8 @@ func TestRun_PeersAreAnsweredAfterTheCommit(t *testing.T) {
 		watch, _ := r.Watch(8)
 		submit(1, ue1)
 		synctest.Wait()
-		if heard.len() != 1 || len(j.sessions) != 1 {
-			t.Errorf("%d answers, %d rows", heard.len(), len(j.sessions))
+		if heard.len() != 1 || j.rows() != 1 {
+			t.Errorf("%d answers, %d rows", heard.len(), j.rows())
 		}
 		if ch := <-watch; ch.Kind != Bound || ch.Now.MSISDN != sim1 {
 			t.Errorf("watched %+v", ch)
@@ -425,8 +431,8 @@ func TestRun_PeersAreAnsweredAfterTheCommit(t *testing.T) {
 		}
 		j.setFail(nil)
 		time.Sleep(2 * time.Second)
-		if heard.len() != 2 || len(j.sessions) != 2 {
-			t.Errorf("after recovery %d answers, %d rows", heard.len(), len(j.sessions))
+		if heard.len() != 2 || j.rows() != 2 {
+			t.Errorf("after recovery %d answers, %d rows", heard.len(), j.rows())
 		}
 		if a := r.Verify(q, Number{MSISDN: sim1}); a.Reason != ReasonUnconfirmed {
 			t.Errorf("after recovery: %v %v", a.Verdict, a.Reason)

@@ -38,20 +38,25 @@ func TestStartsAreGatheredForAMoment(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &taker{room: 10}
 		l := newLearner(r.submit, time.Now)
+		taken := func() []string { // the learner hands over with its lock held
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			return slices.Clone(r.taken)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go l.run(ctx)
 		l.tell(started("1"))
 		l.tell(started("2"))
 		synctest.Wait()
-		if len(r.taken) > 0 {
-			t.Errorf("handed over at once: %q", r.taken)
+		if got := taken(); len(got) > 0 {
+			t.Errorf("handed over at once: %q", got)
 		}
 		time.Sleep(learnPause)
 		synctest.Wait()
 		want := []string{fmt.Sprint(binding.SessionStart, " 1"), fmt.Sprint(binding.SessionStart, " 2")}
-		if !slices.Equal(r.taken, want) {
-			t.Errorf("handed over: %q, want %q", r.taken, want)
+		if got := taken(); !slices.Equal(got, want) {
+			t.Errorf("handed over: %q, want %q", got, want)
 		}
 	})
 }
