@@ -24,7 +24,7 @@ type node struct {
 	speaks bool
 	// state is the largest Origin-State-Id heard, zero if none.
 	state   atomic.Uint32
-	restart time.Time // when the state grew last
+	restart atomic.Int64 // unix ms when the state grew last, zero if it did not
 	// owed is a larger state of which the Registry still has to be told.
 	owed  atomic.Uint32
 	paths []*peer // through which it was heard
@@ -111,7 +111,7 @@ func (n *nodes) advance(nd *node, state uint32, now time.Time) error {
 		if err := n.tellRestart(nd, state, now); err != nil {
 			return err
 		}
-		nd.restart = now
+		nd.restart.Store(now.UnixMilli())
 	}
 	if old == 0 {
 		n.states.keep(nd.name, state)
@@ -135,7 +135,7 @@ func (n *nodes) setBack(name string, state uint32, now time.Time) error {
 	if err := n.tellRestart(nd, state, now); err != nil {
 		return err
 	}
-	nd.restart = now
+	nd.restart.Store(now.UnixMilli())
 	nd.state.Store(state)
 	nd.owed.Store(0)
 	return nil
@@ -197,12 +197,4 @@ func (n *nodes) tellRestart(nd *node, state uint32, now time.Time) error {
 		n.states.Acknowledge(token, err) // nobody else will
 	}
 	return err
-}
-
-// restarted is when a request with an older Origin-State-Id belongs: before
-// the restart.
-func (n *nodes) restarted(nd *node) time.Time {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return nd.restart
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fiorix/go-diameter/v4/diam"
 	"github.com/fiorix/go-diameter/v4/diam/avp"
+	"github.com/fiorix/go-diameter/v4/diam/datatype"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/diameter"
@@ -109,6 +110,21 @@ func TestRequestFromBeforeTheRestartIsOfThatTime(t *testing.T) {
 	events := reg.wait(t, 4)
 	if restart, old := events[1], events[3]; !old.Time.Before(restart.Time) {
 		t.Errorf("the restart is at %v, the request from before it at %v", restart.Time, old.Time)
+	}
+}
+
+// A restarted node attaches phones before it has its connection back, and its
+// clock may be behind ours.
+func TestRequestOfTheNewStateIsNotOfBeforeTheRestart(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	w := connect(t, s.addr(), "pgw1.lab", 5)
+	w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, 5))...))
+	early := diam.NewAVP(avp.EventTimestamp, avp.Mbit, 0, datatype.Time(time.Now().Add(-30*time.Second)))
+	w.ask(w.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 6), early)...))
+	events := reg.wait(t, 3)
+	if restart, first := events[1], events[2]; restart.Kind != binding.NodeRestart || first.Time.UnixMilli() < restart.Time.UnixMilli() {
+		t.Errorf("the restart is at %v, the request after it at %v", restart.Time, first.Time)
 	}
 }
 

@@ -130,11 +130,9 @@ type Sequence struct{ order *order }
 func NewSequence() *Sequence { return &Sequence{newOrder()} }
 
 // Place sets the time of the request's event. state is the Origin-State-Id that
-// its node is known by, and restart when that grew last: what was on its way
-// then belongs before it.
+// its node is known by, and restart when that grew last, zero if it did not:
+// what was on its way then belongs before it, and what is of that state does
+// not.
 func (s *Sequence) Place(r *Request, state uint32, restart time.Time) {
-	if r.OriginState != 0 && r.OriginState < state {
-		r.Event.Time = earlier(&r.Event, justBefore(restart.UnixMilli()))
-	}
-	s.order.put(r, state)
+	s.order.place(r, state, restart.UnixMilli())
 }

@@ -47,8 +47,24 @@ type place struct {
 
 func newOrder() *order { return &order{seed: maphash.MakeSeed()} }
 
-// put sets the time of the request's event. state is the Origin-State-Id that
-// its node is known by: sessions of another are other sessions.
+// place sets the time of the request's event. state is the Origin-State-Id that
+// its node is known by, restart (unix ms) when that grew last, or a time long
+// past. A request with an older state was on its way when its node restarted;
+// one with that state was made since, however early its stamp says.
+func (o *order) place(r *Request, state uint32, restart int64) {
+	ev := &r.Event
+	switch {
+	case r.OriginState == 0:
+	case r.OriginState < state:
+		ev.Time = earlier(ev, justBefore(restart))
+	case r.OriginState == state && ev.Time.UnixMilli() < restart:
+		ev.Time = time.UnixMilli(restart)
+	}
+	o.put(r, state)
+}
+
+// put keeps the order of a session's requests. Sessions of another state of
+// their node are other sessions.
 func (o *order) put(r *Request, state uint32) {
 	if !r.Numbered {
 		return

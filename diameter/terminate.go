@@ -88,11 +88,6 @@ func (c *conn) place(r *Request) error {
 	if nd == nil {
 		return binding.ErrCapacity
 	}
-	state := nd.state.Load()
-	if r.OriginState != 0 && r.OriginState < state {
-		// It was on its way when its node restarted.
-		ev.Time = earlier(ev, justBefore(c.server.nodes.restarted(nd).UnixMilli()))
-	}
-	c.server.order.put(r, state)
+	c.server.order.place(r, nd.state.Load(), nd.restart.Load())
 	return nil
 }
