@@ -39,9 +39,10 @@ func (c *conn) admit(m frame) error {
 // judge says whether a peer may connect that says this of itself.
 func (c *conn) judge(said *capabilities) (resultCode, string) {
 	s := c.server
-	c.rule = s.ruleFor(said.host, said.realm, c.from)
+	rule := s.admission.ruleFor(said.host, said.realm, c.from)
+	c.rule.Store(rule)
 	switch {
-	case c.rule == nil:
+	case rule == nil:
 		return resultUnknownPeer, "no entry of diameter.peers admits it"
 	case string(s.peers.self) == strings.ToLower(said.host):
 		return resultUnknownPeer, "it has our own name"
@@ -79,6 +80,7 @@ func (c *conn) take(said *capabilities) (resultCode, string) {
 	c.watchMu.Unlock()
 	c.heard.Store(time.Now().UnixNano())
 	c.admitted.Store(true)
+	c.settle(one)
 	s.opened(c, said, now)
 	if c.troubled.Load() {
 		c.expire() // the first watchdog leaves at once

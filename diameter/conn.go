@@ -30,9 +30,8 @@ type conn struct {
 	wanted    string       // of an initiator: the host to find
 	names     []string     // in the peer's certificate, nil without TLS
 
-	// Set with the capabilities exchange, then read-only.
-	peer *peer
-	rule *Peer
+	peer *peer                // set with the capabilities exchange, then read-only
+	rule atomic.Pointer[Peer] // set with it too; another when the entries change
 
 	watchMu  sync.Mutex
 	watch    watchdog

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -29,6 +28,7 @@ type Server struct {
 	applications    []uint32
 	identity, state []byte
 
+	admission admission
 	peers     *peers
 	upstreams *upstreams
 	nodes     *nodes
@@ -52,6 +52,7 @@ func New(cfg Config, submit binding.SubmitFunc, log *slog.Logger) *Server {
 		applications: []uint32{appGx}, peers: newPeers(cfg.OriginHost), nodes: newNodes(submit, newStates(cfg.StateFile)), order: newOrder(),
 		learner: newLearner(submit, cfg.Now), warnings: rate.NewLimiter(1, 10),
 	}
+	s.admission.peers.Store(&cfg.Peers)
 	s.upstreams = newUpstreams(cfg.Upstreams, s.peers)
 	if cfg.Mode == Relay {
 		// A relay has every application; some peers look for their own.
@@ -220,16 +221,6 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-time.After(d):
 		return true
 	}
-}
-
-// ruleFor finds the entry of a peer, or nil.
-func (s *Server) ruleFor(host, realm string, from netip.Addr) *Peer {
-	for i := range s.cfg.Peers {
-		if p := &s.cfg.Peers[i]; p.admits(host, realm, from) {
-			return p
-		}
-	}
-	return nil
 }
 
 // opened notes that a peer was admitted.

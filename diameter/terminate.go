@@ -44,11 +44,12 @@ func (c *conn) understand(m frame, now time.Time) error {
 	if err := c.fields.collect(m); err != nil {
 		return err
 	}
-	origin := Origin{Arrived: now, MSISDNStrip: c.rule.MSISDNStrip, store: c.store}
+	rule := c.rule.Load()
+	origin := Origin{Arrived: now, MSISDNStrip: rule.MSISDNStrip, store: c.store}
 	if err := c.request.decode(m, &c.fields, &origin); err != nil {
 		return err
 	}
-	if !c.rule.allows(c.request.Event.Node) {
+	if !rule.allows(c.request.Event.Node) {
 		return errNode
 	}
 	return nil

@@ -166,7 +166,7 @@ func (c *conn) confirm(m frame) error {
 	case !said.common(c.server.applications):
 		return errors.New("it has none of our applications")
 	}
-	c.rule = &Peer{Host: said.host}
+	c.rule.Store(&Peer{Host: said.host})
 	if result, why := c.take(&said); result != resultSuccess {
 		return errors.New(why)
 	}

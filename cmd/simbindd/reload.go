@@ -9,21 +9,23 @@ import (
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/query"
 	"github.com/simbind/simbind/cmd/simbindd/config"
+	"github.com/simbind/simbind/diameter"
 	"github.com/simbind/simbind/directory"
 	"github.com/simbind/simbind/radius"
 )
 
 // A reloader reads the configuration again at each SIGHUP and applies what can
-// change while the daemon runs: RADIUS clients with their secrets, domains and
-// pools, roles, the log level; an export is read again. A file that is wrong changes nothing. Its fields
-// are set before Run, then read-only.
+// change while the daemon runs: RADIUS clients with their secrets, Gx peers,
+// domains and pools, roles, the log level; an export is read again. A file that
+// is wrong changes nothing. Its fields are set before Run, then read-only.
 type reloader struct {
 	file     string
 	logs     logs
 	registry *binding.Registry
-	radius   *radius.Server  // nil if it is off
-	query    *query.Server   // nil if it is off
-	export   *directory.File // nil if it is off
+	radius   *radius.Server   // nil if it is off
+	gx       *diameter.Server // nil if it is off
+	query    *query.Server    // nil if it is off
+	export   *directory.File  // nil if it is off
 	hangups  <-chan os.Signal
 	cfg      config.Config // as of the start
 }
@@ -58,6 +60,9 @@ func (r *reloader) reload(ctx context.Context) error {
 		if err := r.radius.SetClients(next.RADIUS.Clients); err != nil {
 			return fmt.Errorf("radius.clients: %w", err)
 		}
+	}
+	if r.gx != nil && next.Diameter != nil {
+		r.gx.SetPeers(next.Diameter.Peers)
 	}
 	if r.query != nil && next.Query != nil {
 		r.query.SetRoles(next.Query.Roles)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/diameter/diametertest"
 	"github.com/simbind/simbind/radius/radiustest"
 )
 
@@ -98,5 +99,21 @@ func TestReloadNamesWhatWaitsForARestart(t *testing.T) {
 	d.reload(t, strings.Replace(d.yaml(), "capacity: 200000", "capacity: 300000", 1), reloaded)
 	if got := d.log.find("some keys have changed that take effect only at the next start", "keys"); got != "capacity" {
 		t.Errorf("the keys are %q", got)
+	}
+}
+
+func TestReloadTakesNewGxPeers(t *testing.T) {
+	d := newGxHome(t).start(t)
+	gx := d.pcef(t, "pgw1.lab")
+	gx.report(diametertest.Initial, 0, 1, 1)
+	text := strings.Replace(d.gxYAML("127.0.0.1:0"), `host: "*"`, "host: pgw2.lab", 1)
+	d.reload(t, strings.Replace(text, "watchdog: 6s", "watchdog: 7s", 1), reloaded)
+	d.await(t, "the peer is not admitted any more")
+	if got := d.log.find("some keys have changed that take effect only at the next start", "keys"); got != "diameter.watchdog" {
+		t.Errorf("the keys are %q", got)
+	}
+	d.pcef(t, "pgw2.lab").report(diametertest.Initial, 0, 2, 2)
+	if got := d.verdict(t, testAddr(2).String(), testNumber(2)); got != "match bound" {
+		t.Errorf("a binding of the new peer: %s", got)
 	}
 }

@@ -122,6 +122,7 @@ func edges(c config.Config, tap *bpf.Tap, gx *diameter.Server, registry *binding
 	}
 	if gx != nil {
 		metrics.MustRegister(gx.Collector())
+		reload.gx = gx
 		parts = append(parts, part{name: "diameter", run: gx.Run, ready: gx.Ready()})
 	}
 	if tap != nil {

@@ -6,7 +6,7 @@ import (
 )
 
 // reloaded are the keys that a reload applies to the running daemon.
-var reloaded = []string{"domains", "radius.clients", "query.roles", "log.level"}
+var reloaded = []string{"domains", "radius.clients", "diameter.peers", "query.roles", "log.level"}
 
 // Changed names the keys that differ in next and take effect only at the next
 // start.
