@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/simbind/simbind/diameter/diametertest"
 	"github.com/simbind/simbind/radius/radiustest"
 )
 
@@ -15,9 +16,10 @@ func TestTheAlertsNameMetricsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newHome(t).start(t)
+	d := newGxHome(t).start(t)
 	// Some series exist only once there is something to count.
 	d.mustAccount(t, 1, radiustest.Start)
+	d.pcef(t, "pgw1.lab").report(diametertest.Initial, 0, 3, 3)
 	d.verdict(t, testAddr(1).String(), testNumber(1))
 	if d.account(t, 2, radiustest.Start, "a wrong secret", brief) {
 		t.Error("a wrong secret was answered")
