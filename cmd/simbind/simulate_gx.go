@@ -17,6 +17,7 @@ import (
 // A gxRun is the command line of simulate gx.
 type gxRun struct {
 	crowd
+	secure  security
 	options diametertest.Options
 }
 
@@ -30,7 +31,8 @@ request is encoded by an implementation that shares nothing with simbindd's, and
 every answer is checked. A connection that breaks is made again. Exit 1 if a
 request was lost, refused or answered wrongly.`,
 		Example: `  simbind simulate gx --server 127.0.0.1:3868 --subscribers 1000 --rate 200 --update 10s --hold 30s
-  simbind simulate gx --server 127.0.0.1:3868 --connections 4 --restart 5s`,
+  simbind simulate gx --server 127.0.0.1:3868 --connections 4 --restart 5s
+  simbind simulate gx --server 192.0.2.1:5868 --tls-ca ca.crt --tls-cert pgw.crt --tls-key pgw.key --tls-name simbind.example.net`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := r.read(); err != nil {
@@ -48,6 +50,7 @@ request was lost, refused or answered wrongly.`,
 	flags.StringVar(&o.Node.Realm, "origin-realm", "simulated", "Origin-Realm")
 	flags.StringVar(&o.To.Realm, "destination-realm", "", "Destination-Realm (default the realm of the server)")
 	flags.StringVar(&o.To.Host, "destination-host", "", "Destination-Host (default none)")
+	r.secure.flags(cmd)
 	flags.DurationVar(&o.Timeout, "timeout", 10*time.Second, "give up a request that is unanswered for so long")
 	return cmd
 }
@@ -62,6 +65,10 @@ func (r *gxRun) read() error {
 		return usagef("--restart is not negative")
 	case o.Node.Host == "" || o.Node.Realm == "":
 		return usagef("--origin-host and --origin-realm are not empty")
+	}
+	var err error
+	if o.TLS, err = r.secure.read(); err != nil {
+		return err
 	}
 	return r.crowd.read("update")
 }

@@ -117,6 +117,7 @@ func TestSimulateRefusesNonsense(t *testing.T) {
 		"simulate radius --secret a --pool ten", "simulate radius --secret a --pool6 10.0.0.0/8",
 		"simulate radius --secret a --rate 0", "simulate radius --secret a --subscribers 0", "simulate radius --secret a --hold -1s",
 		"simulate gx --rate 0", "simulate gx --connections 0", "simulate gx --restart -1s", "simulate gx --origin-host=", "simulate gx --pool ten",
+		"simulate gx --tls-cert a.crt", "simulate gx --tls-ca a.crt", "simulate gx --tls-ca /none --tls-cert /none --tls-key /none",
 	} {
 		s := newSession(strings.Fields(args)...)
 		if code := s.run(); code != exitUsage {

@@ -2,8 +2,10 @@ package diametertest
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -55,7 +57,11 @@ func (l *link) dial(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, min(l.o.Timeout, dialTime))
 	defer cancel()
 	self, _ := l.now()
-	p, err := Dial(ctx, l.o.Server, self, answerReAuth)
+	var d dialer = &net.Dialer{}
+	if l.o.TLS != nil {
+		d = &tls.Dialer{Config: l.o.TLS}
+	}
+	p, err := dial(ctx, d, l.o.Server, self, answerReAuth)
 	if err != nil {
 		return err
 	}

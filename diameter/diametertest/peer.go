@@ -57,7 +57,16 @@ func (r Refusal) Error() string {
 // Dial connects over TCP and exchanges capabilities. A nil handler is
 // [Peer.Default]. The error is a [Refusal] if the other end did not agree.
 func Dial(ctx context.Context, addr string, local Node, handle Handler) (*Peer, error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", addr)
+	return dial(ctx, &net.Dialer{}, addr, local, handle)
+}
+
+// A dialer is a net.Dialer or a tls.Dialer.
+type dialer interface {
+	DialContext(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+func dial(ctx context.Context, d dialer, addr string, local Node, handle Handler) (*Peer, error) {
+	conn, err := d.DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

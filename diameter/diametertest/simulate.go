@@ -3,6 +3,7 @@ package diametertest
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,6 +21,8 @@ import (
 type Options struct {
 	crowdtest.Plan
 	Server string // "host:port"
+	// TLS secures the connections from their start; nil: they are not.
+	TLS *tls.Config
 	// Node is the PCEF; pgw.simulated of the realm simulated by default. With
 	// more than one connection each is a node of its own, as one node has one
 	// connection: pgw-1.simulated and so on. OriginState is the time by default.
