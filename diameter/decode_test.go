@@ -281,3 +281,49 @@ func checkRequest(t *testing.T, r Request) {
 		}
 	}
 }
+
+func TestDevicesOfAnExtension(t *testing.T) {
+	old := appendAVP(nil, avpEquipment, append(appendUint32(nil, avpEquipmentType, equipmentIMEISV), appendAVP(nil, avpEquipmentValue, "3569380300000017")...))
+	extension := func(code uint32, value string) []byte {
+		return appendAVP(nil, avpEquipmentExtension, appendAVP(nil, code, value))
+	}
+	for name, c := range map[string]struct {
+		avps  [][]byte
+		imei  string
+		notes Notes
+	}{
+		"an IMEISV is read":                        {[][]byte{extension(avpEquipmentIMEISV, "3569380300000024")}, "3569380300000024", 0},
+		"an IMEI is read":                          {[][]byte{extension(avpEquipmentIMEI, "356938030000002")}, "356938030000002", 0},
+		"a MAC address is no device of ours":       {[][]byte{extension(655, "356938030000002")}, "", 0},
+		"what it says beside the old AVP is less":  {[][]byte{extension(avpEquipmentIMEI, "356938030000001"), old}, "3569380300000017", 0},
+		"two that differ are none":                 {[][]byte{extension(avpEquipmentIMEI, "356938030000001"), extension(avpEquipmentIMEI, "356938030000002")}, "", NoteConflict | NoteBadIMEI},
+		"one that is no IMEI is told":              {[][]byte{extension(avpEquipmentIMEI, "x")}, "", NoteBadIMEI},
+		"one within another vendor's space is not": {[][]byte{appendAVP(nil, avpEquipmentExtension, octetsOfVendor(avpEquipmentIMEI, "356938030000001"))}, "", 0},
+	} {
+		b := appendHeader(nil, flagRequest, cmdCreditControl, appGx, 1, 1)
+		b = appendAVP(b, avpSessionID, "s;1")
+		b = appendAVP(b, avpOriginHost, "pgw1.lab")
+		b = appendUint32(b, avpRequestType, requestInitial)
+		for _, a := range c.avps {
+			b = append(b, a...)
+		}
+		got, err := Decode(endMessage(b, 0), vectorOrigin)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if imei := got.Event.IMEI; imei != 0 && imei.String() != c.imei || imei == 0 && c.imei != "" || got.Notes&^NoteNoIdentity != c.notes {
+			t.Errorf("%s: %q, notes %v", name, imei, got.Notes)
+		}
+	}
+}
+
+// octetsOfVendor is an AVP of a vendor that we do not know.
+func octetsOfVendor(code uint32, value string) []byte {
+	a := appendAVP(nil, code, value)
+	b := append([]byte{}, a[:8]...)
+	b = append(append(b, 0, 0, 0x27, 0x0F), a[8:]...)
+	b[4] |= 0x80
+	b[7] += 4
+	return b
+}

@@ -41,6 +41,9 @@ const (
 	avpEquipment          = 458 // RFC 8506 section 8.49
 	avpEquipmentType      = 459 // RFC 8506 section 8.50
 	avpEquipmentValue     = 460 // RFC 8506 section 8.51
+	avpEquipmentExtension = 653 // RFC 8506 section 8.52
+	avpEquipmentIMEISV    = 654 // RFC 8506 section 8.53
+	avpEquipmentIMEI      = 658 // RFC 8506 section 8.57
 )
 
 // AVP codes of 3GPP.
@@ -107,6 +110,7 @@ type fields struct {
 	session, originHost, originRealm []byte
 	called, rat, network             []byte
 	e164, imsi, nai, imei            []byte // replaced when they conflict
+	extended                         []byte // the IMEI of an extension, likewise
 	allocate, release                bool
 	proxied                          bool // there is Proxy-Info
 
@@ -132,6 +136,8 @@ func (f *fields) collect(m frame) error {
 			return f.subscription(&w, a)
 		case avpEquipment:
 			return f.equipment(&w, a)
+		case avpEquipmentExtension:
+			return f.extension(&w, a)
 		}
 		return f.base(a)
 	})
@@ -232,6 +238,17 @@ func (f *fields) equipment(w *walk, group avp) error {
 		f.identity(&f.imei, data)
 	}
 	return err
+}
+
+// extension reads User-Equipment-Info-Extension, which later releases of TS
+// 29.212 have too, and which may hold an IMEI without its software version.
+func (f *fields) extension(w *walk, group avp) error {
+	return w.each(group.data, 1, func(a avp) error {
+		if (a.is(0, avpEquipmentIMEISV) || a.is(0, avpEquipmentIMEI)) && len(a.data) > 0 {
+			f.identity(&f.extended, a)
+		}
+		return nil
+	})
 }
 
 // address keeps an AVP that names an address. What is no address is found out

@@ -30,8 +30,12 @@ func (r *Request) identities(f *fields, o *Origin) {
 	case len(f.nai) > 0:
 		ev.IMSI = imsiOfNAI(f.nai)
 	}
-	if len(f.imei) > 0 {
-		imei, ok := parseIMEI(f.imei)
+	equipment := f.imei
+	if len(equipment) == 0 {
+		equipment = f.extended // the same device, perhaps with fewer digits
+	}
+	if len(equipment) > 0 {
+		imei, ok := parseIMEI(equipment)
 		if !ok {
 			r.Notes |= NoteBadIMEI
 		}
