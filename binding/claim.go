@@ -79,7 +79,7 @@ func (m *memory) freeClaim(id uint32) {
 type holding struct {
 	msisdn  MSISDN
 	state   holdState
-	told    Reason // with which it was published last, see told
+	told    Reason // with which it was published last, see tell
 	shared  bool   // more than one claim
 	version uint64 // sequence number of the change that made the present holder
 	since   int64  // unix ms, network's time

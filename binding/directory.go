@@ -19,7 +19,7 @@ func (a *arbiter) numberKnown(ev *Event, now int64) Outcome {
 		}
 	}
 	if outcome == Duplicate {
-		a.counters.add(countDuplicate, 1)
+		return a.count(countDuplicate, Duplicate)
 	}
 	return outcome
 }
@@ -67,14 +67,13 @@ func (a *arbiter) number(id uint32, m MSISDN, f *fact) bool {
 	if was.MSISDN == m {
 		return false
 	}
-	var claimed []address
-	for _, k := range a.keys(id) {
-		claimed = append(claimed, a.open(k))
-	}
-	a.update(id, func(s *session) { s.flags &^= flagDirectory })
-	if m != 0 {
-		a.update(id, func(s *session) { s.flags |= flagDirectory })
-	}
+	claimed := a.openAll(id)
+	a.update(id, func(s *session) {
+		s.flags &^= flagDirectory
+		if m != 0 {
+			s.flags |= flagDirectory
+		}
+	})
 	a.adopt(id, Subscriber{MSISDN: m, IMSI: s.imsi, IMEI: was.IMEI}, f)
 	a.dirty(id)
 	for i := range claimed {
@@ -114,8 +113,8 @@ func (a *arbiter) learned(imsi IMSI) (m MSISDN) {
 // seek looks for the number of a session that came without one: what was
 // learned serves at once, else the directory is asked.
 func (a *arbiter) seek(id uint32, f *fact) {
-	if f.Source == SourceFeed || f.Source == SourceNone || a.directory.resolve == nil && !a.directory.learn {
-		return // another site looks for itself; what is loaded, the sweep sees to
+	if !f.signalled() {
+		return
 	}
 	s := a.m.session(id)
 	if a.directory.learn {
@@ -129,10 +128,14 @@ func (a *arbiter) seek(id uint32, f *fact) {
 	}
 }
 
+// signalled reports that signalling said so, and to us: another site looks for
+// its numbers itself, and the sweep sees to what was loaded.
+func (f *fact) signalled() bool { return f.Source != SourceFeed && f.Source != SourceNone }
+
 // teach gives what signalling said of number and SIM to the SIM's sessions that
 // have none.
 func (a *arbiter) teach(who Subscriber, f *fact) {
-	if !a.directory.learn || who.MSISDN == 0 || who.IMSI == 0 || f.Source == SourceFeed || f.Source == SourceNone {
+	if !a.directory.learn || who.MSISDN == 0 || who.IMSI == 0 || !f.signalled() {
 		return
 	}
 	if _, some := a.m.findSubscriber(Subscriber{IMSI: who.IMSI}); !some {

@@ -45,30 +45,16 @@ func (a *arbiter) follow(f *fact) Outcome {
 
 // mirror makes a session what its site says.
 func (a *arbiter) mirror(f *fact) Outcome {
-	keys, refused := a.admit(f, "", f.Addrs)
 	id, known := a.m.findSession(f.key)
 	if !known {
-		if len(keys) == 0 {
-			return refused
-		}
-		if id, known = a.create(f); !known {
-			for _, k := range keys {
-				a.block(k, f)
-			}
-			return a.count(countRefusedCapacity, RefusedCapacity)
-		}
-		a.restate(id, f)
-		f.new = true
-		return a.claimAll(id, keys, f, refused)
+		return a.begin(f)
 	}
+	keys, refused := a.admit(f, "", f.Addrs)
 	if len(keys) == 0 { // our pools have changed
 		a.end(id, f, endSuperseded)
 		return refused
 	}
-	var claimed []address
-	for _, k := range a.keys(id) {
-		claimed = append(claimed, a.open(k))
-	}
+	claimed := a.openAll(id)
 	changed := a.restate(id, f)
 	for i := range claimed {
 		seq, notices := a.seq, len(a.batch.notices)

@@ -53,6 +53,9 @@ func (a *arbiter) create(f *fact) (uint32, bool) {
 	a.dirty(id)
 	a.adopt(id, f.identity(), f)
 	a.remember(id, f)
+	if f.Source == SourceFeed {
+		a.restate(id, f)
+	}
 	return id, true
 }
 
@@ -125,6 +128,15 @@ func (a *arbiter) reappraise(id uint32, f *fact, changed bool) {
 			a.emitAddress(Updated, &o, who, id, f)
 		}
 	}
+}
+
+// openAll opens the addresses that a session claims.
+func (a *arbiter) openAll(id uint32) []address {
+	var claimed []address
+	for _, k := range a.keys(id) {
+		claimed = append(claimed, a.open(k))
+	}
+	return claimed
 }
 
 // keys lists the addresses that a session claims.
@@ -210,8 +222,9 @@ func (a *arbiter) overtaken(o *address, s *session, who Subscriber, former []uin
 }
 
 // leftToOthers reports that of those who still say what an ended claim said,
-// all are other sources: rule T6. Each followed site is one. Claims that count for nothing any more are
-// not asked, nor are the source's own that do not say whose they are.
+// all are other sources: rule T6. Each followed site is one. Claims that count
+// for nothing any more are not asked, nor are the source's own that do not say
+// whose they are.
 func (a *arbiter) leftToOthers(o *address, who Subscriber, node uint16, now int64) bool {
 	source, left := a.m.node(node).source, false
 	for _, c := range o.claims {

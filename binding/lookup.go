@@ -139,7 +139,7 @@ func (m *memory) appraise(v *sighting, now int64, t *times, warming, full bool) 
 	}
 	ended, best, alive := false, lifeDead, false
 	reason, named := ReasonEnded, false
-	walk := func(id uint32) {
+	m.eachClaimant(h, func(id uint32) {
 		s := m.session(id)
 		l, why := m.judge(&s, now, t)
 		if id == h.owner {
@@ -157,20 +157,7 @@ func (m *memory) appraise(v *sighting, now int64, t *times, warming, full bool) 
 			v.seen = max(v.seen, s.seen)
 			v.sources = v.sources.Add(m.node(s.node).source)
 		}
-	}
-	if !h.shared {
-		walk(h.owner)
-	} else {
-		c := h.claim
-		for range maxClaims {
-			if c == 0 {
-				break
-			}
-			cl := m.claim(c)
-			walk(cl.session)
-			c = cl.nextOfAddress
-		}
-	}
+	})
 	if alive && best > lifeExpired {
 		best = lifeExpired // somebody is there, and does not say who
 	}

@@ -29,18 +29,21 @@ func (m *memory) overlapped(v *sighting, now int64, t *times) bool {
 // of v.
 func (m *memory) disagrees(wide *holding, v *sighting, now int64, t *times) (found bool) {
 	var holder Subscriber
-	m.eachClaimant(&v.h, func(s *session) {
-		who := m.identity(s)
+	m.eachClaimant(&v.h, func(id uint32) {
+		s := m.session(id)
+		who := m.identity(&s)
 		holder.MSISDN, holder.IMSI = max(holder.MSISDN, who.MSISDN), max(holder.IMSI, who.IMSI)
 	})
-	m.eachClaimant(wide, func(c *session) {
-		if l, _ := m.judge(c, now, t); l >= lifeExpired || agree(m.identity(c), holder) {
+	m.eachClaimant(wide, func(id uint32) {
+		c := m.session(id)
+		if l, _ := m.judge(&c, now, t); l >= lifeExpired || agree(m.identity(&c), holder) {
 			return
 		}
 		// The node gave out the narrower address later; another site has judged
 		// that already.
 		after := false
-		m.eachClaimant(&v.h, func(s *session) {
+		m.eachClaimant(&v.h, func(id uint32) {
+			s := m.session(id)
 			after = after || s.node == c.node && (before(c.start, s.start) || m.node(s.node).source == SourceFeed)
 		})
 		found = found || !after
@@ -49,20 +52,18 @@ func (m *memory) disagrees(wide *holding, v *sighting, now int64, t *times) (fou
 }
 
 // eachClaimant calls fn with every session that claims a holding.
-func (m *memory) eachClaimant(h *holding, fn func(*session)) {
+func (m *memory) eachClaimant(h *holding, fn func(id uint32)) {
 	if !h.shared {
-		s := m.session(h.owner)
-		fn(&s)
+		fn(h.owner)
 		return
 	}
-	id := h.claim
+	c := h.claim
 	for range maxClaims {
-		if id == 0 {
+		if c == 0 {
 			return
 		}
-		c := m.claim(id)
-		s := m.session(c.session)
-		fn(&s)
-		id = c.nextOfAddress
+		cl := m.claim(c)
+		fn(cl.session)
+		c = cl.nextOfAddress
 	}
 }

@@ -277,6 +277,9 @@ func TestVerifyAllocatesNothing(t *testing.T) {
 	g := newRig(t, Config{Capacity: 64})
 	g.on(start("nas", "a", 1, sim1, ue1, "2001:db8:1::/64"))
 	g.on(gx(start("", "g", 1, sim1, ue1)))
+	// With wider addresses around them, of others and shared.
+	g.on(start("nas", "w", 2, sim2, "2001:db8:1::/56", ue2))
+	g.on(start("nas2", "v", 2, sim2, "2001:db8:1::/56", ue2))
 	for _, addr := range []string{ue1, ue2, "2001:db8:1::4"} {
 		q := Query{Addr: netip.MustParseAddr(addr)}
 		if n := testing.AllocsPerRun(100, func() { g.Verify(q, Number{MSISDN: sim1}) }); n != 0 {

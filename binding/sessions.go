@@ -40,17 +40,10 @@ func (r *Registry) Sessions(sel Selection) ([]Binding, uint64, error) {
 }
 
 func (r *Registry) byIMSI(imsi IMSI, limit int) []Binding {
-	var ids []uint32
-	r.m.byIMSI.Find(mix(uint64(imsi)), func(id uint32) bool {
-		if IMSI(r.m.subs.Load(id, 1)) == imsi {
-			ids = append(ids, id)
-		}
-		return len(ids) > maxSameIMSI
-	})
 	var list []Binding
-	for _, id := range ids {
+	r.eachOfIMSI(imsi, func(id uint32) {
 		list = append(list, r.ofSubscriber(id, true, limit-len(list), func(b *Binding) bool { return b.IMSI == imsi })...)
-	}
+	})
 	return list
 }
 

@@ -10,7 +10,6 @@ func (a *arbiter) adopt(id uint32, who Subscriber, f *fact) {
 	if who.nobody() {
 		return
 	}
-	told := s.flags&flagDirectory != 0
 	subID, known := a.m.findSubscriber(who)
 	if !known {
 		if subID = a.newSubscriber(who, f); subID == 0 {
@@ -18,19 +17,18 @@ func (a *arbiter) adopt(id uint32, who Subscriber, f *fact) {
 		}
 	}
 	a.m.link(id, &s, subID)
-	switch {
-	case told:
+	if s.flags&flagDirectory != 0 {
 		a.entrust(subID, who.IMSI, known)
-	case known:
+		return
+	}
+	if known {
 		a.compare(subID, who, f)
 	}
-	switch {
-	case told:
-	case who.MSISDN == 0:
+	if who.MSISDN == 0 {
 		a.seek(id, f)
-	default:
-		a.teach(who, f)
+		return
 	}
+	a.teach(who, f)
 }
 
 // entrust notes that a directory gave the number to the SIM, which signalling
@@ -48,7 +46,7 @@ func (a *arbiter) entrust(subID uint32, imsi IMSI, known bool) {
 	a.saveSubscriber(&sub)
 }
 
-// compare sets an identity against the one that with the one last seen for its number. What is
+// compare sets an identity against the one last seen for its number. What is
 // older than the last change is not a change back.
 func (a *arbiter) compare(subID uint32, who Subscriber, f *fact) {
 	sub := a.m.subscriber(subID)
