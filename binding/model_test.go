@@ -1,6 +1,7 @@
 package binding
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -232,7 +233,7 @@ func (m *model) stop(id string, k nodeKey, ev *Event, t int64) {
 		s.contexts &^= ev.Contexts
 	default:
 		if ev.Last {
-			for addr := range maps.Clone(s.holds) {
+			for _, addr := range slices.Sorted(maps.Keys(s.holds)) {
 				for _, o := range m.holders(addr) {
 					if o != s && o.node == s.node && o.contexts != 0 && modelAgree(o.who, s.who) {
 						m.finish(o, true)
@@ -502,9 +503,18 @@ func (m *model) forget(s *modelSession) {
 	}
 }
 
-// sweep does what time alone does.
-func (m *model) sweep() {
-	for id, s := range m.sessions {
+// sweep does what time alone does. What ends at the same moment has no order of
+// its own, and the first to end can take the other's claim away (T4) where the
+// other's own end would leave nothing in doubt (T6): either is right, so turn
+// tells whose is first.
+func (m *model) sweep(turn func(session string) uint32) {
+	turns := map[string]uint32{}
+	for id := range m.sessions {
+		turns[id] = turn(id)
+	}
+	order := slices.SortedFunc(maps.Keys(turns), func(x, y string) int { return cmp.Or(cmp.Compare(turns[x], turns[y]), cmp.Compare(x, y)) })
+	for _, id := range order {
+		s := m.sessions[id]
 		if s.ended {
 			if m.now > s.seen+m.cfg.TombstoneTTL.Milliseconds() {
 				delete(m.sessions, id)
@@ -530,7 +540,7 @@ func (m *model) sweep() {
 			s.restarts = m.node(s.node).restarts
 		}
 	}
-	for addr, d := range m.ending {
+	for addr, d := range m.ending { // each by itself
 		if _, ok := subscriberOf(m.holders(addr)); ok && m.now > d {
 			for _, s := range m.holders(addr) {
 				delete(s.holds, addr)

@@ -275,8 +275,9 @@ func replay(t *testing.T, history []step) (res replayed) {
 	for i, s := range history {
 		g.now = g.now.Add(s.wait)
 		m.now = g.now.UnixMilli()
+		turn := g.turns()
 		g.sweepAll()
-		m.sweep()
+		m.sweep(turn)
 		switch {
 		case s.release != 0:
 			g.release(askable[s.release-1], "test", "operator")
@@ -335,6 +336,21 @@ func replay(t *testing.T, history []step) (res replayed) {
 		}
 	}
 	return res
+}
+
+// turns is the order in which the sweep visits the sessions as they are now.
+func (g *rig) turns() func(session string) uint32 {
+	ids := map[[2]uint64]uint32{}
+	for id := uint32(1); id <= g.m.sessions.Limit(); id++ {
+		if g.m.sessions.Load(id, 0) != 0 {
+			ids[g.m.session(id).key] = id
+		}
+	}
+	return func(session string) uint32 {
+		part := strings.SplitN(session, "/", 3)
+		source, _ := ParseSource(part[0])
+		return ids[newSessionKey(source, part[1], part[2])]
+	}
 }
 
 // keepDown carries lost nodes over a restart, which the journal does not.
