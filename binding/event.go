@@ -1,6 +1,7 @@
 package binding
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -137,3 +138,22 @@ type Acknowledger interface {
 // A SubmitFunc offers an event to the Registry. It never blocks. On an error
 // (ErrBusy, ErrClosed) the event was not taken and Ack will not be called.
 type SubmitFunc func(Event) error
+
+// busyWait is how long Wait waits before it offers an event again.
+const busyWait = 2 * time.Millisecond
+
+// Wait offers an event until the Registry has room for it, or ctx ends. It
+// blocks meanwhile.
+func (offer SubmitFunc) Wait(ctx context.Context, ev Event) error {
+	for {
+		err := offer(ev)
+		if !errors.Is(err, ErrBusy) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(busyWait):
+		}
+	}
+}

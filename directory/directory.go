@@ -28,10 +28,6 @@ const (
 // failed.
 const pauseAfterError = 5 * time.Second
 
-// busyWait is how long to wait before an answer that was not taken is offered
-// again.
-const busyWait = 2 * time.Millisecond
-
 // An Answer is what is near: a number, or zero for none, and whose word it is.
 type Answer struct {
 	MSISDN binding.MSISDN
@@ -45,7 +41,6 @@ type Near interface {
 	Get(ctx context.Context, imsi binding.IMSI, ask func(context.Context) (Answer, time.Duration, error)) (Answer, error)
 	Peek(imsi binding.IMSI) (Answer, bool)
 	Invalidate(imsi binding.IMSI)
-	InvalidateAll()
 }
 
 // A Config of a Directory. Zero values of durations and numbers are the defaults.
@@ -239,12 +234,5 @@ func (d *Directory) askSources(ctx context.Context, imsi binding.IMSI) (Answer, 
 
 // tell submits an answer until it is taken.
 func (d *Directory) tell(ctx context.Context, imsi binding.IMSI, m binding.MSISDN) {
-	ev := binding.Event{Kind: binding.NumberKnown, IMSI: imsi, MSISDN: m}
-	for errors.Is(d.cfg.Submit(ev), binding.ErrBusy) {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(busyWait):
-		}
-	}
+	_ = d.cfg.Submit.Wait(ctx, binding.Event{Kind: binding.NumberKnown, IMSI: imsi, MSISDN: m}) // a Registry that is closed needs none
 }

@@ -122,28 +122,9 @@ func (a *following) forgetOthers(ctx context.Context) {
 			continue
 		}
 		a.f.log.Info("a site is not followed any more", "site", n.Name, "sessions", n.Sessions)
-		_ = submit(ctx, a.f.cfg.Follow.Submit, binding.Event{Kind: binding.NodeRestart, Source: binding.SourceFeed, Node: n.Name, Arrived: time.Now()})
+		_ = a.f.cfg.Follow.Submit.Wait(ctx, binding.Event{Kind: binding.NodeRestart, Source: binding.SourceFeed, Node: n.Name, Arrived: time.Now()})
 	}
 }
-
-// busyWait is how long to wait before an event that was not taken is offered
-// again.
-const busyWait = 2 * time.Millisecond
 
 // loadWait is how often to look whether the journal is loaded.
 const loadWait = 50 * time.Millisecond
-
-// submit offers an event until it is taken or ctx ends.
-func submit(ctx context.Context, offer binding.SubmitFunc, ev binding.Event) error {
-	for {
-		err := offer(ev)
-		if !errors.Is(err, binding.ErrBusy) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(busyWait):
-		}
-	}
-}

@@ -96,7 +96,7 @@ func (s *station) says(kind binding.Kind, session, addr string, n int) {
 		}
 		ev.Addrs = []binding.Address{a}
 	}
-	if err := submit(s.t.Context(), s.Submit, ev); err != nil {
+	if err := binding.SubmitFunc(s.Submit).Wait(s.t.Context(), ev); err != nil {
 		s.t.Fatal(err)
 	}
 }

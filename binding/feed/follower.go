@@ -129,6 +129,8 @@ func (f *follower) session(ctx context.Context) error {
 		if err := f.snapshot(ctx); err != nil {
 			return err
 		}
+	} else {
+		f.beat(ctx, first)
 	}
 	f.say("catching-up")
 	err = f.consume(ctx)
@@ -148,7 +150,6 @@ func (f *follower) await(ctx context.Context) (beatAt, error) {
 		case <-ctx.Done():
 			return beatAt{}, ctx.Err()
 		case h := <-f.beats:
-			f.pending = append(f.pending[:0], h)
 			return h, nil
 		case <-tick.C:
 			f.watch(ctx)
@@ -159,7 +160,7 @@ func (f *follower) await(ctx context.Context) (beatAt, error) {
 // tell submits an event of the site.
 func (f *follower) tell(ctx context.Context, ev binding.Event) error {
 	ev.Source, ev.Node = binding.SourceFeed, f.site
-	return submit(ctx, f.offer, ev)
+	return f.offer.Wait(ctx, ev)
 }
 
 // moment is now, and never before an earlier one: the order of events is that
@@ -189,9 +190,7 @@ func (f *follower) beat(ctx context.Context, h beatAt) {
 func (f *follower) complete(ctx context.Context) {
 	var done time.Time
 	for len(f.pending) > 0 && f.pending[0].Seq <= f.at.Seq {
-		if h := f.pending[0]; h.Incarnation == f.at.Incarnation && !h.Warming && h.Ingesting {
-			done = h.at
-		}
+		done = f.pending[0].at
 		f.pending = f.pending[1:]
 	}
 	if done.IsZero() {

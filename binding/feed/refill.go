@@ -67,7 +67,8 @@ func (f *follower) snapshot(ctx context.Context) error {
 		return ctx.Err()
 	}
 	f.at = bookmark{Incarnation: first.Incarnation, Seq: first.Seq, Stream: last}
-	f.pending, f.progress.Applied = nil, first.Seq
+	f.forgetBeats()
+	f.progress.Applied = first.Seq
 	f.log.Info("a snapshot was taken", "rows", f.progress.Rows, "seq", first.Seq, "took", f.now().Sub(began).Round(time.Millisecond))
 	return nil
 }
@@ -89,12 +90,23 @@ func (f *follower) fill(ctx context.Context, rows []toldRow) error {
 		}
 		f.progress.Rows++
 	}
-	for len(f.beats) > 1 { // they say nothing new until it is complete
-		<-f.beats
-	}
+	f.forgetBeats()
 	f.watch(ctx)
 	f.report()
 	return nil
+}
+
+// forgetBeats forgets the heartbeats of while a snapshot is taken: they say less
+// than the next one.
+func (f *follower) forgetBeats() {
+	f.pending = nil
+	for {
+		select {
+		case <-f.beats:
+		default:
+			return
+		}
+	}
 }
 
 // end is the number of the last message in the stream.
