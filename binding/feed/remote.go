@@ -63,7 +63,7 @@ func (f *Feed) AskLookup(ctx context.Context, site string, q binding.Query) (h H
 	if err := f.askSite(ctx, site, "lookup", queryRequest{q.Addr.String(), q.Port, q.Domain}, &row); err != nil {
 		return h, err
 	}
-	if h.Answer, err = row.answer(f.now()); err != nil || row.Addr == "" {
+	if h.Answer, err = row.answer(); err != nil || row.Addr == "" {
 		return h, err
 	}
 	ev, err := row.session(site, f.now())
@@ -87,7 +87,7 @@ func (f *Feed) AskLookup(ctx context.Context, site string, q binding.Query) (h H
 }
 
 // answer is the verdict of a lookup.
-func (r *toldRow) answer(time.Time) (a binding.Answer, err error) {
+func (r *toldRow) answer() (a binding.Answer, err error) {
 	reason, err := binding.ParseReason(r.Reason)
 	if err != nil {
 		return a, err

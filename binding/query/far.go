@@ -24,11 +24,13 @@ const farWorkers = 64
 // far reports that a question that has the answer a here is one for another
 // site. The command is executed again then, away from the loop.
 func (s *Server) far(c *conn, q binding.Query, a binding.Answer) bool {
-	if s.remote == nil || a.Reason != binding.ReasonOutOfPool && a.Reason != binding.ReasonNoDomain {
-		return false
-	}
-	c.far = s.remote.Elsewhere(q)
+	c.far = s.elsewhere(q, a)
 	return c.far
+}
+
+// elsewhere reports that an address of which we answer a may be another site's.
+func (s *Server) elsewhere(q binding.Query, a binding.Answer) bool {
+	return s.remote != nil && (a.Reason == binding.ReasonOutOfPool || a.Reason == binding.ReasonNoDomain) && s.remote.Elsewhere(q)
 }
 
 func verifyFar(ctx context.Context, s *Server, w *reply, r *request) {
@@ -67,7 +69,7 @@ func mgetFar(ctx context.Context, s *Server, w *reply, r *request) {
 
 func (s *Server) lookupAnywhere(ctx context.Context, q binding.Query) (binding.Binding, binding.Answer) {
 	b, a := s.reg.Lookup(q)
-	if (a.Reason == binding.ReasonOutOfPool || a.Reason == binding.ReasonNoDomain) && s.remote.Elsewhere(q) {
+	if s.elsewhere(q, a) {
 		return s.remote.LookupFar(ctx, q)
 	}
 	return b, a

@@ -1,9 +1,6 @@
 package config
 
 import (
-	"crypto/tls"
-	"crypto/x509"
-	"fmt"
 	"time"
 
 	"github.com/simbind/simbind/diameter/sh"
@@ -48,7 +45,7 @@ type shSection struct {
 	DestinationRealm string             `yaml:"destination_realm"`
 	DestinationHost  string             `yaml:"destination_host"`
 	Servers          []diameterUpstream `yaml:"servers"`
-	TLS              *clientTLS         `yaml:"tls"`
+	TLS              *tlsClient         `yaml:"tls"`
 	Identity         string             `yaml:"identity"`
 	MNCDigits        *int               `yaml:"mnc_digits"`
 	Subscribe        string             `yaml:"subscribe"`
@@ -59,7 +56,7 @@ type shSection struct {
 
 type udmSection struct {
 	URL       string      `yaml:"url"`
-	TLS       *clientTLS  `yaml:"tls"`
+	TLS       *tlsClient  `yaml:"tls"`
 	TokenFile string      `yaml:"token_file"`
 	NRF       *nrfSection `yaml:"nrf"`
 	Timeout   string      `yaml:"timeout"`
@@ -69,12 +66,6 @@ type nrfSection struct {
 	URL          string `yaml:"url"`
 	NFInstanceID string `yaml:"nf_instance_id"`
 	NFType       string `yaml:"nf_type"`
-}
-
-type clientTLS struct {
-	CAFile   string `yaml:"ca_file"`
-	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
 }
 
 // maxRate bounds the questions a second, maxEntries what is kept near.
@@ -133,34 +124,6 @@ func (s *udmSection) check(p place) *udm.Config {
 	}
 	if len(p.problems) == before {
 		p.check(cfg.Check())
-	}
-	return cfg
-}
-
-// check reads the certificates, once: new ones need a restart. Nil: the
-// system's authorities, and none of ours.
-func (s *clientTLS) check(p place) *tls.Config {
-	if s == nil {
-		return nil
-	}
-	cfg := &tls.Config{MinVersion: tls.VersionTLS12}
-	if s.CAFile != "" {
-		pem, _, err := readBounded(s.CAFile, maxFile)
-		cfg.RootCAs = x509.NewCertPool()
-		if err == nil && !cfg.RootCAs.AppendCertsFromPEM(pem) {
-			err = fmt.Errorf("%s has no PEM certificate", s.CAFile)
-		}
-		p.key("ca_file").check(err)
-	}
-	if (s.CertFile == "") != (s.KeyFile == "") {
-		p.failf("needs both cert_file and key_file, or none")
-		return cfg
-	}
-	if s.CertFile != "" {
-		p.key("key_file").secretFile(s.KeyFile)
-		pair, err := tls.LoadX509KeyPair(s.CertFile, s.KeyFile)
-		p.key("cert_file").check(err)
-		cfg.Certificates = []tls.Certificate{pair}
 	}
 	return cfg
 }
