@@ -67,6 +67,8 @@ type Config struct {
 	Sites bool
 	// Service answers lookup, verify, status and snapshot over NATS.
 	Service bool
+	// Pair makes this sidecar one of several that speak for the site.
+	Pair Pair
 }
 
 // TLS secures the connection to the operator's servers.
@@ -130,7 +132,7 @@ func (cfg Config) withDefaults() Config {
 func (cfg Config) Check() error {
 	cfg = cfg.withDefaults()
 	for _, check := range []func() error{cfg.checkNames, cfg.checkPrivacy, cfg.checkLimits, cfg.checkServer,
-		func() error { return cfg.Follow.check(cfg.Site) }} {
+		func() error { return cfg.Follow.check(cfg.Site) }, func() error { return cfg.Pair.check(cfg.URL) }} {
 		if err := check(); err != nil {
 			return err
 		}

@@ -140,9 +140,7 @@ func (f *Feed) connected(nc *nats.Conn) {
 
 func (f *Feed) disconnected(err error) {
 	f.health.link(false, "")
-	if cancel := f.drop.Load(); cancel != nil {
-		(*cancel)(fmt.Errorf("connection lost: %v", err)) // err may be nil
-	}
+	f.interrupt(fmt.Errorf("connection lost: %v", err)) // err may be nil
 }
 
 // unreachable is told about every failed attempt to connect.

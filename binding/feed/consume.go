@@ -29,7 +29,7 @@ func (f *follower) consume(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	messages := make(chan jetstream.Msg, consumeAhead)
-	stop, err := f.open(ctx, messages, cancel)
+	stop, err := f.source.open(ctx, f.site, f.at.Stream, messages, cancel)
 	if err != nil {
 		return err
 	}
@@ -73,16 +73,17 @@ func (f *follower) another(h beatAt) error {
 	return fmt.Errorf("%w: the incarnation is %s and was %s", errAnew, h.Incarnation, f.at.Incarnation)
 }
 
-// open starts a consumer behind f.at.
-func (f *follower) open(ctx context.Context, messages chan<- jetstream.Msg, fail context.CancelCauseFunc) (stop func(), err error) {
-	timed, cancel := context.WithTimeout(ctx, f.source.timeout)
+// open starts a consumer of the site's messages behind number after of the
+// stream. fail is told of what the consumer does not survive.
+func (s *siteStream) open(ctx context.Context, site string, after uint64, messages chan<- jetstream.Msg, fail context.CancelCauseFunc) (stop func(), err error) {
+	timed, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	consumer, err := f.source.js.OrderedConsumer(timed, f.source.stream, jetstream.OrderedConsumerConfig{
-		FilterSubjects: []string{siteSubjects(f.site)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: f.at.Stream + 1,
+	consumer, err := s.js.OrderedConsumer(timed, s.stream, jetstream.OrderedConsumerConfig{
+		FilterSubjects: []string{siteSubjects(site)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 		InactiveThreshold: time.Minute,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", f.source.stream, err)
+		return nil, fmt.Errorf("stream %s: %w", s.stream, err)
 	}
 	consuming, err := consumer.Consume(func(msg jetstream.Msg) {
 		select {
@@ -96,7 +97,7 @@ func (f *follower) open(ctx context.Context, messages chan<- jetstream.Msg, fail
 		}
 	}))
 	if err != nil {
-		return nil, fmt.Errorf("stream %s: %w", f.source.stream, err)
+		return nil, fmt.Errorf("stream %s: %w", s.stream, err)
 	}
 	return consuming.Stop, nil
 }

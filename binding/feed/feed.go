@@ -61,6 +61,8 @@ type Feed struct {
 	siteConn atomic.Pointer[nats.Conn]
 	health   health
 	service  *service // nil if it is off
+	pair     *pair    // nil without one
+	stopped  func()   // ends the service; nil: it does not run
 	addr     atomic.Pointer[string]
 
 	up   chan struct{}                           // signals a new connection
@@ -77,6 +79,7 @@ func New(cfg Config, outbox Outbox, asker Asker, log *slog.Logger) *Feed {
 	}
 	f.now, f.sites = time.Now, newSites(cfg.Site, time.Now)
 	f.health.state = State{Stream: f.cfg.Stream.Name, Problem: "not connected yet"}
+	f.pair = newPair(f)
 	if f.cfg.Service && asker != nil {
 		f.service = newService(f)
 	}
@@ -116,13 +119,10 @@ func (f *Feed) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if f.service != nil {
-		stop, err := f.service.start(nc)
-		if err != nil {
-			return err
-		}
-		defer stop()
+	if err := f.begin(nc); err != nil {
+		return err
 	}
+	defer f.hush()
 	beside, ctx := errgroup.WithContext(ctx)
 	if f.asker != nil {
 		beside.Go(func() error { f.beat(ctx, nc); return nil })
@@ -131,7 +131,50 @@ func (f *Feed) run(ctx context.Context) error {
 		beside.Go(func() error { return f.watchSites(ctx, server) })
 	}
 	f.publish(ctx, publisher, nc)
+	f.leave(nc)
 	return beside.Wait()
+}
+
+// begin starts what a site does that speaks for itself; the members of a pair
+// listen to each other first.
+func (f *Feed) begin(nc *nats.Conn) error {
+	if f.pair == nil {
+		return f.speak(nc)
+	}
+	if _, err := nc.Subscribe(heartbeatSubject(f.cfg.Site), f.pair.take); err != nil {
+		return fmt.Errorf("nats: %w", err)
+	}
+	return nil
+}
+
+// speak starts answering requests for the site. A member of a pair says at once
+// that it is active.
+func (f *Feed) speak(nc *nats.Conn) (err error) {
+	if f.service != nil && f.stopped == nil {
+		if f.stopped, err = f.service.start(nc); err != nil {
+			return err
+		}
+	}
+	if f.pair != nil && f.pair.pulse() {
+		f.sendBeat(nc, f.health.get(), f.now(), false)
+	}
+	return nil
+}
+
+// hush ends what speak started.
+func (f *Feed) hush() {
+	if f.stopped != nil {
+		f.stopped()
+		f.stopped = nil
+	}
+}
+
+// leave tells the other members of a pair that one of them may take over.
+func (f *Feed) leave(nc *nats.Conn) {
+	if f.pair != nil && f.pair.pulse() && nc.IsConnected() {
+		f.sendBeat(nc, f.health.get(), f.now(), true)
+		_ = nc.FlushTimeout(time.Second) // else they wait for its silence
+	}
 }
 
 // watchSites listens to other sites, over a connection of its own: however much
@@ -189,11 +232,18 @@ func (f *Feed) publish(ctx context.Context, p *publisher, nc *nats.Conn) {
 			return
 		}
 		f.complain(err)
-		if f.State().Delivered != before {
+		if f.State().Delivered != before || errors.Is(err, errYield) {
 			pause = backoffMin
 		}
 		f.sleep(ctx, p, nc, pause)
 		pause = min(2*pause, backoffMax)
+	}
+}
+
+// interrupt ends the present session.
+func (f *Feed) interrupt(why error) {
+	if cancel := f.drop.Load(); cancel != nil {
+		(*cancel)(why)
 	}
 }
 
@@ -239,6 +289,10 @@ func (f *Feed) sleep(ctx context.Context, p *publisher, nc *nats.Conn, pause tim
 // connection there is more to say elsewhere (unreachable).
 func (f *Feed) complain(err error) {
 	if errors.Is(err, errNotConnected) {
+		return
+	}
+	if errors.Is(err, errYield) || errors.Is(err, errLapse) {
+		f.log.Info("publishing is interrupted", "why", err)
 		return
 	}
 	text := err.Error()

@@ -57,10 +57,11 @@ func (s *station) start() {
 		Site: s.name, Journal: store.Meta(), PublishMSISDN: Clear, URL: s.url, Service: true,
 		Follow: Follow{Sites: s.follows, File: filepath.Join(s.dir, "follow.json"), Submit: reg.Submit},
 	}
+	s.Registry = reg
 	if s.change != nil {
 		s.change(&cfg)
 	}
-	s.Registry, s.feed = reg, New(cfg, store, reg, log)
+	s.feed = New(cfg, store, reg, log)
 	s.feed.reconnectWait = 20 * time.Millisecond
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

@@ -37,6 +37,11 @@ type heartbeat struct {
 	Ingesting bool   `json:"ingesting"`
 	Sessions  int    `json:"sessions"`
 	Pools     []pool `json:"pools"`
+	// Member is who of an HA pair speaks, Term counts the takeovers, Leaving: it
+	// stops, another may take over at once.
+	Member  string `json:"member,omitempty"`
+	Term    uint64 `json:"term,omitempty"`
+	Leaving bool   `json:"leaving,omitempty"`
 }
 
 // A pool is the prefixes of one of the site's address domains; none means any
@@ -56,19 +61,21 @@ func (f *Feed) beat(ctx context.Context, nc *nats.Conn) {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
-			if state := f.health.get(); state.Incarnation != "" && !f.health.isHeld() && nc.IsConnected() {
-				f.sendBeat(nc, state.Incarnation, now)
+			if state := f.health.get(); state.Incarnation != "" && !f.health.isHeld() && nc.IsConnected() && f.pair.pulse() {
+				f.sendBeat(nc, state, now, false)
 			}
 		}
 	}
 }
 
-func (f *Feed) sendBeat(nc *nats.Conn, incarnation string, now time.Time) {
+func (f *Feed) sendBeat(nc *nats.Conn, state State, now time.Time, leaving bool) {
 	st := f.asker.Status()
+	member, term := f.pair.ours()
 	body, err := json.Marshal(heartbeat{
-		V: Version, Site: f.cfg.Site, Incarnation: incarnation, Seq: st.JournalSeq, At: now.UTC().Truncate(time.Millisecond),
+		V: Version, Site: f.cfg.Site, Incarnation: state.Incarnation, Seq: st.JournalSeq + state.Offset, At: now.UTC().Truncate(time.Millisecond),
 		Started: st.Started.UTC().Truncate(time.Millisecond), Healthy: st.Healthy, Warming: st.Warming || !st.Settled, Ingesting: st.Ingesting,
 		Sessions: st.Sessions, Pools: announced(f.asker.Domains()),
+		Member: member, Term: term, Leaving: leaving,
 	})
 	if err != nil {
 		f.log.Error("the heartbeat cannot be written", "err", err)
@@ -96,7 +103,7 @@ func parseHeartbeat(subject string, data []byte) (heartbeat, bool) {
 	if len(data) > heartbeatMax || json.Unmarshal(data, &h) != nil || h.V != Version {
 		return h, false
 	}
-	if checkToken("site", h.Site, 64) != nil || h.Incarnation == "" || len(h.Incarnation) > 128 || subject != heartbeatSubject(h.Site) {
+	if checkToken("site", h.Site, 64) != nil || h.Incarnation == "" || len(h.Incarnation) > 128 || len(h.Member) > 64 || subject != heartbeatSubject(h.Site) {
 		return h, false
 	}
 	n := 0

@@ -27,8 +27,10 @@ type publisher struct {
 	js      jetstream.JetStream
 	leader  leader
 
-	stream jetstream.Stream
-	send   sender
+	stream  jetstream.Stream
+	send    sender
+	pair    *pair    // nil without one
+	standby *standby // nil without one
 
 	pos  position
 	top  uint64 // the highest change that the journal is known to have had
@@ -58,10 +60,17 @@ func newPublisher(f *Feed, nc *nats.Conn) (*publisher, error) {
 	if err != nil {
 		return nil, fmt.Errorf("jetstream: %w", err)
 	}
-	return &publisher{
-		cfg: f.cfg, timeout: f.timeout, outbox: f.outbox, log: f.log, state: &f.health, js: js, leader: legacy,
+	p := &publisher{
+		pair: f.pair, cfg: f.cfg, timeout: f.timeout, outbox: f.outbox, log: f.log, state: &f.health, js: js, leader: legacy,
 		top: f.cfg.Journal.Seq, trim: trimmer{hold: f.cfg.Hold},
-	}, nil
+	}
+	if f.pair != nil {
+		p.standby = &standby{
+			p: p, pair: f.pair, asker: f.asker, nc: nc, fresh: true, source: &siteStream{nc: nc, js: js, stream: f.cfg.Stream.Name, timeout: f.timeout},
+			start: func() error { return f.speak(nc) }, quit: f.hush,
+		}
+	}
+	return p, nil
 }
 
 // session publishes over one connection until something goes wrong.
@@ -76,15 +85,40 @@ func (p *publisher) session(ctx context.Context, f *Feed, nc *nats.Conn) error {
 	}
 	p.stream = stream
 	p.state.setConcerns(p.log, concerns)
-	if err := p.resume(ctx); err != nil {
-		return err
+	defer p.closeSender()
+	if p.pair != nil && !p.pair.leads() {
+		err = p.standby.session(ctx)
+	} else {
+		err = p.goOn(ctx, nc)
 	}
-	p.send, err = newSender(p.cfg, p.timeout, nc, p.js, stream.CachedInfo().Config.AllowBatchPublish)
 	if err != nil {
 		return err
 	}
-	defer p.send.close()
 	return p.drain(ctx)
+}
+
+// goOn takes up where the stream ends.
+func (p *publisher) goOn(ctx context.Context, nc *nats.Conn) error {
+	if err := p.resume(ctx); err != nil {
+		return err
+	}
+	_, term := p.pair.ours()
+	if p.pair != nil {
+		p.pair.lead(term) // the stream knows of nobody else
+	}
+	return p.openSender(nc, term)
+}
+
+func (p *publisher) openSender(nc *nats.Conn, term uint64) (err error) {
+	p.send, err = newSender(p.cfg, term, p.timeout, nc, p.js, p.stream.CachedInfo().Config.AllowBatchPublish)
+	return err
+}
+
+func (p *publisher) closeSender() {
+	if p.send != nil {
+		p.send.close()
+		p.send = nil
+	}
 }
 
 // drain delivers what the outbox has and waits for more.
@@ -115,6 +149,9 @@ func (p *publisher) deliver(ctx context.Context, rows []binding.Change) error {
 		p.log.Warn("changes are missing from the stream and from the outbox", "from", p.pos.after+1, "to", first-1)
 	}
 	p.state.waiting(rows[0].At)
+	for i := range rows {
+		rows[i].Seq += p.pos.offset
+	}
 	streamSeq, err := p.send.store(ctx, p.pos.incarnation, p.pos.streamSeq, rows)
 	if err != nil {
 		return err

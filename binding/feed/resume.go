@@ -20,8 +20,11 @@ type position struct {
 	// incarnation is what consumers see: the journal's, or the journal's with
 	// a suffix (see firstPosition).
 	incarnation string
-	after       uint64 // the last change that is stored
+	after       uint64 // the last change that is stored, by the journal's number
 	streamSeq   uint64 // of the site's last message in the stream, zero if none
+	// offset is added to the journal's numbers, modulo 2^64. It holds for
+	// changes above floor: consumers were told the others by another member.
+	offset, floor uint64
 }
 
 // A stored is the site's last message in the stream.
@@ -30,6 +33,8 @@ type stored struct {
 	seq         uint64 // zero if the message has no id of this site
 	streamSeq   uint64
 	payload     []byte
+	member      string // of a pair that sent it, and its term
+	term        uint64
 }
 
 // resume asks the stream where the site's changes end and takes up there.
@@ -45,6 +50,9 @@ func (p *publisher) resume(ctx context.Context) error {
 		pos, err = p.nextPosition(last)
 	}
 	p.state.hold(errors.Is(err, errForeign))
+	if errors.Is(err, errYield) {
+		p.pair.stand()
+	}
 	if err != nil {
 		return err
 	}
@@ -74,6 +82,7 @@ func (p *publisher) lastStored(ctx context.Context) (last *stored, streamLast ui
 	if inc, seq, ok := parseMessageID(p.cfg.Site, msg.Header.Get(nats.MsgIdHdr)); ok {
 		last.incarnation, last.seq = inc, seq
 	}
+	last.member, last.term = parseMember(msg.Header.Get(memberHeader))
 	return last, max(info.State.LastSeq, msg.Sequence), nil
 }
 
@@ -89,24 +98,31 @@ func (p *publisher) lastStored(ctx context.Context) (last *stored, streamLast ui
 func (p *publisher) firstPosition(last *stored, streamLast uint64) (position, error) {
 	own := p.cfg.Journal
 	ours := last != nil && baseOf(last.incarnation) == own.Incarnation
-	if ours && last.seq > 0 && last.seq <= p.top {
-		same, err := p.agrees(last)
+	if ours && last.member == "" && last.seq > 0 && last.seq <= p.top {
+		same, err := p.agrees(last, last.seq)
 		if err != nil {
 			return position{}, err
 		}
 		if same {
-			return position{last.incarnation, last.seq, last.streamSeq}, nil
+			return position{incarnation: last.incarnation, after: last.seq, streamSeq: last.streamSeq}, nil
 		}
 	}
-	pos := position{incarnation: own.Incarnation}
+	pos, err := p.anew(last, streamLast, ours || own.Seq > 0)
+	if ours && last.member == "" {
+		p.warn(fmt.Sprintf("the stream has change %d of this journal, which does not know it: was data_dir restored from a copy? consumers see the new incarnation %s", last.seq, pos.incarnation))
+	}
+	return pos, err
+}
+
+// anew begins an incarnation, under the journal's own if its numbers cannot have
+// been used.
+func (p *publisher) anew(last *stored, streamLast uint64, used bool) (position, error) {
+	pos := position{incarnation: p.cfg.Journal.Incarnation}
 	if last != nil {
 		pos.streamSeq = last.streamSeq
 	}
-	if ours || own.Seq > 0 {
+	if used {
 		pos.incarnation += "." + strconv.FormatUint(streamLast, 10)
-	}
-	if ours {
-		p.warn(fmt.Sprintf("the stream has change %d of this journal, which does not know it: was data_dir restored from a copy? consumers see the new incarnation %s", last.seq, pos.incarnation))
 	}
 	return p.fromOutbox(pos)
 }
@@ -117,15 +133,16 @@ func (p *publisher) nextPosition(last *stored) (position, error) {
 	switch {
 	case last == nil:
 		pos.streamSeq = 0 // emptied
-	case last.incarnation == pos.incarnation && last.seq > 0 && last.seq <= p.top:
-		same, err := p.agrees(last)
+	case p.mine(last):
+		own := last.seq - pos.offset
+		same, err := p.agrees(last, own)
 		if err != nil {
 			return position{}, err
 		}
-		if !same {
+		if !same && (own != pos.floor || own == 0) {
 			return position{}, p.foreign(last)
 		}
-		pos.after, pos.streamSeq = last.seq, last.streamSeq
+		pos.after, pos.streamSeq = own, last.streamSeq
 		return pos, nil
 	case last.streamSeq > pos.streamSeq:
 		return position{}, p.foreign(last)
@@ -135,7 +152,18 @@ func (p *publisher) nextPosition(last *stored) (position, error) {
 	return p.fromOutbox(pos)
 }
 
+// mine reports whether the message can be one of the changes of this run.
+func (p *publisher) mine(last *stored) bool {
+	member, term := p.pair.ours()
+	own := last.seq - p.pos.offset
+	return last.incarnation == p.pos.incarnation && last.member == member && last.term == term &&
+		last.seq > 0 && own >= p.pos.floor && own <= p.top
+}
+
 func (p *publisher) foreign(last *stored) error {
+	if member, _ := p.pair.ours(); last.member != "" && last.member != member {
+		return fmt.Errorf("%w: %s, term %d", errYield, last.member, last.term)
+	}
 	return fmt.Errorf("%w: it stored change %d of incarnation %q; this one holds its changes back: give each simbindd its own site name, or restart this one to take over",
 		errForeign, last.seq, last.incarnation)
 }
@@ -150,6 +178,7 @@ func (p *publisher) fromOutbox(pos position) (position, error) {
 	if len(rows) > 0 {
 		pos.after = rows[0].Seq - 1
 	}
+	pos.after = max(pos.after, pos.floor)
 	return pos, nil
 }
 
@@ -171,14 +200,14 @@ func (p *publisher) moveTo(pos position) {
 }
 
 // agrees reports whether the stored message is the change that the outbox has
-// under the same number, as far as the outbox still has it. Numbers and
+// under the number own, as far as the outbox still has it. Numbers and
 // identities are left out: what is published of them is a setting.
-func (p *publisher) agrees(last *stored) (bool, error) {
-	rows, err := p.outbox.ReadOutbox(last.seq-1, 1)
+func (p *publisher) agrees(last *stored, own uint64) (bool, error) {
+	rows, err := p.outbox.ReadOutbox(own-1, 1)
 	if err != nil {
 		return false, fmt.Errorf("read outbox: %w", err)
 	}
-	if len(rows) == 0 || rows[0].Seq != last.seq {
+	if len(rows) == 0 || rows[0].Seq != own {
 		return true, nil
 	}
 	have, want := fingerprint{}, fingerprint{}

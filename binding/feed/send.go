@@ -16,8 +16,8 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-func newSender(cfg Config, timeout time.Duration, nc *nats.Conn, js jetstream.JetStream, batches bool) (sender, error) {
-	m := newMessage(cfg)
+func newSender(cfg Config, term uint64, timeout time.Duration, nc *nats.Conn, js jetstream.JetStream, batches bool) (sender, error) {
+	m := newMessage(cfg, term)
 	m.timeout = timeout
 	if !batches {
 		return &singleSender{m, js}, nil
@@ -39,12 +39,24 @@ type message struct {
 	nats.Msg
 }
 
-func newMessage(cfg Config) message {
+// memberHeader says which member of an HA pair sent a message, and in which term.
+const memberHeader = "Simbind-Member"
+
+func parseMember(header string) (member string, term uint64) {
+	member, digits, _ := strings.Cut(header, "/")
+	term, _ = strconv.ParseUint(digits, 10, 64)
+	return member, term
+}
+
+func newMessage(cfg Config, term uint64) message {
 	m := message{enc: encoder{site: cfg.Site, privacy: cfg.PublishMSISDN}, filter: siteSubjects(cfg.Site)}
 	for kind := range m.subjects {
 		m.subjects[kind] = changeSubject(cfg.Site, binding.ChangeKind(kind))
 	}
 	m.Header = nats.Header{}
+	if member := cfg.Pair.Member; member != "" {
+		m.Header[memberHeader] = []string{member + "/" + strconv.FormatUint(term, 10)}
+	}
 	return m
 }
 

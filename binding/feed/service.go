@@ -53,11 +53,12 @@ type service struct {
 	cfg       Config
 	asker     Asker
 	health    *health
+	pair      *pair
 	endpoints []*endpoint
 }
 
 func newService(f *Feed) *service {
-	s := &service{cfg: f.cfg, asker: f.asker, health: &f.health}
+	s := &service{cfg: f.cfg, asker: f.asker, health: &f.health, pair: f.pair}
 	s.endpoints = []*endpoint{
 		{name: "verify", answer: s.verify},
 		{name: "lookup", answer: s.lookup},
@@ -96,7 +97,7 @@ var errNotOurs = &refusal{503, "another simbindd publishes under this site's nam
 // connection is gone, and the asker with it.
 func (s *service) serve(e *endpoint, r micro.Request, maxPayload int64) {
 	body, err := e.reply(r.Data(), maxPayload)
-	if s.health.isHeld() {
+	if s.health.isHeld() || !s.pair.speaks() {
 		err = errNotOurs
 	}
 	if err == nil {
@@ -144,6 +145,14 @@ func decode(data []byte, into any) error {
 	return nil
 }
 
+// version is a version as consumers number changes.
+func (s *service) version(own uint64) uint64 {
+	if own == 0 {
+		return 0
+	}
+	return own + s.health.get().Offset
+}
+
 // A queryRequest names an address.
 type queryRequest struct {
 	Addr   string `json:"addr"`
@@ -186,7 +195,7 @@ func (s *service) verify(data []byte) (any, error) {
 		return nil, badRequest("number: %v", err)
 	}
 	a := s.asker.Verify(query, number)
-	return verifyReply{a.Verdict.String(), a.Reason.String(), a.Age.Milliseconds(), a.Version}, nil
+	return verifyReply{a.Verdict.String(), a.Reason.String(), a.Age.Milliseconds(), s.version(a.Version)}, nil
 }
 
 // lookup answers "who holds this address?".

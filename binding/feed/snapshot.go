@@ -37,6 +37,9 @@ func (s *service) binding(b binding.Binding) bindingReply {
 		Since: timestamp(b.Since), Seen: timestamp(b.Seen), Expires: timestamp(b.Expires),
 		Version: b.Version,
 	}
+	if b.Site == "" {
+		r.Version = s.version(b.Version)
+	}
 	if b.MSISDN != 0 {
 		r.MSISDN = string(appendNumber(nil, s.cfg.PublishMSISDN, b.MSISDN))
 	}
@@ -102,7 +105,7 @@ func (s *service) snapshot(data []byte) (any, error) {
 		return nil, badRequest("%v", err)
 	}
 	reply := snapshotReply{
-		Site: s.cfg.Site, Incarnation: state.Incarnation, Seq: status.JournalSeq,
+		Site: s.cfg.Site, Incarnation: state.Incarnation, Seq: status.JournalSeq + state.Offset,
 		Sessions: make([]bindingReply, 0, len(list)), Cursor: next,
 	}
 	for _, b := range list {
@@ -139,7 +142,7 @@ func (s *service) status(data []byte) (any, error) {
 		Site: s.cfg.Site, Incarnation: state.Incarnation, Started: timestamp(st.Started),
 		Healthy: st.Healthy, Warming: st.Warming, Problems: append([]string{}, st.Problems...),
 		Sessions: st.Sessions, SessionsCap: st.SessionsCap, Addresses: st.Addresses, Nodes: st.Nodes,
-		Seq: st.JournalSeq, Delivered: state.Delivered, Feed: state.Problem,
+		Seq: st.JournalSeq + state.Offset, Delivered: state.Delivered + state.Offset, Feed: state.Problem,
 	}
 	if reply.Feed == "" {
 		reply.Feed = "ok"

@@ -20,8 +20,18 @@ type State struct {
 	// first reached.
 	Incarnation string
 	// Delivered is the number of the last change that the stream has stored,
-	// as far as is known.
+	// as far as is known; of a member that stands by, of the last that the
+	// active one answers for.
 	Delivered uint64
+	// Offset is what consumers' numbers exceed the journal's by, modulo 2^64:
+	// zero but for a member of an HA pair.
+	Offset uint64
+	// Role is RoleActive or RoleStandby of a member of an HA pair, else empty.
+	Role string
+	// Standing: one that stands by can go on where the active one stops. Differ
+	// is at how many places they differ so far.
+	Standing bool
+	Differ   int
 	// Behind is when the Registry decided the oldest change that is known to
 	// wait; zero if none is.
 	Behind time.Time
@@ -44,7 +54,7 @@ type health struct {
 }
 
 type counters struct {
-	changes, batches, lost, errors, resumes, connects uint64
+	changes, batches, lost, errors, resumes, connects, takeovers uint64
 }
 
 func (h *health) get() State {
@@ -90,8 +100,27 @@ func (h *health) isHeld() bool {
 func (h *health) resumed(pos position) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.state.Incarnation, h.state.Delivered = pos.incarnation, pos.after
+	h.state.Incarnation, h.state.Delivered, h.state.Offset = pos.incarnation, pos.after, pos.offset
 	h.counters.resumes++
+}
+
+// stand notes that another member of the pair speaks for the site.
+func (h *health) stand(read uint64, standing bool, differ int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.state.Role, h.state.Incarnation, h.state.Offset = RoleStandby, "", 0
+	h.state.Standing = standing
+	h.state.Delivered, h.state.Differ, h.state.Behind, h.state.Problem = read, differ, time.Time{}, ""
+}
+
+// lead notes that this member speaks for the site.
+func (h *health) lead() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.state.Role != RoleActive {
+		h.counters.takeovers++
+	}
+	h.state.Role, h.state.Standing, h.state.Differ = RoleActive, false, 0
 }
 
 func (h *health) delivered(seq uint64, n int) {

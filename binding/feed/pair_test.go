@@ -1,0 +1,74 @@
+package feed
+
+import (
+	"fmt"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// A couple is two members of a pair, which hear the same gateway.
+type couple struct {
+	t    testing.TB
+	each map[string]*station
+}
+
+func newCouple(t testing.TB, url string) *couple {
+	c := &couple{t, map[string]*station{}}
+	for _, member := range []string{"a", "b"} {
+		c.each[member] = newMember(t, member, url)
+		until(t, "a is active", func() bool { return c.each["a"].feed.State().Role == RoleActive })
+	}
+	until(t, "b stands by", func() bool { return c.each["b"].shadowed() })
+	return c
+}
+
+func newMember(t testing.TB, member, url string) *station {
+	s := &station{t: t, name: "north", dir: t.TempDir(), url: url}
+	s.change = func(cfg *Config) {
+		cfg.Pair = Pair{Member: member, File: filepath.Join(s.dir, "pair.json"), Registry: s.Registry}
+	}
+	s.start()
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+// says has both hear it.
+func (c *couple) says(kind binding.Kind, session, addr string, n int) {
+	for _, s := range c.each {
+		s.says(kind, session, addr, n)
+	}
+}
+
+func (s *station) shadowed() bool {
+	st := s.feed.State()
+	return st.Role == RoleStandby && st.Standing && st.Differ == 0
+}
+
+func TestConsumersSeeOneSiteWhoeverOfAPairIsActive(t *testing.T) {
+	op := newOperator(t, nil)
+	both := newCouple(t, op.url())
+	centre := newStation(t, "centre", op.url(), All)
+	for n := range 50 {
+		both.says(binding.SessionStart, fmt.Sprint(n), fmt.Sprintf("10.1.0.%d", n+1), n)
+	}
+	centre.awaits("10.1.0.50", 49, "match/bound")
+	for round, active := range []string{"a", "b", "a"} {
+		other := map[string]string{"a": "b", "b": "a"}[active]
+		both.each[active].stop()
+		both.each[other].says(binding.SessionStart, fmt.Sprint(100+round), fmt.Sprintf("10.1.1.%d", round), 100+round)
+		centre.awaits(fmt.Sprintf("10.1.1.%d", round), 100+round, "match/bound")
+		both.each[active].start()
+		both.each[active].says(binding.SessionStart, fmt.Sprint(100+round), fmt.Sprintf("10.1.1.%d", round), 100+round)
+		until(t, "the other one stands by", func() bool { return both.each[active].shadowed() })
+	}
+	both.says(binding.SessionStop, "0", "", 0)
+	centre.awaits("10.1.0.1", 0, "unknown/no-binding")
+	centre.awaits("10.1.0.50", 49, "match/bound")
+	if p := centre.progress("north"); p.Snapshots != 1 || p.Gaps != 0 {
+		t.Errorf("the replica noticed the takeovers: %+v", p)
+	}
+	_ = time.Second
+}

@@ -1,0 +1,103 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"hash/maphash"
+	"slices"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// reconcile begins a shadow: it holds what this member knows against the active
+// one's snapshot.
+func (s *standby) reconcile(ctx context.Context) error {
+	end, err := s.source.end(ctx)
+	if err != nil {
+		return err
+	}
+	site := s.p.cfg.Site
+	shadow := &shadow{
+		read: s.asker.Status().JournalSeq, unlike: map[spot]*unlike{}, stream: end,
+		enc: encoder{site: site, incarnation: "-", privacy: s.p.cfg.PublishMSISDN}, told: s.pair.Registry.Told, now: s.pair.now,
+	}
+	seen, rows := &spots{seed: maphash.MakeSeed()}, 0
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for page := range s.source.pages(ctx, site) {
+		if page.err == nil && shadow.incarnation != "" && page.Incarnation != shadow.incarnation {
+			page.err = errors.New("the incarnation changed within the snapshot")
+		}
+		if page.err != nil {
+			return page.err
+		}
+		if shadow.incarnation == "" {
+			shadow.incarnation, shadow.seq = page.Incarnation, page.Seq
+		}
+		for i := range page.Sessions {
+			if err := shadow.row(&page.Sessions[i], seen); err != nil {
+				return err
+			}
+		}
+		rows += len(page.Sessions)
+	}
+	if ctx.Err() != nil || shadow.incarnation == "" {
+		return errors.Join(errors.New("no snapshot"), ctx.Err())
+	}
+	if err := s.ownRows(shadow, seen); err != nil {
+		return err
+	}
+	s.shadow, s.tidied = shadow, s.pair.now()
+	s.pair.log.Info("standing by", "incarnation", shadow.incarnation, "seq", shadow.seq, "rows", rows, "differ", len(shadow.unlike))
+	return nil
+}
+
+// row holds a row of the snapshot against what this member has told.
+func (s *shadow) row(r *toldRow, seen *spots) error {
+	if r.Addr == "" {
+		return nil
+	}
+	at, err := r.spot("")
+	if err != nil {
+		return err
+	}
+	seen.add(at)
+	present, err := s.present(at)
+	if word := r.word(""); err == nil && present != word {
+		s.differ(at, word)
+	}
+	return err
+}
+
+// ownRows finds what only this member holds.
+func (s *standby) ownRows(shadow *shadow, seen *spots) error {
+	slices.Sort(seen.hashes)
+	for cursor := uint64(0); ; {
+		list, next, err := s.asker.Sessions(binding.Selection{Limit: refillPage, Cursor: cursor})
+		if err != nil {
+			return err
+		}
+		for _, b := range list {
+			at := spot{Place: binding.Place{Domain: b.Domain, Addr: b.Addr}}
+			if !seen.has(at) && b.Site == "" && b.Addr.Prefix.IsValid() {
+				shadow.differ(at, binding.Released.String())
+			}
+		}
+		if cursor = next; cursor == 0 {
+			return nil
+		}
+	}
+}
+
+// spots is a set of spots, for millions of them: by hash.
+type spots struct {
+	seed   maphash.Seed
+	hashes []uint64 // sorted before has is asked
+}
+
+func (s *spots) add(at spot) { s.hashes = append(s.hashes, maphash.Comparable(s.seed, at)) }
+
+func (s *spots) has(at spot) bool {
+	_, found := slices.BinarySearch(s.hashes, maphash.Comparable(s.seed, at))
+	return found
+}

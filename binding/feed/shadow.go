@@ -1,0 +1,239 @@
+package feed
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// Limits of a shadow.
+const (
+	// unlikeMax bounds the places at which two members differ. Normally those
+	// are the few whose change one of them is about to hear.
+	unlikeMax = 1 << 20
+	// unlikeQueue bounds what waits to be matched at one place.
+	unlikeQueue = 16
+	// unlikeAge is after how long changes that find no match count as a
+	// difference that stays.
+	unlikeAge = 5 * time.Minute
+	// compareEvery is how often differences that stay are looked at.
+	compareEvery = 30 * time.Second
+)
+
+// A shadow is what a member that stands by keeps so that it can go on where the
+// active one stops: what the stream tells beside what this member's own changes
+// would have told. Both speak of the same news, each in its own order and
+// number. A change that both have is done with; one that only this member has is
+// published when it takes over, and where only the stream had one it says again
+// what it knows.
+type shadow struct {
+	incarnation string
+	seq, stream uint64 // the last change that was told, and its number in the stream
+	read        uint64 // the last of our own changes that was looked at
+	unlike      map[spot]*unlike
+	compared    time.Time // when what stays was last looked at
+
+	enc  encoder
+	told func(binding.Place) binding.Change
+	now  func() time.Time
+}
+
+// A spot is what a change is about: an address or, for SIMChange, a subscriber.
+type spot struct {
+	binding.Place
+	sim string
+}
+
+// An unlike is a spot at which the stream and this member differ so far.
+type unlike struct {
+	ours   []ownChange // not told by the stream
+	theirs []string    // told by the stream and not by us
+	last   string      // the last that the stream told; "" is not known
+	since  time.Time
+	stays  bool // there is nothing to match, only Told to compare
+}
+
+type ownChange struct {
+	seq  uint64
+	word string
+}
+
+// word is what a change or a row says of its place, so that two members' words
+// are the same where they mean the same.
+func (t *told) word(kind string) string {
+	switch {
+	case kind == binding.Released.String():
+		return kind
+	case kind == binding.Conflict.String(), t.State == binding.StateAmbiguous.String() && t.Reason == binding.ReasonConflict.String():
+		return binding.Conflict.String()
+	case kind == binding.SIMChange.String():
+		return t.MSISDN + " " + t.IMSI + " " + t.IMEI
+	case t.State == binding.StateBound.String() && t.Reason == binding.ReasonBound.String():
+		return t.MSISDN + " " + t.IMSI + "  "
+	}
+	return t.MSISDN + " " + t.IMSI + " " + t.State + " " + t.Reason
+}
+
+// spot is what the change or row is about.
+func (t *told) spot(kind string) (spot, error) {
+	if kind == binding.SIMChange.String() {
+		return spot{sim: t.MSISDN + " " + t.IMSI}, nil
+	}
+	addr, err := t.address()
+	return spot{Place: binding.Place{Domain: t.Domain, Addr: addr}}, err
+}
+
+// published is a change of ours as the stream would tell it.
+func (s *shadow) published(c *binding.Change) (t toldChange, err error) {
+	if err = json.Unmarshal(s.enc.appendChange(nil, c), &t); err != nil {
+		return t, fmt.Errorf("payload of change %d: %w", c.Seq, err)
+	}
+	return t, nil
+}
+
+// present is the word that this member's changes have told last.
+func (s *shadow) present(at spot) (string, error) {
+	c := s.told(at.Place)
+	t, err := s.published(&c)
+	return t.word(t.Kind), err
+}
+
+// at finds or makes what differs at a spot.
+func (s *shadow) at(at spot) *unlike {
+	u := s.unlike[at]
+	if u == nil {
+		u = &unlike{since: s.now()}
+		s.unlike[at] = u
+	}
+	return u
+}
+
+// hear takes the next change of the stream.
+func (s *shadow) hear(c *toldChange, stream uint64) error {
+	s.seq, s.stream = c.Seq, stream
+	at, err := c.spot(c.Kind)
+	if err != nil {
+		return err
+	}
+	u, word := s.at(at), c.word(c.Kind)
+	u.last = word
+	if i := slices.IndexFunc(u.ours, func(o ownChange) bool { return o.word == word }); i >= 0 {
+		u.ours = u.ours[i+1:]
+	} else {
+		u.theirs = append(u.theirs, word)
+	}
+	return s.settle(at, u)
+}
+
+// own takes the next change of our own.
+func (s *shadow) own(c *binding.Change) error {
+	s.read = c.Seq
+	t, err := s.published(c)
+	if err != nil {
+		return err
+	}
+	at, err := t.spot(t.Kind)
+	if err != nil {
+		return err
+	}
+	u, word := s.at(at), t.word(t.Kind)
+	if i := slices.Index(u.theirs, word); i >= 0 {
+		u.theirs = u.theirs[i+1:]
+	} else {
+		u.ours = append(u.ours, ownChange{c.Seq, word})
+	}
+	return s.settle(at, u)
+}
+
+// differ notes a spot where a snapshot and this member differ.
+func (s *shadow) differ(at spot, last string) {
+	u := s.at(at)
+	u.last, u.stays = last, true
+}
+
+// settle forgets a spot where nothing differs any more.
+func (s *shadow) settle(at spot, u *unlike) error {
+	if len(u.ours) > unlikeQueue || len(u.theirs) > unlikeQueue {
+		u.stays = true
+	}
+	if !u.stays {
+		if len(u.ours)+len(u.theirs) == 0 {
+			delete(s.unlike, at)
+		}
+		return nil
+	}
+	u.ours, u.theirs = nil, nil
+	return s.compare(at, u)
+}
+
+// compare forgets a spot of which consumers know what this member knows.
+func (s *shadow) compare(at spot, u *unlike) error {
+	if at.sim != "" {
+		delete(s.unlike, at) // nothing is held there that could be said again
+		return nil
+	}
+	present, err := s.present(at)
+	if err == nil && present == u.last {
+		delete(s.unlike, at)
+	}
+	return err
+}
+
+// age gives up matching what has waited for long.
+func (s *shadow) age() error {
+	now := s.now()
+	if now.Sub(s.compared) < compareEvery {
+		return nil
+	}
+	s.compared = now
+	for at, u := range s.unlike {
+		if !u.stays && now.Sub(u.since) < unlikeAge {
+			continue
+		}
+		u.stays = true
+		if err := s.settle(at, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// full reports that too much differs to be kept.
+func (s *shadow) full() bool { return len(s.unlike) > unlikeMax }
+
+// kept is the last of our changes before those that may still have to be
+// published.
+func (s *shadow) kept() uint64 {
+	kept := s.read
+	for _, u := range s.unlike {
+		if len(u.ours) > 0 {
+			kept = min(kept, u.ours[0].seq-1)
+		}
+	}
+	return kept
+}
+
+// untold is what consumers still have to be told: changes of ours that the
+// stream did not have, by number, and places of which it told something else.
+func (s *shadow) untold() (changes map[uint64]bool, places []binding.Place, err error) {
+	changes = map[uint64]bool{}
+	for at, u := range s.unlike {
+		for _, c := range u.ours {
+			changes[c.seq] = true
+		}
+		if len(u.ours) > 0 || at.sim != "" {
+			continue // the last of them says how it is
+		}
+		present, err := s.present(at)
+		if err != nil {
+			return nil, nil, err
+		}
+		if present != u.last {
+			places = append(places, at.Place)
+		}
+	}
+	return changes, places, nil
+}

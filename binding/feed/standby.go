@@ -1,0 +1,213 @@
+package feed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A standby is what the publisher does while another member is active: it holds
+// its own changes against those of the stream, and takes over when it is its
+// turn. It belongs to the goroutine of the publisher.
+type standby struct {
+	p      *publisher
+	pair   *pair
+	asker  Asker
+	nc     *nats.Conn
+	source *siteStream
+	start  func() error // what only the active member does
+	quit   func()       // ends that
+
+	shadow   *shadow // nil: not to be relied on, or not begun
+	messages chan jetstream.Msg
+	stop     func() // ends the consumer; nil: there is none
+	tidied   time.Time
+	tried    time.Time // to reconcile
+	fresh    bool      // no session was before
+}
+
+// standTick is how often to look whether it is this member's turn.
+const standTick = 100 * time.Millisecond
+
+// session stands by until it has taken over.
+func (s *standby) session(ctx context.Context) error {
+	s.quit()
+	if err := s.awaitRegistry(ctx); err != nil {
+		return err
+	}
+	if resumed, err := s.resume(ctx); resumed || err != nil {
+		return err
+	}
+	if err := os.Remove(s.pair.File); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("pair: %w", err)
+	}
+	s.p.pos = position{}
+	s.pair.patience()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer s.close()
+	tick := time.NewTicker(standTick)
+	defer tick.Stop()
+	for since := s.pair.now(); ; {
+		if why, ok := s.pair.turn(since, s.asker.Status().Ingesting); ok {
+			s.pair.log.Info("taking over", "why", why)
+			return s.takeOver(ctx)
+		}
+		if err := s.accompany(ctx, cancel); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case msg := <-s.messages:
+			if err := s.hearAll(msg); err != nil {
+				return err
+			}
+		case <-s.p.outbox.OutboxNotify():
+		case <-s.pair.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// awaitRegistry waits until the journal is loaded and looked through: what this
+// member knows before is not all that it knows.
+func (s *standby) awaitRegistry(ctx context.Context) error {
+	tick := time.NewTicker(loadWait)
+	defer tick.Stop()
+	for {
+		if st := s.asker.Status(); !st.Warming && st.Settled {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// accompany keeps the shadow up to date while another member is active.
+func (s *standby) accompany(ctx context.Context, fail context.CancelCauseFunc) (err error) {
+	now := s.pair.now()
+	if s.shadow == nil && s.pair.another() && now.Sub(s.tried) > followRetry {
+		s.tried = now
+		s.close()
+		if err := s.reconcile(ctx); err != nil {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			s.pair.log.Warn("the active member's snapshot cannot be had", "err", err)
+		}
+	}
+	if s.shadow == nil {
+		s.p.state.stand(s.p.top, false, 0)
+		return nil
+	}
+	if s.stop == nil {
+		s.messages = make(chan jetstream.Msg, consumeAhead)
+		if s.stop, err = s.source.open(ctx, s.p.cfg.Site, s.shadow.stream, s.messages, fail); err != nil {
+			return err
+		}
+	}
+	if err := s.readOwn(); err != nil {
+		return err
+	}
+	if s.shadow.full() {
+		s.void("this member and the active one differ too much")
+		return nil
+	}
+	s.p.state.stand(s.shadow.read, true, len(s.shadow.unlike))
+	return s.tidy(now)
+}
+
+// tidy gives up matching what is old, and forgets from the outbox what the
+// active member has told.
+func (s *standby) tidy(now time.Time) error {
+	if now.Sub(s.tidied) < trimStep {
+		return nil
+	}
+	s.tidied = now
+	if err := s.shadow.age(); err != nil {
+		return err
+	}
+	s.p.trim.stored(min(s.shadow.kept(), s.p.top), now)
+	_, err := s.p.trimDue()
+	return err
+}
+
+func (s *standby) close() {
+	if s.stop != nil {
+		s.stop()
+		s.stop, s.messages = nil, nil
+	}
+}
+
+// void gives the shadow up.
+func (s *standby) void(why string) {
+	s.pair.log.Warn("standing by begins anew", "why", why)
+	s.shadow = nil
+	s.close()
+}
+
+// hearAll takes a message of the stream and those that wait behind it.
+func (s *standby) hearAll(msg jetstream.Msg) error {
+	for {
+		if err := s.hear(msg); err != nil {
+			return err
+		}
+		select {
+		case msg = <-s.messages: // none without a shadow
+		default:
+			return nil
+		}
+	}
+}
+
+// hear takes a message of the stream.
+func (s *standby) hear(msg jetstream.Msg) error {
+	meta, err := msg.Metadata()
+	if err != nil {
+		return err
+	}
+	c, err := parseChange(s.p.cfg.Site, msg.Data())
+	switch {
+	case err == nil && c.Incarnation == s.shadow.incarnation && c.Seq <= s.shadow.seq:
+		return nil
+	case err == nil && (c.Incarnation != s.shadow.incarnation || c.Seq != s.shadow.seq+1):
+		err = fmt.Errorf("after change %d of %s comes %d of %s", s.shadow.seq, s.shadow.incarnation, c.Seq, c.Incarnation)
+	case err == nil:
+		err = s.shadow.hear(&c, meta.Sequence.Stream)
+	}
+	if err != nil {
+		s.void(err.Error())
+	}
+	return nil
+}
+
+// readOwn takes what the outbox has.
+func (s *standby) readOwn() error {
+	for {
+		rows, err := s.p.outbox.ReadOutbox(s.shadow.read, batchMax)
+		if err != nil {
+			return fmt.Errorf("read outbox: %w", err)
+		}
+		for i := range rows {
+			if err := s.shadow.own(&rows[i]); err != nil {
+				return err
+			}
+		}
+		if len(rows) > 0 {
+			s.p.top = max(s.p.top, s.shadow.read)
+		}
+		if len(rows) < batchMax {
+			return nil
+		}
+	}
+}

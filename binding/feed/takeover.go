@@ -1,0 +1,203 @@
+package feed
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// takeOver makes this member the active one. With a shadow it goes on in the
+// other's incarnation, with the next number; without, it begins one of its own.
+func (s *standby) takeOver(ctx context.Context) error {
+	last, streamLast, err := s.p.lastStored(ctx)
+	if err != nil {
+		return err
+	}
+	term := uint64(0)
+	if last != nil {
+		term = last.term
+	}
+	term = s.pair.nextTerm(term)
+	if err := s.p.openSender(s.nc, term); err != nil {
+		return err
+	}
+	if err := s.catchUp(ctx, last); err != nil {
+		return err
+	}
+	if s.shadow != nil {
+		return s.goOn(ctx, last, term)
+	}
+	pos, err := s.p.anew(last, streamLast, last != nil || s.p.cfg.Journal.Seq > 0)
+	if err != nil {
+		return err
+	}
+	return s.lead(pos, term)
+}
+
+// catchUp brings the shadow to the site's last message in the stream, or gives
+// it up.
+func (s *standby) catchUp(ctx context.Context, last *stored) error {
+	if s.shadow == nil {
+		return nil
+	}
+	if last == nil {
+		s.void("the stream is empty")
+		return nil
+	}
+	timed, cancel := context.WithTimeoutCause(ctx, s.p.timeout, errNoAnswer)
+	defer cancel()
+	for s.shadow != nil && s.shadow.seq < last.seq && last.incarnation == s.shadow.incarnation {
+		select {
+		case msg := <-s.messages:
+			if err := s.hear(msg); err != nil {
+				return err
+			}
+		case <-timed.Done():
+			return context.Cause(timed)
+		}
+	}
+	if s.shadow != nil && (last.incarnation != s.shadow.incarnation || last.seq != s.shadow.seq) {
+		s.void(fmt.Sprintf("the stream ends with change %d of %s, not %d of %s", last.seq, last.incarnation, s.shadow.seq, s.shadow.incarnation))
+	}
+	return nil
+}
+
+// goOn publishes what the other one did not, under the next numbers, and says
+// again what it told otherwise. At least one message is published: from then on
+// the stream refuses the other one's.
+func (s *standby) goOn(ctx context.Context, last *stored, term uint64) error {
+	if err := s.readOwn(); err != nil {
+		return err
+	}
+	changes, places, err := s.shadow.untold()
+	if err != nil {
+		return err
+	}
+	pos := position{incarnation: last.incarnation, after: s.shadow.read, floor: s.shadow.read, streamSeq: last.streamSeq}
+	next := last.seq
+	err = s.eachOwn(changes, func(rows []binding.Change) (err error) {
+		for i := range rows {
+			next++
+			rows[i].Seq = next
+		}
+		pos.streamSeq, err = s.p.send.store(ctx, pos.incarnation, pos.streamSeq, rows)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	pos.offset = next - pos.after
+	if len(changes)+len(places) == 0 {
+		places = placeOf(last)
+	}
+	s.pair.log.Info("the takeover is complete", "incarnation", pos.incarnation, "after", last.seq, "changes", len(changes), "restated", len(places), "term", term)
+	if err := s.pair.Registry.Restate(ctx, places); err != nil {
+		return err
+	}
+	return s.lead(pos, term)
+}
+
+// eachOwn hands on the changes of ours with these numbers, in order.
+func (s *standby) eachOwn(wanted map[uint64]bool, do func([]binding.Change) error) error {
+	for after := s.shadow.kept(); len(wanted) > 0 && after < s.shadow.read; {
+		rows, err := s.p.outbox.ReadOutbox(after, batchMax)
+		if err != nil {
+			return fmt.Errorf("read outbox: %w", err)
+		}
+		if len(rows) == 0 {
+			return nil
+		}
+		after = rows[len(rows)-1].Seq
+		some := rows[:0]
+		for _, c := range rows {
+			if wanted[c.Seq] {
+				some = append(some, c)
+			}
+		}
+		if len(some) == 0 {
+			continue
+		}
+		if err := do(some); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placeOf is what the site's last message is about.
+func placeOf(last *stored) []binding.Place {
+	var c toldChange
+	if json.Unmarshal(last.payload, &c) != nil {
+		return nil
+	}
+	at, err := c.spot(c.Kind)
+	if err != nil || at.sim != "" {
+		return nil
+	}
+	return []binding.Place{at.Place}
+}
+
+// lead makes this member the active one from a position on.
+func (s *standby) lead(pos position, term uint64) error {
+	text, err := json.Marshal(keptPair{pos.incarnation, pos.offset, pos.floor, term})
+	if err != nil {
+		return err
+	}
+	if err := writeDurably(s.pair.File, text); err != nil {
+		return fmt.Errorf("pair: %w", err)
+	}
+	s.shadow = nil
+	s.p.moveTo(pos)
+	s.pair.lead(term)
+	s.p.state.lead()
+	return s.start()
+}
+
+// A keptPair is what an active member keeps over a restart.
+type keptPair struct {
+	Incarnation string `json:"incarnation"`
+	Offset      uint64 `json:"offset"`
+	Floor       uint64 `json:"floor"`
+	Term        uint64 `json:"term"`
+}
+
+// resume goes on as the active member after a restart, if nobody has taken over:
+// then the stream's last message is this member's, and of its term.
+func (s *standby) resume(ctx context.Context) (resumed bool, err error) {
+	if !s.fresh {
+		return false, nil
+	}
+	var kept keptPair
+	text, err := os.ReadFile(s.pair.File)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, fmt.Errorf("pair: %w", err)
+	}
+	if err != nil || json.Unmarshal(text, &kept) != nil {
+		s.fresh = false
+		return false, nil
+	}
+	last, _, err := s.p.lastStored(ctx)
+	if err != nil {
+		return false, err
+	}
+	s.fresh = false
+	if last == nil || last.member != s.pair.Member || last.term != kept.Term || last.incarnation != kept.Incarnation {
+		return false, nil
+	}
+	pos := position{incarnation: kept.Incarnation, after: last.seq - kept.Offset, streamSeq: last.streamSeq, offset: kept.Offset, floor: kept.Floor}
+	if pos.after > s.p.top || pos.after < pos.floor {
+		return false, nil // data_dir was restored from a copy
+	}
+	if same, err := s.p.agrees(last, pos.after); err != nil || !same && pos.after != pos.floor {
+		return false, err
+	}
+	if err := s.p.openSender(s.nc, kept.Term); err != nil {
+		return false, err
+	}
+	return true, s.lead(pos, kept.Term)
+}

@@ -1,0 +1,102 @@
+package binding
+
+import (
+	"context"
+
+	"github.com/simbind/simbind/binding/index"
+)
+
+// A Place is an address in its domain.
+type Place struct {
+	Domain string
+	Addr   Address
+}
+
+// whyTakeover is why a change says what was so before.
+const whyTakeover = "takeover"
+
+// restated bounds how many places one turn of the writer restates.
+const restated = 512
+
+// Told is what is known of a place to who has applied every change so far, as a
+// change that says so: Bound, Conflict or Released, without number and times.
+// What other sites say they tell themselves. Any goroutine may call it; it takes
+// no lock and does not block.
+func (r *Registry) Told(p Place) Change {
+	c := Change{Kind: Released, Domain: p.Domain, Addr: p.Addr, Reason: ReasonEnded}
+	k, ok := r.keyOf(p)
+	if !ok {
+		return c
+	}
+	for {
+		value, ref, ok := r.m.addrs.Get(k)
+		if !ok {
+			return c
+		}
+		o := address{m: r.m, key: k, h: unpackHolding(value)}
+		r.m.eachClaimant(&o.h, func(id uint32) { o.claims = append(o.claims, addressClaim{session: id}) })
+		told := r.told(c, &o)
+		if r.m.addrs.Valid(ref) {
+			return told
+		}
+	}
+}
+
+// told is c, or what was told of o.
+func (r *Registry) told(c Change, o *address) Change {
+	sources := o.sources()
+	if o.h.state == holdBlocked || sources&^(1<<SourceFeed) == 0 {
+		return c
+	}
+	c.Kind, c.State, c.Reason, c.Sources = Conflict, stateOf(o.h.told.Verdict()), o.h.told, sources
+	owner := r.m.session(o.h.owner)
+	c.APN, c.RAT = r.apnName(owner.apn), owner.rat
+	c.Node, _ = r.saidBy(&owner)
+	if _, who, agreed := o.holder(); agreed && o.h.state == holdBound {
+		c.Kind, c.Now = Bound, who
+		if c.Reason == ReasonBound && who.MSISDN == 0 {
+			c.Reason = ReasonNoMSISDN
+		}
+	}
+	return c
+}
+
+// Restate publishes what Told says of the places as changes of their own, for
+// who was told by somebody else so far. It returns when they are decided. Any
+// goroutine may call it, once Run has started.
+func (r *Registry) Restate(ctx context.Context, places []Place) error {
+	for len(places) > 0 {
+		some := places[:min(len(places), restated)]
+		places = places[len(some):]
+		err := r.onWriter(ctx, func() {
+			now := r.cfg.Now().UnixMilli()
+			f := &fact{Event: &Event{}, now: now, t: now}
+			for _, p := range some {
+				c := r.Told(p)
+				c.Why = whyTakeover
+				r.emit(c, f, false)
+			}
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyOf is the key of a place; false if it is none that can be held.
+func (a *arbiter) keyOf(p Place) (index.Key, bool) {
+	set := a.domains.Load()
+	if set == nil || !p.Addr.Prefix.IsValid() {
+		return index.Key{}, false
+	}
+	for id, name := range set.names {
+		if name != p.Domain {
+			continue
+		}
+		if keys := keysOf(id, p.Addr); len(keys) == 1 {
+			return keys[0], true
+		}
+	}
+	return index.Key{}, false
+}
