@@ -40,6 +40,7 @@ type fact struct {
 	key  [2]uint64
 	why  string
 	new  bool // the event made its session
+	old  bool // it comes from the journal: what it changed is known
 }
 
 // An Outcome is what became of an event, in words for a trace.

@@ -190,7 +190,7 @@ func (l *loader) session(r *SessionRow) error {
 		return nil
 	}
 	a.m.storeNode(r.Node, nodeSessions, a.m.loadNode(r.Node, nodeSessions)+1)
-	f := &fact{Event: &Event{}, now: r.Seen, t: r.Last}
+	f := &fact{Event: &Event{}, now: r.Seen, t: r.Last, old: true}
 	a.adopt(id, Subscriber{r.MSISDN, r.IMSI, r.IMEI}, f)
 	for i := range r.Holds {
 		l.restore(id, &r.Holds[i])

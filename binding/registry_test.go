@@ -136,6 +136,23 @@ func TestT13_SIMAndDeviceChangesArePublished(t *testing.T) {
 	}
 }
 
+func TestT13_ARestartIsNoSIMChange(t *testing.T) {
+	g := newRig(t, Config{Capacity: 64})
+	for i, id := range []string{"a", "b", "c"} { // within one second: any of them may be the first that is loaded
+		imsi := mustIMSI(fmt.Sprintf("00101000000001%d", i))
+		g.on(with(start("nas", id, 1, sim1, []string{ue1, ue2, "10.0.0.9"}[i]), func(e *Event) { e.IMSI = imsi }))
+	}
+	g.commit(t)
+	before := len(g.changes)
+	g.boot(t, Config{Capacity: 64})
+	g.commit(t)
+	g.on(stop("nas", "a", 2))
+	g.commit(t) // what loading had numbered would be missing here
+	if got := g.changes[before:]; len(got) != 1 || got[0].Kind != Released {
+		t.Errorf("changes after the restart: %+v", got)
+	}
+}
+
 func TestT14_CapacityIsRefusedLoudly(t *testing.T) {
 	g := newRig(t, Config{Capacity: 2, Addresses: 8})
 	g.on(start("nas", "a", 1, sim1, ue1))

@@ -2,6 +2,7 @@ package binding
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
 	"maps"
 	"net/netip"
@@ -121,6 +122,11 @@ func newMemJournal() *memJournal {
 func (j *memJournal) Commit(b *Batch) error {
 	if j.fail != nil {
 		return j.fail
+	}
+	for i, c := range b.Changes {
+		if want := j.meta.Seq + 1 + uint64(i); c.Seq != want {
+			return fmt.Errorf("change %d where %d is next", c.Seq, want)
+		}
 	}
 	for _, r := range b.Sessions {
 		r.Holds = append([]HoldRow(nil), r.Holds...)

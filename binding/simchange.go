@@ -53,7 +53,7 @@ func (a *arbiter) compare(subID uint32, who Subscriber, f *fact) {
 	was, at := sub.Subscriber, uint32(f.t/1000)
 	switch {
 	case who.IMSI != 0 && sub.IMSI != 0 && who.IMSI != sub.IMSI:
-		if at < sub.simSince {
+		if at < sub.simSince || f.old {
 			return
 		}
 		a.setIMSI(subID, &sub, who.IMSI)
@@ -61,7 +61,7 @@ func (a *arbiter) compare(subID uint32, who Subscriber, f *fact) {
 		defer a.revoke(subID, who.IMSI, f)
 		a.emit(Change{Kind: SIMChange, Now: who, Was: was, Why: "sim", Node: f.Event.Node}, f, f.Source == SourceFeed)
 	case who.IMEI != 0 && sub.IMEI != 0 && who.IMEI.Device() != sub.IMEI.Device() && (who.IMSI == sub.IMSI):
-		if at < sub.deviceSince {
+		if at < sub.deviceSince || f.old {
 			return
 		}
 		sub.IMEI, sub.deviceSince = who.IMEI, at
