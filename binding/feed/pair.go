@@ -225,7 +225,7 @@ func (p *pair) turn(since time.Time, ingesting bool) (why string, ok bool) {
 		return "the active member has left", true
 	case now.Sub(quiet) > p.wait:
 		return "no other member is heard", true
-	case ingesting && !p.deaf.IsZero() && now.Sub(p.deaf) > p.wait:
+	case ingesting && !p.deaf.IsZero() && p.heard.Sub(p.deaf) > p.wait:
 		return "the active member takes nothing in", true
 	}
 	return "", false

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/simbind/simbind/binding"
 )
@@ -70,5 +69,4 @@ func TestConsumersSeeOneSiteWhoeverOfAPairIsActive(t *testing.T) {
 	if p := centre.progress("north"); p.Snapshots != 1 || p.Gaps != 0 {
 		t.Errorf("the replica noticed the takeovers: %+v", p)
 	}
-	_ = time.Second
 }

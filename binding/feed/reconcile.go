@@ -12,13 +12,14 @@ import (
 // reconcile begins a shadow: it holds what this member knows against the active
 // one's snapshot.
 func (s *standby) reconcile(ctx context.Context) error {
-	end, err := s.source.end(ctx)
+	last, streamLast, err := s.p.lastStored(ctx)
 	if err != nil {
 		return err
 	}
 	site := s.p.cfg.Site
 	shadow := &shadow{
-		read: s.asker.Status().JournalSeq, unlike: map[spot]*unlike{}, stream: end,
+		began: s.pair.now(),
+		read: s.asker.Status().JournalSeq, unlike: map[spot]*unlike{}, stream: streamLast,
 		enc: encoder{site: site, incarnation: "-", privacy: s.p.cfg.PublishMSISDN}, told: s.pair.Registry.Told, now: s.pair.now,
 	}
 	seen, rows := &spots{seed: maphash.MakeSeed()}, 0
@@ -33,6 +34,12 @@ func (s *standby) reconcile(ctx context.Context) error {
 		}
 		if shadow.incarnation == "" {
 			shadow.incarnation, shadow.seq = page.Incarnation, page.Seq
+			if last != nil && last.incarnation == page.Incarnation {
+				if last.seq > page.Seq {
+					return errors.New("the snapshot is older than the stream")
+				}
+				shadow.seq = last.seq // what is told from here on, our changes may match
+			}
 		}
 		for i := range page.Sessions {
 			if err := shadow.row(&page.Sessions[i], seen); err != nil {

@@ -15,10 +15,11 @@ const (
 	// are the few whose change one of them is about to hear.
 	unlikeMax = 1 << 20
 	// unlikeQueue bounds what waits to be matched at one place.
-	unlikeQueue = 16
+	unlikeQueue = 64
 	// unlikeAge is after how long changes that find no match count as a
-	// difference that stays.
-	unlikeAge = 5 * time.Minute
+	// difference that stays; of a subscriber, simAge after how long as told.
+	unlikeAge = 10 * time.Second
+	simAge    = 5 * time.Minute
 	// compareEvery is how often differences that stay are looked at.
 	compareEvery = 30 * time.Second
 )
@@ -34,6 +35,7 @@ type shadow struct {
 	seq, stream uint64 // the last change that was told, and its number in the stream
 	read        uint64 // the last of our own changes that was looked at
 	unlike      map[spot]*unlike
+	began       time.Time // what happened before, the active member has heard
 	compared    time.Time // when what stays was last looked at
 
 	enc  encoder
@@ -50,15 +52,15 @@ type spot struct {
 // An unlike is a spot at which the stream and this member differ so far.
 type unlike struct {
 	ours   []ownChange // not told by the stream
-	theirs []string    // told by the stream and not by us
-	last   string      // the last that the stream told; "" is not known
+	theirs []string    // steps told by the stream and not by us
+	last   string      // the last word that the stream told; "" is not known
 	since  time.Time
 	stays  bool // there is nothing to match, only Told to compare
 }
 
 type ownChange struct {
 	seq  uint64
-	word string
+	step string
 }
 
 // word is what a change or a row says of its place, so that two members' words
@@ -75,6 +77,15 @@ func (t *told) word(kind string) string {
 		return t.MSISDN + " " + t.IMSI + "  "
 	}
 	return t.MSISDN + " " + t.IMSI + " " + t.State + " " + t.Reason
+}
+
+// step is what two members' changes have in common that are the same step: the
+// word and, where that names nobody, who it was.
+func (c *toldChange) step() string {
+	if c.Kind == binding.Released.String() {
+		return c.Kind + " " + c.Was.MSISDN + " " + c.Was.IMSI
+	}
+	return c.word(c.Kind)
 }
 
 // spot is what the change or row is about.
@@ -118,12 +129,12 @@ func (s *shadow) hear(c *toldChange, stream uint64) error {
 	if err != nil {
 		return err
 	}
-	u, word := s.at(at), c.word(c.Kind)
-	u.last = word
-	if i := slices.IndexFunc(u.ours, func(o ownChange) bool { return o.word == word }); i >= 0 {
+	u, step := s.at(at), c.step()
+	u.last = c.word(c.Kind)
+	if i := slices.IndexFunc(u.ours, func(o ownChange) bool { return o.step == step }); i >= 0 {
 		u.ours = u.ours[i+1:]
 	} else {
-		u.theirs = append(u.theirs, word)
+		u.theirs = append(u.theirs, step)
 	}
 	return s.settle(at, u)
 }
@@ -139,11 +150,17 @@ func (s *shadow) own(c *binding.Change) error {
 	if err != nil {
 		return err
 	}
-	u, word := s.at(at), t.word(t.Kind)
-	if i := slices.Index(u.theirs, word); i >= 0 {
+	old := c.EventTime.Before(s.began)
+	if old && at.sim != "" {
+		return nil
+	}
+	u, step := s.at(at), t.step()
+	if i := slices.Index(u.theirs, step); i >= 0 {
 		u.theirs = u.theirs[i+1:]
+	} else if old {
+		u.stays = true
 	} else {
-		u.ours = append(u.ours, ownChange{c.Seq, word})
+		u.ours = append(u.ours, ownChange{c.Seq, step})
 	}
 	return s.settle(at, u)
 }
@@ -185,12 +202,16 @@ func (s *shadow) compare(at spot, u *unlike) error {
 // age gives up matching what has waited for long.
 func (s *shadow) age() error {
 	now := s.now()
-	if now.Sub(s.compared) < compareEvery {
-		return nil
+	again := now.Sub(s.compared) > compareEvery
+	if again {
+		s.compared = now
 	}
-	s.compared = now
 	for at, u := range s.unlike {
-		if !u.stays && now.Sub(u.since) < unlikeAge {
+		limit := unlikeAge
+		if at.sim != "" && len(u.ours) > 0 {
+			limit = simAge
+		}
+		if u.stays && !again || !u.stays && now.Sub(u.since) < limit {
 			continue
 		}
 		u.stays = true

@@ -58,7 +58,10 @@ func (s *standby) catchUp(ctx context.Context, last *stored) error {
 				return err
 			}
 		case <-timed.Done():
-			return context.Cause(timed)
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			s.void(fmt.Sprintf("change %d is not delivered", s.shadow.seq+1))
 		}
 	}
 	if s.shadow != nil && (last.incarnation != s.shadow.incarnation || last.seq != s.shadow.seq) {

@@ -24,6 +24,10 @@ type toldChange struct {
 	Seq         uint64    `json:"seq"`
 	Kind        string    `json:"kind"`
 	EventTime   time.Time `json:"event_time"`
+	Was         struct {
+		MSISDN string `json:"msisdn"`
+		IMSI   string `json:"imsi"`
+	} `json:"was"`
 	told
 }
 

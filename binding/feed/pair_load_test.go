@@ -1,0 +1,251 @@
+package feed
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// A gateway says the same to every member, to each at its own pace.
+type gateway struct {
+	t      testing.TB
+	random *rand.Rand
+
+	mu     sync.Mutex
+	said   []binding.Event
+	live   []string // sessions
+	opened int
+	over   bool
+}
+
+// run speaks until finish is called.
+func (g *gateway) run() {
+	for {
+		g.mu.Lock()
+		if g.over {
+			g.mu.Unlock()
+			return
+		}
+		for range 1 + g.random.IntN(4) {
+			g.speak()
+		}
+		g.mu.Unlock()
+		<-time.After(5 * time.Millisecond)
+	}
+}
+
+func (g *gateway) speak() {
+	now := time.Now()
+	ev := binding.Event{Kind: binding.SessionStart, Source: binding.SourceGx, Node: "pgw.north", Time: now, APN: "internet"}
+	if len(g.live) > 30 || len(g.live) > 0 && g.random.IntN(3) == 0 {
+		i := g.random.IntN(len(g.live))
+		ev.Kind, ev.Session = binding.SessionStop, g.live[i]
+		g.live = append(g.live[:i], g.live[i+1:]...)
+	} else {
+		g.opened++
+		ev.Session = fmt.Sprint(g.opened)
+		who := person(g.random.IntN(100))
+		addr, err := binding.IPv4(netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + g.random.IntN(40))}))
+		if err != nil {
+			g.t.Error(err)
+		}
+		if g.random.IntN(50) == 0 {
+			who.IMSI = person(1000 + g.opened).IMSI // the number has got another card
+		}
+		ev.MSISDN, ev.IMSI, ev.Addrs = who.MSISDN, who.IMSI, []binding.Address{addr}
+		g.live = append(g.live, ev.Session)
+	}
+	g.said = append(g.said, ev)
+}
+
+func (g *gateway) finish() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.over = true
+}
+
+func (g *gateway) after(n int) (some []binding.Event, over bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.said[min(n, len(g.said)):], g.over
+}
+
+// A hearing is what brings the gateway's events to one member.
+type hearing struct {
+	g    *gateway
+	s    *station
+	at   atomic.Int64 // events heard
+	stop func()
+	over <-chan struct{}
+}
+
+func (h *hearing) start() {
+	quit, done := make(chan struct{}), make(chan struct{})
+	h.stop, h.over = sync.OnceFunc(func() { close(quit); <-done }), done
+	go func() {
+		defer close(done)
+		for {
+			some, over := h.g.after(int(h.at.Load()))
+			for _, ev := range some {
+				ev.Arrived = time.Now()
+				if err := binding.SubmitFunc(h.s.Submit).Wait(h.g.t.Context(), ev); err != nil {
+					return // the member is stopping: said again later
+				}
+				h.at.Add(1)
+			}
+			if over && len(some) == 0 {
+				return
+			}
+			select {
+			case <-quit:
+				return
+			case <-time.After(time.Duration(rand.N(20)) * time.Millisecond):
+			}
+		}
+	}()
+}
+
+// A word is one that consumers were told.
+type word struct {
+	text     string
+	seq      uint64
+	takeover bool
+}
+
+// wordsOf reads the site's stream like a consumer: of one incarnation and
+// without a gap.
+func wordsOf(t *testing.T, url string) map[spot][]word {
+	t.Helper()
+	words, seq, incarnation := map[spot][]word{}, uint64(0), ""
+	for _, m := range readAll(t, client(t, url)) {
+		var c struct {
+			toldChange
+			Why string `json:"why"`
+		}
+		if err := json.Unmarshal(m.payload, &c); err != nil {
+			t.Fatal(err)
+		}
+		if incarnation == "" {
+			incarnation = c.Incarnation
+		}
+		if seq++; c.Seq != seq || c.Incarnation != incarnation {
+			t.Fatalf("after change %d of %s comes %d of %s", seq-1, incarnation, c.Seq, c.Incarnation)
+		}
+		at, err := c.spot(c.Kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		words[at] = append(words[at], word{c.word(c.Kind), c.Seq, c.Why == "takeover"})
+	}
+	return words
+}
+
+// checkTold holds what consumers were told against what the active member knows
+// and, if whole, against what they would have been told by one that never died:
+// nothing else, nothing twice, nothing out of order.
+func checkTold(t *testing.T, op *operator, active *station, whole map[spot][]word) {
+	t.Helper()
+	until(t, "all is published", func() bool { return active.feed.State().Delivered == active.Status().JournalSeq })
+	present := &shadow{enc: encoder{site: "north", incarnation: "-", privacy: Clear}, told: active.Told}
+	said, again := 0, 0
+	for at, list := range wordsOf(t, op.url()) {
+		if is, err := present.present(at); at.sim == "" && (err != nil || is != list[len(list)-1].text) {
+			t.Errorf("of %v consumers know %q, the active member %q (%v)", at, list[len(list)-1].text, is, err)
+		}
+		rest, missing, restated := whole[at], 0, false
+		for n, w := range list {
+			said++
+			if w.takeover {
+				again, restated = again+1, true
+				continue
+			}
+			i := slices.IndexFunc(rest, func(r word) bool { return r.text == w.text })
+			if whole != nil && i < 0 {
+				t.Fatalf("of %v consumers were told %q out of turn: after %v, instead of %v", at, w.text, list[max(n-8, 0):n], rest[:min(len(rest), 8)])
+			}
+			missing, rest = missing+max(i, 0), rest[min(i+1, len(rest)):]
+		}
+		if whole != nil && !restated && len(rest)+missing > 0 {
+			t.Errorf("of %v consumers were told %v, not %v (%d)", at, list, whole[at], len(rest))
+		}
+	}
+	t.Logf("%d changes, %d of them said again for takeovers", said, again)
+}
+
+// crash ends a member without a word.
+func (s *station) crash() {
+	s.feed.pair.stand()
+	s.stop()
+}
+
+func TestWhoeverOfAPairDiesUnderLoadConsumersAreToldEachChangeOnce(t *testing.T) {
+	for _, missed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("missed=%v", missed), func(t *testing.T) {
+			t.Parallel()
+			testPairUnderLoad(t, missed)
+		})
+	}
+}
+
+func testPairUnderLoad(t *testing.T, missed bool) {
+	op := newOperator(t, nil)
+	both := newCouple(t, op.url())
+	lone := newOperator(t, nil)
+	one := newStation(t, "north", lone.url())
+	g := &gateway{t: t, random: rand.New(rand.NewPCG(1, 2))}
+	var speaking sync.WaitGroup
+	speaking.Go(g.run)
+	hears := map[string]*hearing{"": {g: g, s: one}}
+	hears[""].start()
+	for name, s := range both.each {
+		hears[name] = &hearing{g: g, s: s}
+		hears[name].start()
+	}
+	until(t, "something is said", func() bool { return one.feed.State().Delivered > 100 })
+	active, other := "a", "b"
+	rounds := 4
+	if testing.Short() {
+		rounds = 2
+	}
+	for round := range rounds {
+		hears[active].stop()
+		if round%2 == 0 {
+			both.each[active].crash()
+		} else {
+			both.each[active].stop()
+		}
+		until(t, "the other one is active", func() bool { return both.each[other].feed.State().Role == RoleActive })
+		both.each[active].start()
+		if missed {
+			some, _ := g.after(0)
+			hears[active].at.Store(int64(len(some)))
+		}
+		hears[active].start()
+		until(t, "the first one stands by", func() bool { return both.each[active].feed.State().Standing })
+		if !missed { // what it heard before is no news, see shadow.own
+			stood, _ := g.after(0)
+			until(t, "the first one has heard what was said meanwhile", func() bool { return int(hears[active].at.Load()) > len(stood)+100 })
+			until(t, "the members agree", func() bool { return both.each[active].feed.State().Differ < 10 })
+		}
+		active, other = other, active
+	}
+	g.finish()
+	speaking.Wait()
+	for _, h := range hears {
+		<-h.over
+	}
+	var whole map[spot][]word
+	if !missed {
+		until(t, "all is published", func() bool { return one.feed.State().Delivered == one.Status().JournalSeq })
+		whole = wordsOf(t, lone.url())
+	}
+	checkTold(t, op, both.each[active], whole)
+}
