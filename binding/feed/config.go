@@ -132,7 +132,7 @@ func (cfg Config) withDefaults() Config {
 func (cfg Config) Check() error {
 	cfg = cfg.withDefaults()
 	for _, check := range []func() error{cfg.checkNames, cfg.checkPrivacy, cfg.checkLimits, cfg.checkServer,
-		func() error { return cfg.Follow.check(cfg.Site) }, func() error { return cfg.Pair.check(cfg.URL) }} {
+		func() error { return cfg.Follow.check(cfg.Site) }, cfg.checkPair} {
 		if err := check(); err != nil {
 			return err
 		}

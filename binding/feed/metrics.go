@@ -22,6 +22,10 @@ var (
 	descReady     = prometheus.NewDesc("simbindd_feed_ready", "1 while changes are being delivered.", nil, nil)
 	descDelivered = prometheus.NewDesc("simbindd_feed_delivered_seq", "Number of the last change that the stream stored.", nil, nil)
 	descBehind    = prometheus.NewDesc("simbindd_feed_behind_seconds", "Age of the oldest change that is known to wait, 0 if none is.", nil, nil)
+	descActive    = prometheus.NewDesc("simbindd_feed_pair_active", "1 while this member of a pair publishes, 0 while it stands by.", nil, nil)
+	descStanding  = prometheus.NewDesc("simbindd_feed_pair_standing", "1 while this member could go on where the active one stops.", nil, nil)
+	descDiffer    = prometheus.NewDesc("simbindd_feed_pair_differ", "Places of which this member, standing by, knows something else than the active one told.", nil, nil)
+	descTakeovers = prometheus.NewDesc("simbindd_feed_pair_takeovers_total", "Times that this member became the active one.", nil, nil)
 	descAsked     = prometheus.NewDesc("simbindd_feed_requests_total", "Requests to the micro service.", []string{"endpoint", "outcome"}, nil)
 )
 
@@ -47,6 +51,13 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	gauge(descReady, truth(state.Problem == ""))
 	gauge(descDelivered, float64(state.Delivered))
 	gauge(descBehind, behind(state.Behind))
+	if state.Role != "" {
+		gauge(descActive, truth(state.Role == RoleActive))
+		gauge(descStanding, truth(state.Standing))
+		gauge(descDiffer, float64(state.Differ))
+		counter(descTakeovers, n.takeovers)
+	}
+	collectSites(c.feed.sites, ch)
 	if c.feed.service == nil {
 		return
 	}

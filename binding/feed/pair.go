@@ -38,12 +38,15 @@ type Teller interface {
 	Restate(context.Context, []binding.Place) error
 }
 
-func (c Pair) check(url string) error {
+func (cfg Config) checkPair() error {
+	c := cfg.Pair
 	switch {
 	case c.Member == "":
 		return nil
-	case url == "":
+	case cfg.URL == "":
 		return errors.New("pair needs nats.url: both members publish to the same servers")
+	case !cfg.Service:
+		return errors.New("pair needs nats.service: who stands by asks the active member for a snapshot")
 	case c.File == "" || c.Registry == nil:
 		return errors.New("pair needs a file, and somebody who knows what was told")
 	}

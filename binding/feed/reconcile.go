@@ -19,7 +19,7 @@ func (s *standby) reconcile(ctx context.Context) error {
 	site := s.p.cfg.Site
 	shadow := &shadow{
 		began: s.pair.now(),
-		read: s.asker.Status().JournalSeq, unlike: map[spot]*unlike{}, stream: streamLast,
+		read:  s.asker.Status().JournalSeq, unlike: map[spot]*unlike{}, stream: streamLast,
 		enc: encoder{site: site, incarnation: "-", privacy: s.p.cfg.PublishMSISDN}, told: s.pair.Registry.Told, now: s.pair.now,
 	}
 	seen, rows := &spots{seed: maphash.MakeSeed()}, 0

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 
 	"github.com/simbind/simbind/binding"
@@ -57,10 +58,24 @@ func (d described) Status() binding.Status {
 		status.Counters["feed_connected"] = 1
 	}
 	status.Edges = map[string]string{}
+	if published.Role != "" {
+		status.Edges["pair"] = describePair(published)
+	}
 	if d.tap != nil {
 		describeTap(d.tap, &status)
 	}
 	return status
+}
+
+// describePair says which part this daemon has in its pair.
+func describePair(s feed.State) string {
+	switch {
+	case s.Role == feed.RoleActive:
+		return s.Role
+	case !s.Standing:
+		return s.Role + ", no other member is heard or its snapshot is not read yet: a takeover would begin a new incarnation"
+	}
+	return fmt.Sprintf("%s, differs at %d places", s.Role, s.Differ)
 }
 
 // Sites are those that the feed hears.

@@ -39,7 +39,7 @@ func newAbroad(cfg *config.Remote) (*abroad, error) {
 
 // newFeed makes the feed, which also asks other sites, if that is on.
 func newFeed(cfg feed.Config, far *abroad, outbox feed.Outbox, registry *binding.Registry, log *slog.Logger) *feed.Feed {
-	cfg.Follow.Submit = registry.Submit
+	cfg.Follow.Submit, cfg.Pair.Registry = registry.Submit, registry
 	if far != nil && far.near != nil {
 		cfg.Changes = far.changed
 	}

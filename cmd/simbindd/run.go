@@ -142,7 +142,7 @@ func drainFeed(f *feed.Feed, store *journal.Journal) {
 	defer tick.Stop()
 	for {
 		state := f.State()
-		if state.Problem != "" || state.Delivered >= store.Meta().Seq {
+		if state.Problem != "" || state.Role == feed.RoleStandby || state.Delivered >= store.Meta().Seq {
 			return
 		}
 		select {

@@ -40,6 +40,7 @@ func (f *file) feed(p place) feed.Config {
 		PublishMSISDN: p.key("privacy").key("publish_msisdn").oneOf(f.Privacy.PublishMSISDN, feed.None, feed.Clear, feed.SHA256),
 		Service:       s.Service != nil && *s.Service,
 		Follow:        feed.Follow{Sites: f.Follow, File: filepath.Join(f.DataDir, "follow.json"), Submit: func(binding.Event) error { return binding.ErrClosed }},
+		Pair:          feed.Pair{Member: f.Pair, File: filepath.Join(f.DataDir, "pair.json"), Registry: (*binding.Registry)(nil)},
 	}
 	f.askFeed(p, cfg)
 	s.refuseIdle(nats)
@@ -63,6 +64,9 @@ func (f *file) askFeed(p place, cfg feed.Config) {
 		{stream.key("max_bytes"), func(c *feed.Config) { c.Stream.MaxBytes = cfg.Stream.MaxBytes }},
 		{stream.key("replicas"), func(c *feed.Config) { c.Stream.Replicas = cfg.Stream.Replicas }},
 		{p.key("follow"), func(c *feed.Config) { c.Site, c.Follow = cfg.Site, cfg.Follow }},
+		{p.key("pair"), func(c *feed.Config) {
+			c.Pair, c.URL, c.Service, c.Embedded.StoreDir = cfg.Pair, cfg.URL, cfg.Service, "x"
+		}},
 		{p.key("nats"), func(c *feed.Config) {
 			*c = cfg
 			c.Journal = good.Journal

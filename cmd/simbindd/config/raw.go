@@ -4,6 +4,7 @@ package config
 // and prefixes are text until they are checked; zero values are absent keys.
 type file struct {
 	Site         string         `yaml:"site"`
+	Pair         string         `yaml:"pair"`
 	DataDir      string         `yaml:"data_dir"`
 	Capacity     *int           `yaml:"capacity"`
 	Addresses    *int           `yaml:"addresses"`
