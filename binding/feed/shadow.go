@@ -20,6 +20,8 @@ const (
 	// difference that stays; of a subscriber, simAge after how long as told.
 	unlikeAge = 10 * time.Second
 	simAge    = 5 * time.Minute
+	// lagMax is how far this member may lag behind the active one.
+	lagMax = 2 * time.Second
 	// compareEvery is how often differences that stay are looked at.
 	compareEvery = 30 * time.Second
 )
@@ -132,7 +134,7 @@ func (s *shadow) hear(c *toldChange, stream uint64) error {
 	u, step := s.at(at), c.step()
 	u.last = c.word(c.Kind)
 	if i := slices.IndexFunc(u.ours, func(o ownChange) bool { return o.step == step }); i >= 0 {
-		u.ours = u.ours[i+1:]
+		u.ours, u.theirs, u.since = u.ours[i+1:], nil, s.now() // what was before is settled
 	} else {
 		u.theirs = append(u.theirs, step)
 	}
@@ -156,7 +158,7 @@ func (s *shadow) own(c *binding.Change) error {
 	}
 	u, step := s.at(at), t.step()
 	if i := slices.Index(u.theirs, step); i >= 0 {
-		u.theirs = u.theirs[i+1:]
+		u.ours, u.theirs, u.since = nil, u.theirs[i+1:], s.now()
 	} else if old {
 		u.stays = true
 	} else {
@@ -220,6 +222,20 @@ func (s *shadow) age() error {
 		}
 	}
 	return nil
+}
+
+// lags reports whether this member is about to decide what the stream has told
+// already. When it takes over before, consumers hear that twice.
+func (s *shadow) lags() bool {
+	if s == nil {
+		return false
+	}
+	for _, u := range s.unlike {
+		if len(u.theirs) > 0 && s.now().Sub(u.since) < lagMax {
+			return true
+		}
+	}
+	return false
 }
 
 // full reports that too much differs to be kept.

@@ -55,7 +55,7 @@ func (s *standby) session(ctx context.Context) error {
 	tick := time.NewTicker(standTick)
 	defer tick.Stop()
 	for since := s.pair.now(); ; {
-		if why, ok := s.pair.turn(since, s.asker.Status().Ingesting); ok {
+		if why, ok := s.pair.turn(since, s.asker.Status().Ingesting); ok && !s.shadow.lags() {
 			s.pair.log.Info("taking over", "why", why)
 			return s.takeOver(ctx)
 		}
