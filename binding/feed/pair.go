@@ -106,9 +106,13 @@ func newPair(f *Feed) *pair {
 // take notes a heartbeat of the site.
 func (p *pair) take(msg *nats.Msg) {
 	h, ok := parseHeartbeat(msg.Subject, msg.Data)
-	if !ok || h.Member == p.Member {
-		return
+	if ok && h.Member != p.Member {
+		p.heardOf(h)
 	}
+}
+
+// heardOf notes what another member says.
+func (p *pair) heardOf(h heartbeat) {
 	p.mu.Lock()
 	p.other, p.heard, p.highest = h, p.now(), max(p.highest, h.Term)
 	switch {

@@ -70,3 +70,56 @@ func TestConsumersSeeOneSiteWhoeverOfAPairIsActive(t *testing.T) {
 		t.Errorf("the replica noticed the takeovers: %+v", p)
 	}
 }
+
+func TestMembersThatStartTogetherAgreeOnOne(t *testing.T) {
+	op := newOperator(t, nil)
+	both := &couple{t, map[string]*station{}}
+	for _, member := range []string{"a", "b"} {
+		both.each[member] = newMember(t, member, op.url())
+		both.each[member].says(binding.SessionStart, "1", "10.1.0.1", 1)
+	}
+	until(t, "one is active and the other stands by", func() bool {
+		a, b := both.each["a"].feed.State(), both.each["b"].feed.State()
+		return a.Role == RoleActive && b.Standing || b.Role == RoleActive && a.Standing
+	})
+	both.says(binding.SessionStart, "2", "10.1.0.2", 2)
+	centre := newStation(t, "centre", op.url(), All)
+	centre.awaits("10.1.0.1", 1, "match/bound")
+	centre.awaits("10.1.0.2", 2, "match/bound")
+}
+
+func TestAnActiveMemberThatRestartsAloneGoesOn(t *testing.T) {
+	op := newOperator(t, nil)
+	both := newCouple(t, op.url())
+	both.says(binding.SessionStart, "1", "10.1.0.1", 1)
+	centre := newStation(t, "centre", op.url(), All)
+	centre.awaits("10.1.0.1", 1, "match/bound")
+	a, b := both.each["a"], both.each["b"]
+	a.stop() // b takes over in a's numbers
+	until(t, "b is active", func() bool { return b.feed.State().Role == RoleActive })
+	b.says(binding.SessionStart, "2", "10.1.0.2", 2)
+	until(t, "all is published", func() bool { return b.feed.State().Delivered == b.Status().JournalSeq })
+	b.crash()
+	b.start()
+	b.says(binding.SessionStart, "3", "10.1.0.3", 3)
+	centre.awaits("10.1.0.3", 3, "match/bound")
+	if p := centre.progress("north"); p.Snapshots != 1 || p.Gaps != 0 {
+		t.Errorf("the replica noticed it: %+v", p)
+	}
+}
+
+func TestAMemberWithoutItsPairsWordBeginsAnew(t *testing.T) {
+	op := newOperator(t, nil)
+	a := newMember(t, "a", op.url())
+	a.says(binding.SessionStart, "1", "10.1.0.1", 1)
+	centre := newStation(t, "centre", op.url(), All)
+	centre.awaits("10.1.0.1", 1, "match/bound")
+	a.crash()
+	b := newMember(t, "b", op.url()) // it has never heard a
+	b.says(binding.SessionStart, "2", "10.1.0.2", 2)
+	centre.awaits("10.1.0.2", 2, "match/bound")
+	centre.awaits("10.1.0.1", 1, "unknown/no-binding")
+	if p := centre.progress("north"); p.Snapshots != 2 {
+		t.Errorf("the replica took no snapshot: %+v", p)
+	}
+}

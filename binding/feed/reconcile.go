@@ -17,9 +17,10 @@ func (s *standby) reconcile(ctx context.Context) error {
 		return err
 	}
 	site := s.p.cfg.Site
+	now := s.pair.now()
 	shadow := &shadow{
-		began: s.pair.now(),
-		read:  s.asker.Status().JournalSeq, unlike: map[spot]*unlike{}, stream: streamLast,
+		began: now, compared: now,
+		read: s.asker.Status().JournalSeq, unlike: map[spot]*unlike{}, stream: streamLast,
 		enc: encoder{site: site, incarnation: "-", privacy: s.p.cfg.PublishMSISDN}, told: s.pair.Registry.Told, now: s.pair.now,
 	}
 	seen, rows := &spots{seed: maphash.MakeSeed()}, 0
@@ -54,6 +55,7 @@ func (s *standby) reconcile(ctx context.Context) error {
 	if err := s.ownRows(shadow, seen); err != nil {
 		return err
 	}
+	s.close()
 	s.shadow, s.tidied = shadow, s.pair.now()
 	s.pair.log.Info("standing by", "incarnation", shadow.incarnation, "seq", shadow.seq, "rows", rows, "differ", len(shadow.unlike))
 	return nil

@@ -39,6 +39,7 @@ type shadow struct {
 	unlike      map[spot]*unlike
 	began       time.Time // what happened before, the active member has heard
 	compared    time.Time // when what stays was last looked at
+	unsure      int       // spots, then, of which it is not known what was told
 
 	enc  encoder
 	told func(binding.Place) binding.Change
@@ -206,7 +207,7 @@ func (s *shadow) age() error {
 	now := s.now()
 	again := now.Sub(s.compared) > compareEvery
 	if again {
-		s.compared = now
+		s.compared, s.unsure = now, 0
 	}
 	for at, u := range s.unlike {
 		limit := unlikeAge
@@ -219,6 +220,9 @@ func (s *shadow) age() error {
 		u.stays = true
 		if err := s.settle(at, u); err != nil {
 			return err
+		}
+		if again && u.last == "" && at.sim == "" {
+			s.unsure++
 		}
 	}
 	return nil

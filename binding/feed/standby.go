@@ -28,12 +28,19 @@ type standby struct {
 	messages chan jetstream.Msg
 	stop     func() // ends the consumer; nil: there is none
 	tidied   time.Time
-	tried    time.Time // to reconcile
-	fresh    bool      // no session was before
+	review   time.Duration // after how long a shadow that is unsure is made anew
+	tried    time.Time     // to reconcile
+	fresh    bool          // no session was before
 }
 
 // standTick is how often to look whether it is this member's turn.
 const standTick = 100 * time.Millisecond
+
+// How long a shadow that is unsure of some places is kept.
+const (
+	reviewFirst = compareEvery
+	reviewLast  = 10 * time.Minute
+)
 
 // session stands by until it has taken over.
 func (s *standby) session(ctx context.Context) error {
@@ -96,9 +103,8 @@ func (s *standby) awaitRegistry(ctx context.Context) error {
 // accompany keeps the shadow up to date while another member is active.
 func (s *standby) accompany(ctx context.Context, fail context.CancelCauseFunc) (err error) {
 	now := s.pair.now()
-	if s.shadow == nil && s.pair.another() && now.Sub(s.tried) > followRetry {
+	if s.due(now) {
 		s.tried = now
-		s.close()
 		if err := s.reconcile(ctx); err != nil {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -142,6 +148,23 @@ func (s *standby) tidy(now time.Time) error {
 	return err
 }
 
+// due reports whether a snapshot of the active member is needed: the first one,
+// or another because this member has since heard news that the other one knew
+// before.
+func (s *standby) due(now time.Time) bool {
+	switch {
+	case !s.pair.another() || now.Sub(s.tried) < followRetry:
+		return false
+	case s.shadow == nil:
+		s.review = reviewFirst
+		return true
+	case s.shadow.unsure > 0 && now.Sub(s.shadow.began) > s.review:
+		s.review = min(2*s.review, reviewLast)
+		return true
+	}
+	return false
+}
+
 func (s *standby) close() {
 	if s.stop != nil {
 		s.stop()
@@ -159,9 +182,11 @@ func (s *standby) void(why string) {
 // hearAll takes a message of the stream and those that wait behind it.
 func (s *standby) hearAll(msg jetstream.Msg) error {
 	for {
-		if err := s.hear(msg); err != nil {
+		meta, err := msg.Metadata()
+		if err != nil {
 			return err
 		}
+		s.hear(msg.Data(), meta.Sequence.Stream)
 		select {
 		case msg = <-s.messages: // none without a shadow
 		default:
@@ -170,25 +195,22 @@ func (s *standby) hearAll(msg jetstream.Msg) error {
 	}
 }
 
-// hear takes a message of the stream.
-func (s *standby) hear(msg jetstream.Msg) error {
-	meta, err := msg.Metadata()
-	if err != nil {
-		return err
-	}
-	c, err := parseChange(s.p.cfg.Site, msg.Data())
+// hear takes a message of the stream, number seq there. One that does not follow
+// makes the shadow void.
+func (s *standby) hear(data []byte, seq uint64) {
+	c, err := parseChange(s.p.cfg.Site, data)
 	switch {
 	case err == nil && c.Incarnation == s.shadow.incarnation && c.Seq <= s.shadow.seq:
-		return nil
+		s.shadow.stream = max(s.shadow.stream, seq)
+		return
 	case err == nil && (c.Incarnation != s.shadow.incarnation || c.Seq != s.shadow.seq+1):
 		err = fmt.Errorf("after change %d of %s comes %d of %s", s.shadow.seq, s.shadow.incarnation, c.Seq, c.Incarnation)
 	case err == nil:
-		err = s.shadow.hear(&c, meta.Sequence.Stream)
+		err = s.shadow.hear(&c, seq)
 	}
 	if err != nil {
 		s.void(err.Error())
 	}
-	return nil
 }
 
 // readOwn takes what the outbox has.

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"github.com/simbind/simbind/binding"
 )
 
@@ -40,8 +42,10 @@ func (s *standby) takeOver(ctx context.Context) error {
 }
 
 // catchUp brings the shadow to the site's last message in the stream, or gives
-// it up.
+// it up. It asks for each message: a consumer may be slow to recover when a
+// server has died together with the active member.
 func (s *standby) catchUp(ctx context.Context, last *stored) error {
+	s.close()
 	if s.shadow == nil {
 		return nil
 	}
@@ -49,20 +53,14 @@ func (s *standby) catchUp(ctx context.Context, last *stored) error {
 		s.void("the stream is empty")
 		return nil
 	}
-	timed, cancel := context.WithTimeoutCause(ctx, s.p.timeout, errNoAnswer)
+	ctx, cancel := context.WithTimeoutCause(ctx, s.p.timeout, errNoAnswer)
 	defer cancel()
-	for s.shadow != nil && s.shadow.seq < last.seq && last.incarnation == s.shadow.incarnation {
-		select {
-		case msg := <-s.messages:
-			if err := s.hear(msg); err != nil {
-				return err
-			}
-		case <-timed.Done():
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			s.void(fmt.Sprintf("change %d is not delivered", s.shadow.seq+1))
+	for s.shadow != nil && s.shadow.stream < last.streamSeq && s.shadow.seq < last.seq {
+		msg, err := s.p.stream.GetMsg(ctx, s.shadow.stream+1, jetstream.WithGetMsgSubject(siteSubjects(s.p.cfg.Site)))
+		if err != nil {
+			return fmt.Errorf("catch up with the stream: %w", err)
 		}
+		s.hear(msg.Data, msg.Sequence)
 	}
 	if s.shadow != nil && (last.incarnation != s.shadow.incarnation || last.seq != s.shadow.seq) {
 		s.void(fmt.Sprintf("the stream ends with change %d of %s, not %d of %s", last.seq, last.incarnation, s.shadow.seq, s.shadow.incarnation))
