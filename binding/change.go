@@ -71,7 +71,7 @@ type Change struct {
 	Reason Reason
 	// Why says what caused it: "start", "update", "stop", "node-restart",
 	// "lease", "linger", "operator", "capacity", "superseded", "state", "sim",
-	// "device".
+	// "device", "takeover" (see Registry.Restate).
 	Why string
 }
 

@@ -21,6 +21,8 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
+
+	"github.com/simbind/simbind/binding"
 )
 
 // least is what docs/nats-feed.md tells an operator to allow to simbindd.
@@ -32,6 +34,34 @@ func least(site string) *server.Permissions {
 			"$JS.API.STREAM.MSG.GET.SIMBIND",
 		}},
 		Subscribe: &server.SubjectPermission{Allow: []string{"_INBOX.>"}},
+	}
+}
+
+// ofPair is what a member of a pair needs besides, and what the service needs.
+func ofPair(site string) *server.Permissions {
+	p := least(site)
+	p.Publish.Allow = append(p.Publish.Allow, "simbind.v1."+site+".svc.snapshot", "$JS.API.CONSUMER.>", "$JS.API.DIRECT.GET.SIMBIND")
+	p.Subscribe.Allow = append(p.Subscribe.Allow, "simbind.v1."+site+".heartbeat", "simbind.v1."+site+".svc.>", "$SRV.>")
+	p.Response = &server.ResponsePermission{MaxMsgs: 1, Expires: time.Minute}
+	return p
+}
+
+func TestThePermissionsOfAPairAreEnough(t *testing.T) {
+	op := newOperator(t, func(o *server.Options) {
+		o.Users = []*server.User{{Username: "north", Password: "north", Permissions: ofPair("north")}, {Username: "admin", Password: "admin"}}
+	})
+	as := func(user string) string {
+		return strings.Replace(op.url(), "nats://", "nats://"+user+":"+user+"@", 1)
+	}
+	both := newCouple(t, as("north"))
+	centre := newStation(t, "centre", as("admin"), All)
+	both.says(binding.SessionStart, "1", "10.1.0.1", 1)
+	centre.awaits("10.1.0.1", 1, "match/bound")
+	both.each["a"].crash()
+	both.each["b"].says(binding.SessionStart, "2", "10.1.0.2", 2)
+	centre.awaits("10.1.0.2", 2, "match/bound")
+	if p := centre.progress("north"); p.Snapshots != 1 {
+		t.Errorf("the replica noticed it: %+v", p)
 	}
 }
 

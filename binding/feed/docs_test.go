@@ -54,7 +54,7 @@ func TestTheDocumentedGoIsTheTestedGo(t *testing.T) {
 
 func TestTheDocumentedPermissionsAreTheTestedOnes(t *testing.T) {
 	doc := readDoc(t)
-	p := least("lab")
+	p := ofPair("lab")
 	for _, subject := range slices.Concat(p.Publish.Allow, p.Subscribe.Allow) {
 		if !strings.Contains(doc, `"`+subject+`"`) {
 			t.Errorf("%s is not on the page", subject)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"regexp"
 	"strings"
@@ -9,6 +10,22 @@ import (
 	"github.com/simbind/simbind/diameter/diametertest"
 	"github.com/simbind/simbind/radius/radiustest"
 )
+
+// paired are the metrics of a member of a pair that follows the daemon.
+func (d *daemon) paired(t *testing.T) (metrics string) {
+	t.Helper()
+	d.await(t, "nats server listens")
+	h := newHome(t)
+	text := strings.Replace(h.yaml(), "site: test", "site: other\npair: a\nfollow: [test]", 1)
+	url := d.log.find("nats server listens", "url")
+	h.configure(t, strings.Replace(text, `nats: {embedded: {listen: "127.0.0.1:0"}}`, fmt.Sprintf("nats: {url: %q, service: true}", url), 1))
+	member := h.start(t)
+	eventually(t, "it stands by", func() bool {
+		_, metrics = member.get(t, "/metrics")
+		return strings.Contains(metrics, "simbindd_feed_pair_active")
+	})
+	return metrics
+}
 
 func TestTheAlertsNameMetricsThatExist(t *testing.T) {
 	const file = "../../deploy/prometheus-rules.yaml"
@@ -25,6 +42,7 @@ func TestTheAlertsNameMetricsThatExist(t *testing.T) {
 		t.Error("a wrong secret was answered")
 	}
 	_, metrics := d.get(t, "/metrics")
+	metrics += d.paired(t)
 	for _, m := range regexp.MustCompile(`\b(simbindd_\w+)(\{[^}]*\})?`).FindAllStringSubmatch(string(rules), -1) {
 		name := m[1]
 		if !strings.Contains(metrics, "\n# TYPE "+name+" ") {
