@@ -25,9 +25,13 @@ const (
 func (c *cli) checkDaemon(ctx context.Context) []finding {
 	var s query.StatusReply
 	var nodes []query.NodeReply
+	var sites []query.SiteReply
 	err := c.ask(ctx, func(ctx context.Context, q *query.Client) (err error) {
 		if s, err = q.Status(ctx); err == nil {
 			nodes, err = q.Nodes(ctx)
+		}
+		if err == nil {
+			sites, err = q.Sites(ctx)
 		}
 		return err
 	})
@@ -41,6 +45,8 @@ func (c *cli) checkDaemon(ctx context.Context) []finding {
 	findings := []finding{ok("socket", "%s answers", c.socket), checkVersion(s.Daemon, version())}
 	findings = append(findings, checkStatus(s)...)
 	findings = append(findings, checkTap(s)...)
+	findings = append(findings, checkPair(s)...)
+	findings = append(findings, checkSites(sites)...)
 	return append(findings, checkNodes(nodes))
 }
 

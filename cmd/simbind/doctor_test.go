@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
@@ -127,6 +128,32 @@ func TestDoctorLooksAtTheDaemon(t *testing.T) {
 				t.Errorf("found %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+func TestDoctorLooksAtThePairAndTheSites(t *testing.T) {
+	for words, want := range map[string]level{
+		"active":                        levelOK,
+		"standby, differs at 0 places":  levelOK,
+		"standby, no other member is …": levelWarn,
+	} {
+		if f := checkPair(query.StatusReply{Edges: map[string]string{"pair": words}}); len(f) != 1 || f[0].Level != want {
+			t.Errorf("%q: %+v", words, f)
+		}
+	}
+	if f := checkPair(query.StatusReply{}); f != nil {
+		t.Errorf("a daemon that is alone: %+v", f)
+	}
+	sites := []query.SiteReply{{Name: "a", Followed: true, State: "current"}, {Name: "b"}}
+	if f := checkSites(sites); len(f) != 1 || f[0].Level != levelOK {
+		t.Errorf("all current: %+v", f)
+	}
+	sites[0].State = "lost"
+	if f := checkSites(sites); f[0].Level != levelWarn || !strings.Contains(f[0].Says, "a (lost)") {
+		t.Errorf("one lost: %+v", f)
+	}
+	if f := checkSites(sites[1:]); f != nil {
+		t.Errorf("none followed: %+v", f)
 	}
 }
 

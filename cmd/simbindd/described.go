@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/simbind/simbind/binding"
@@ -61,6 +63,9 @@ func (d described) Status() binding.Status {
 	if published.Role != "" {
 		status.Edges["pair"] = describePair(published)
 	}
+	if words := describeSites(d.feed.Sites()); words != "" {
+		status.Edges["sites"] = words
+	}
 	if d.tap != nil {
 		describeTap(d.tap, &status)
 	}
@@ -76,6 +81,22 @@ func describePair(s feed.State) string {
 		return s.Role + ", no other member is heard or its snapshot is not read yet: a takeover would begin a new incarnation"
 	}
 	return fmt.Sprintf("%s, differs at %d places", s.Role, s.Differ)
+}
+
+// describeSites counts the sites that are followed by how that goes; empty if
+// there are none.
+func describeSites(sites []binding.Site) string {
+	states := map[string]int{}
+	for _, s := range sites {
+		if s.Followed {
+			states[s.State]++
+		}
+	}
+	var words []string
+	for _, state := range slices.Sorted(maps.Keys(states)) {
+		words = append(words, fmt.Sprintf("%d %s", states[state], state))
+	}
+	return strings.Join(words, ", ")
 }
 
 // Sites are those that the feed hears.
