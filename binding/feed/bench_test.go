@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"errors"
 	"syscall"
 	"testing"
 	"time"
@@ -60,4 +61,28 @@ func processTime() time.Duration {
 		panic(err)
 	}
 	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// BenchmarkShadow holds a change of the stream and one of ours against each
+// other: what a member that stands by does for each change.
+func BenchmarkShadow(b *testing.B) {
+	s := &shadow{
+		incarnation: "i", unlike: map[spot]*unlike{}, enc: encoder{site: "lab", incarnation: "i", privacy: Clear},
+		told: func(binding.Place) binding.Change { return binding.Change{} }, now: time.Now,
+	}
+	enc := encoder{site: "lab", incarnation: "i", privacy: Clear}
+	for seq := uint64(1); b.Loop(); seq++ {
+		c := change(seq)
+		c.Kind = binding.Bound
+		told, err := parseChange("lab", enc.appendChange(nil, &c))
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := errors.Join(s.hear(&told, seq), s.own(&c)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if len(s.unlike) != 0 {
+		b.Errorf("%d places differ", len(s.unlike))
+	}
 }

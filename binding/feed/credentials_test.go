@@ -47,6 +47,7 @@ func ofPair(site string) *server.Permissions {
 }
 
 func TestThePermissionsOfAPairAreEnough(t *testing.T) {
+	t.Parallel()
 	op := newOperator(t, func(o *server.Options) {
 		o.Users = []*server.User{{Username: "north", Password: "north", Permissions: ofPair("north")}, {Username: "admin", Password: "admin"}}
 	})

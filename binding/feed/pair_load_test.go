@@ -187,6 +187,7 @@ func (s *station) crash() {
 }
 
 func TestWhoeverOfAPairDiesUnderLoadConsumersAreToldEachChangeOnce(t *testing.T) {
+	t.Parallel()
 	for _, missed := range []bool{false, true} {
 		t.Run(fmt.Sprintf("missed=%v", missed), func(t *testing.T) {
 			t.Parallel()

@@ -47,6 +47,7 @@ func (s *station) shadowed() bool {
 }
 
 func TestConsumersSeeOneSiteWhoeverOfAPairIsActive(t *testing.T) {
+	t.Parallel()
 	op := newOperator(t, nil)
 	both := newCouple(t, op.url())
 	centre := newStation(t, "centre", op.url(), All)
@@ -72,6 +73,7 @@ func TestConsumersSeeOneSiteWhoeverOfAPairIsActive(t *testing.T) {
 }
 
 func TestMembersThatStartTogetherAgreeOnOne(t *testing.T) {
+	t.Parallel()
 	op := newOperator(t, nil)
 	both := &couple{t, map[string]*station{}}
 	for _, member := range []string{"a", "b"} {
@@ -89,6 +91,7 @@ func TestMembersThatStartTogetherAgreeOnOne(t *testing.T) {
 }
 
 func TestAnActiveMemberThatRestartsAloneGoesOn(t *testing.T) {
+	t.Parallel()
 	op := newOperator(t, nil)
 	both := newCouple(t, op.url())
 	both.says(binding.SessionStart, "1", "10.1.0.1", 1)
@@ -109,6 +112,7 @@ func TestAnActiveMemberThatRestartsAloneGoesOn(t *testing.T) {
 }
 
 func TestAMemberWithoutItsPairsWordBeginsAnew(t *testing.T) {
+	t.Parallel()
 	op := newOperator(t, nil)
 	a := newMember(t, "a", op.url())
 	a.says(binding.SessionStart, "1", "10.1.0.1", 1)

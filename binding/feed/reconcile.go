@@ -16,48 +16,54 @@ func (s *standby) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	site := s.p.cfg.Site
 	now := s.pair.now()
 	shadow := &shadow{
 		began: now, compared: now,
 		read: s.asker.Status().JournalSeq, unlike: map[spot]*unlike{}, stream: streamLast,
-		enc: encoder{site: site, incarnation: "-", privacy: s.p.cfg.PublishMSISDN}, told: s.pair.Registry.Told, now: s.pair.now,
+		enc: encoder{site: s.p.cfg.Site, incarnation: "-", privacy: s.p.cfg.PublishMSISDN}, told: s.pair.Registry.Told, now: s.pair.now,
 	}
-	seen, rows := &spots{seed: maphash.MakeSeed()}, 0
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	for page := range s.source.pages(ctx, site) {
-		if page.err == nil && shadow.incarnation != "" && page.Incarnation != shadow.incarnation {
-			page.err = errors.New("the incarnation changed within the snapshot")
-		}
-		if page.err != nil {
-			return page.err
-		}
-		if shadow.incarnation == "" {
-			shadow.incarnation, shadow.seq = page.Incarnation, page.Seq
-			if last != nil && last.incarnation == page.Incarnation {
-				if last.seq > page.Seq {
-					return errors.New("the snapshot is older than the stream")
-				}
-				shadow.seq = last.seq // what is told from here on, our changes may match
-			}
-		}
-		for i := range page.Sessions {
-			if err := shadow.row(&page.Sessions[i], seen); err != nil {
-				return err
-			}
-		}
-		rows += len(page.Sessions)
-	}
-	if ctx.Err() != nil || shadow.incarnation == "" {
-		return errors.Join(errors.New("no snapshot"), ctx.Err())
+	seen := &spots{seed: maphash.MakeSeed()}
+	if err := s.readPages(ctx, shadow, last, seen); err != nil {
+		return err
 	}
 	if err := s.ownRows(shadow, seen); err != nil {
 		return err
 	}
 	s.close()
 	s.shadow, s.tidied = shadow, s.pair.now()
-	s.pair.log.Info("standing by", "incarnation", shadow.incarnation, "seq", shadow.seq, "rows", rows, "differ", len(shadow.unlike))
+	s.pair.log.Info("standing by", "incarnation", shadow.incarnation, "seq", shadow.seq, "rows", len(seen.hashes), "differ", len(shadow.unlike))
+	return nil
+}
+
+// readPages reads the active member's snapshot.
+func (s *standby) readPages(ctx context.Context, shadow *shadow, last *stored, seen *spots) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for page := range s.source.pages(ctx, s.p.cfg.Site) {
+		switch {
+		case page.err != nil:
+			return page.err
+		case shadow.incarnation == "":
+			shadow.incarnation, shadow.seq = page.Incarnation, page.Seq
+			if last == nil || last.incarnation != page.Incarnation {
+				break
+			}
+			if last.seq > page.Seq {
+				return errors.New("the snapshot is older than the stream")
+			}
+			shadow.seq = last.seq // what is told from here on, our changes may match
+		case page.Incarnation != shadow.incarnation:
+			return errors.New("the incarnation changed within the snapshot")
+		}
+		for i := range page.Sessions {
+			if err := shadow.row(&page.Sessions[i], seen); err != nil {
+				return err
+			}
+		}
+	}
+	if ctx.Err() != nil || shadow.incarnation == "" {
+		return errors.Join(errors.New("no snapshot"), ctx.Err())
+	}
 	return nil
 }
 

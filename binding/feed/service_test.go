@@ -148,7 +148,7 @@ func TestServiceAnswers(t *testing.T) {
 
 func TestLookupShowsTheDoubt(t *testing.T) {
 	asker := newFakeAsker(t)
-	s := &service{cfg: Config{PublishMSISDN: Clear}, asker: asker}
+	s := &service{cfg: Config{PublishMSISDN: Clear}, asker: asker, health: &health{}}
 	for _, c := range []struct {
 		answer binding.Answer
 		state  string

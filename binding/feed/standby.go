@@ -30,6 +30,7 @@ type standby struct {
 	tidied   time.Time
 	review   time.Duration // after how long a shadow that is unsure is made anew
 	tried    time.Time     // to reconcile
+	said     string        // why the last snapshot failed
 	fresh    bool          // no session was before
 }
 
@@ -105,10 +106,10 @@ func (s *standby) accompany(ctx context.Context, fail context.CancelCauseFunc) (
 	now := s.pair.now()
 	if s.due(now) {
 		s.tried = now
-		if err := s.reconcile(ctx); err != nil {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
+		if err := s.reconcile(ctx); ctx.Err() != nil {
+			return context.Cause(ctx)
+		} else if text := fmt.Sprint(err); err != nil && text != s.said {
+			s.said = text
 			s.pair.log.Warn("the active member's snapshot cannot be had", "err", err)
 		}
 	}

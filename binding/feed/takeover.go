@@ -94,7 +94,7 @@ func (s *standby) goOn(ctx context.Context, last *stored, term uint64) error {
 	}
 	pos.offset = next - pos.after
 	if len(changes)+len(places) == 0 {
-		places = placeOf(last)
+		places = s.anyPlace(last)
 	}
 	s.pair.log.Info("the takeover is complete", "incarnation", pos.incarnation, "after", last.seq, "changes", len(changes), "restated", len(places), "term", term)
 	if err := s.pair.Registry.Restate(ctx, places); err != nil {
@@ -130,17 +130,20 @@ func (s *standby) eachOwn(wanted map[uint64]bool, do func([]binding.Change) erro
 	return nil
 }
 
-// placeOf is what the site's last message is about.
-func placeOf(last *stored) []binding.Place {
+// anyPlace is what the site's last message is about or, if that is a subscriber,
+// what any session holds; nothing if there is none.
+func (s *standby) anyPlace(last *stored) []binding.Place {
 	var c toldChange
-	if json.Unmarshal(last.payload, &c) != nil {
+	if json.Unmarshal(last.payload, &c) == nil {
+		if at, err := c.spot(c.Kind); err == nil && at.sim == "" {
+			return []binding.Place{at.Place}
+		}
+	}
+	list, _, err := s.asker.Sessions(binding.Selection{Limit: 1})
+	if err != nil || len(list) == 0 || !list[0].Addr.Prefix.IsValid() {
 		return nil
 	}
-	at, err := c.spot(c.Kind)
-	if err != nil || at.sim != "" {
-		return nil
-	}
-	return []binding.Place{at.Place}
+	return []binding.Place{{Domain: list[0].Domain, Addr: list[0].Addr}}
 }
 
 // lead makes this member the active one from a position on.
