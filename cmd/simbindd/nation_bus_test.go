@@ -56,7 +56,7 @@ server_name: n%d
 listen: "127.0.0.1:%d"
 jetstream: {store_dir: %q, domain: hub}
 cluster: {name: hub, listen: "127.0.0.1:%d", routes: [%s], no_advertise: true}
-leafnodes: {listen: "127.0.0.1:%d"}
+leafnodes: {listen: "127.0.0.1:%d", no_advertise: true}
 `, i, n.client, filepath.Join(dir, fmt.Sprintf("n%d", i)), n.route, strings.Join(routes, ", "), n.leafnode)
 		if err := os.WriteFile(n.file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
@@ -140,6 +140,26 @@ func (b *bus) awaitStreams(t *testing.T) {
 		return err == nil
 	})
 	if err := js.DeleteStream(t.Context(), "probe"); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// source makes the cluster's stream, as docs/scale-out.md says: from one site that
+// is a leaf node and from others that publish to the cluster.
+func (b *bus) source(t *testing.T, leaf string, direct ...string) {
+	t.Helper()
+	js, err := jetstream.New(b.dial(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := jetstream.StreamConfig{
+		Name: "SIMBIND", Replicas: 3, AllowDirect: true, AllowBatchPublish: true,
+		Sources: []*jetstream.StreamSource{{Name: "SIMBIND", External: &jetstream.ExternalStream{APIPrefix: "$JS." + leaf + ".API"}}},
+	}
+	for _, site := range direct {
+		cfg.Subjects = append(cfg.Subjects, "simbind.v1."+site+".change.>")
+	}
+	if _, err := js.CreateStream(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
 }
