@@ -49,6 +49,7 @@ func (a Address) covers(b Address) bool {
 var oracleSIMs = []Subscriber{
 	{MSISDN: 491700000001, IMSI: 0x001010000000001F}, {MSISDN: 491700000002, IMSI: 0x001010000000002F},
 	{MSISDN: 491700000003, IMSI: 0x00101000000003FF}, {MSISDN: 491700000004, IMSI: 0x001010000000004F},
+	{MSISDN: 491700000004, IMSI: 0x001010000000005F}, // the number has got another card
 }
 
 // A step of a history: the clock goes on, then something is heard.
@@ -487,11 +488,16 @@ func (h *pastEvents) forbids(a Address, sim Subscriber, now time.Time) string {
 	return doubt
 }
 
+// isCardOf reports whether the number was ever said to have this card.
+func isCardOf(imsi IMSI, sim Subscriber) bool {
+	return slices.Contains(oracleSIMs, Subscriber{MSISDN: sim.MSISDN, IMSI: imsi})
+}
+
 // belongs reports whether e's session was ever said to be the SIM's.
 func (h *pastEvents) belongs(e *heard, sim Subscriber) bool {
 	for i := range h.heard {
 		y := &h.heard[i]
-		if y.session() == e.session() && (y.MSISDN == sim.MSISDN || y.IMSI == sim.IMSI) {
+		if y.session() == e.session() && (y.MSISDN == sim.MSISDN || isCardOf(y.IMSI, sim)) {
 			return true
 		}
 	}
@@ -517,7 +523,7 @@ func (h *pastEvents) doubts(e *heard, a Address, sim Subscriber, now time.Time) 
 		case sameNode && x.Kind == NodeRestart && passed && x.Time.After(e.Time) && !h.after(e, x):
 			return "its node restarted"
 		case sameNode && x.Kind == SessionStart && x.names(a) && x.session() != e.session() &&
-			x.MSISDN != 0 && x.MSISDN != sim.MSISDN && x.IMSI != sim.IMSI && x.Time.After(e.Time) && passed && !h.after(e, x) && !h.overtaken(i):
+			x.MSISDN != 0 && x.MSISDN != sim.MSISDN && !isCardOf(x.IMSI, sim) && x.Time.After(e.Time) && passed && !h.after(e, x) && !h.overtaken(i):
 			return "its node gave the address to " + x.MSISDN.String()
 		}
 	}
