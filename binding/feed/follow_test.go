@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -26,8 +27,9 @@ type station struct {
 	change  func(*Config) // before each start; may be nil
 
 	*binding.Registry
-	feed *Feed
-	stop func()
+	running atomic.Pointer[binding.Registry] // the same, for another goroutine
+	feed    *Feed
+	stop    func()
 }
 
 func newStation(t testing.TB, name, url string, follows ...string) *station {
@@ -58,6 +60,7 @@ func (s *station) start() {
 		Follow: Follow{Sites: s.follows, File: filepath.Join(s.dir, "follow.json"), Submit: reg.Submit},
 	}
 	s.Registry = reg
+	s.running.Store(reg)
 	if s.change != nil {
 		s.change(&cfg)
 	}

@@ -186,6 +186,47 @@ func (s *station) crash() {
 	s.stop()
 }
 
+// A calm says whether the machine let the members keep up: steps are matched
+// exactly while no member lags behind the other by seconds.
+type calm struct {
+	stalled atomic.Int64 // the longest that something took, in ns
+	stop    func()
+}
+
+// stallMax is the longest stall that the exact checks allow.
+const stallMax = 500 * time.Millisecond
+
+func (c *calm) watch(members map[string]*station) {
+	quit, done := make(chan struct{}), make(chan struct{})
+	c.stop = sync.OnceFunc(func() { close(quit); <-done })
+	go func() {
+		defer close(done)
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for last := time.Now(); ; {
+			select {
+			case <-quit:
+				return
+			case <-tick.C:
+			}
+			took := time.Since(last)
+			for _, s := range members {
+				took = max(took, s.commits())
+			}
+			c.stalled.Store(max(c.stalled.Load(), int64(took)))
+			last = time.Now()
+		}
+	}()
+}
+
+// commits is how long the last commit took.
+func (s *station) commits() time.Duration {
+	if r := s.running.Load(); r != nil {
+		return r.Status().CommitTime
+	}
+	return 0
+}
+
 func TestWhoeverOfAPairDiesUnderLoadConsumersAreToldEachChangeOnce(t *testing.T) {
 	t.Parallel()
 	for _, missed := range []bool{false, true} {
@@ -204,6 +245,8 @@ func testPairUnderLoad(t *testing.T, missed bool) {
 	g := &gateway{t: t, random: rand.New(rand.NewPCG(1, 2))}
 	var speaking sync.WaitGroup
 	speaking.Go(g.run)
+	still := &calm{}
+	still.watch(both.each)
 	hears := map[string]*hearing{"": {g: g, s: one}}
 	hears[""].start()
 	for name, s := range both.each {
@@ -244,7 +287,14 @@ func testPairUnderLoad(t *testing.T, missed bool) {
 		<-h.over
 	}
 	var whole map[spot][]word
-	if !missed {
+	still.stop()
+	takeovers := uint64(0)
+	for _, s := range both.each {
+		takeovers += s.feed.health.count().takeovers
+	}
+	if stall := time.Duration(still.stalled.Load()); !missed && (stall > stallMax || takeovers > 1) {
+		t.Logf("the machine stalled for %v: steps are not compared", stall)
+	} else if !missed {
 		until(t, "all is published", func() bool { return one.feed.State().Delivered == one.Status().JournalSeq })
 		whole = wordsOf(t, lone.url())
 	}
