@@ -29,7 +29,7 @@ func (f *follower) consume(ctx context.Context) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	messages := make(chan jetstream.Msg, consumeAhead)
-	stop, err := f.source.open(ctx, f.site, f.at.Stream, messages, cancel)
+	stop, err := f.source.open(ctx, f.site, f.at.Stream, time.Time{}, messages, cancel)
 	if err != nil {
 		return err
 	}
@@ -74,14 +74,19 @@ func (f *follower) another(h beatAt) error {
 }
 
 // open starts a consumer of the site's messages behind number after of the
-// stream. fail is told of what the consumer does not survive.
-func (s *siteStream) open(ctx context.Context, site string, after uint64, messages chan<- jetstream.Msg, fail context.CancelCauseFunc) (stop func(), err error) {
+// stream or, if that is zero, of those that were stored from a time on. fail is
+// told of what the consumer does not survive.
+func (s *siteStream) open(ctx context.Context, site string, after uint64, from time.Time, messages chan<- jetstream.Msg, fail context.CancelCauseFunc) (stop func(), err error) {
 	timed, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
-	consumer, err := s.js.OrderedConsumer(timed, s.stream, jetstream.OrderedConsumerConfig{
+	cfg := jetstream.OrderedConsumerConfig{
 		FilterSubjects: []string{siteSubjects(site)}, DeliverPolicy: jetstream.DeliverByStartSequencePolicy, OptStartSeq: after + 1,
 		InactiveThreshold: time.Minute,
-	})
+	}
+	if after == 0 && !from.IsZero() {
+		cfg.DeliverPolicy, cfg.OptStartSeq, cfg.OptStartTime = jetstream.DeliverByStartTimePolicy, 0, &from
+	}
+	consumer, err := s.js.OrderedConsumer(timed, s.stream, cfg)
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", s.stream, err)
 	}

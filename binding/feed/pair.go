@@ -217,6 +217,17 @@ func (p *pair) another() bool {
 	return !p.heard.IsZero() && !p.other.Leaving && p.now().Sub(p.heard) <= silence
 }
 
+// told is when the other member said that it has decided no change after seq; zero
+// if it said otherwise.
+func (p *pair) told(incarnation string, seq uint64) time.Time {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.other.Incarnation != incarnation || p.other.Seq > seq {
+		return time.Time{}
+	}
+	return p.other.At
+}
+
 // turn reports whether nobody is active any more: the other one has not been
 // heard for a while, since when this one listens, or it leaves, or it has taken
 // nothing in for a while that this one did.

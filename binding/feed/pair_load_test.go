@@ -45,20 +45,20 @@ func (g *gateway) run() {
 func (g *gateway) speak() {
 	now := time.Now()
 	ev := binding.Event{Kind: binding.SessionStart, Source: binding.SourceGx, Node: "pgw.north", Time: now, APN: "internet"}
-	if len(g.live) > 30 || len(g.live) > 0 && g.random.IntN(3) == 0 {
+	if len(g.live) > 150 || len(g.live) > 0 && g.random.IntN(3) == 0 {
 		i := g.random.IntN(len(g.live))
 		ev.Kind, ev.Session = binding.SessionStop, g.live[i]
 		g.live = append(g.live[:i], g.live[i+1:]...)
 	} else {
 		g.opened++
 		ev.Session = fmt.Sprint(g.opened)
-		who := person(g.random.IntN(100))
-		addr, err := binding.IPv4(netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + g.random.IntN(40))}))
+		who := person(g.random.IntN(1000))
+		addr, err := binding.IPv4(netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + g.random.IntN(200))}))
 		if err != nil {
 			g.t.Error(err)
 		}
 		if g.random.IntN(50) == 0 {
-			who.IMSI = person(1000 + g.opened).IMSI // the number has got another card
+			who.IMSI = person(10000 + g.opened).IMSI // the number has got another card
 		}
 		ev.MSISDN, ev.IMSI, ev.Addrs = who.MSISDN, who.IMSI, []binding.Address{addr}
 		g.live = append(g.live, ev.Session)
@@ -169,12 +169,16 @@ func checkTold(t *testing.T, op *operator, active *station, whole map[spot][]wor
 			}
 			i := slices.IndexFunc(rest, func(r word) bool { return r.text == w.text })
 			if whole != nil && i < 0 {
-				t.Fatalf("of %v consumers were told %q out of turn: after %v, instead of %v", at, w.text, list[max(n-8, 0):n], rest[:min(len(rest), 8)])
+				t.Fatalf("of %v consumers were told %v out of turn: after %v, instead of %v", at, w, list[max(n-8, 0):n], rest[:min(len(rest), 8)])
 			}
 			missing, rest = missing+max(i, 0), rest[min(i+1, len(rest)):]
 		}
 		if whole != nil && !restated && len(rest)+missing > 0 {
-			t.Errorf("of %v consumers were told %v, not %v (%d)", at, list, whole[at], len(rest))
+			n := 0
+			for n < min(len(list), len(whole[at])) && list[n].text == whole[at][n].text {
+				n++
+			}
+			t.Errorf("of %v consumers were not told %v, but %v", at, whole[at][n:min(n+8, len(whole[at]))], list[n:min(n+4, len(list))])
 		}
 	}
 	t.Logf("%d changes, %d of them said again for takeovers", said, again)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"hash/maphash"
 	"slices"
+	"time"
 
 	"github.com/simbind/simbind/binding"
 )
@@ -18,9 +19,14 @@ func (s *standby) reconcile(ctx context.Context) error {
 	}
 	now := s.pair.now()
 	shadow := &shadow{
-		began: now, compared: now,
-		read: s.asker.Status().JournalSeq, unlike: map[spot]*unlike{}, stream: streamLast,
+		began: now.Add(-ourWindow), from: now.Add(-theirWindow), compared: now, unlike: map[spot]*unlike{},
 		enc: encoder{site: s.p.cfg.Site, incarnation: "-", privacy: s.p.cfg.PublishMSISDN}, told: s.pair.Registry.Told, now: s.pair.now,
+	}
+	if last == nil || last.at.Before(shadow.from) {
+		shadow.stream, shadow.quiet = streamLast, true
+	}
+	if shadow.read, err = s.decidedBefore(shadow.began); err != nil {
+		return err
 	}
 	seen := &spots{seed: maphash.MakeSeed()}
 	if err := s.readPages(ctx, shadow, last, seen); err != nil {
@@ -30,6 +36,7 @@ func (s *standby) reconcile(ctx context.Context) error {
 		return err
 	}
 	s.close()
+	shadow.differing = len(shadow.unlike)
 	s.shadow, s.tidied = shadow, s.pair.now()
 	s.pair.log.Info("standing by", "incarnation", shadow.incarnation, "seq", shadow.seq, "rows", len(seen.hashes), "differ", len(shadow.unlike))
 	return nil
@@ -44,14 +51,9 @@ func (s *standby) readPages(ctx context.Context, shadow *shadow, last *stored, s
 		case page.err != nil:
 			return page.err
 		case shadow.incarnation == "":
-			shadow.incarnation, shadow.seq = page.Incarnation, page.Seq
-			if last == nil || last.incarnation != page.Incarnation {
-				break
+			if err := shadow.base(page.toldPage, last); err != nil {
+				return err
 			}
-			if last.seq > page.Seq {
-				return errors.New("the snapshot is older than the stream")
-			}
-			shadow.seq = last.seq // what is told from here on, our changes may match
 		case page.Incarnation != shadow.incarnation:
 			return errors.New("the incarnation changed within the snapshot")
 		}
@@ -65,6 +67,44 @@ func (s *standby) readPages(ctx context.Context, shadow *shadow, last *stored, s
 		return errors.Join(errors.New("no snapshot"), ctx.Err())
 	}
 	return nil
+}
+
+// base is where the snapshot stands against the stream.
+func (s *shadow) base(first toldPage, last *stored) error {
+	s.incarnation = first.Incarnation
+	if last == nil || last.incarnation != first.Incarnation {
+		return nil // nothing of it was told yet
+	}
+	if last.seq > first.Seq {
+		return errors.New("the snapshot is older than the stream")
+	}
+	s.ready = last.seq
+	if s.quiet {
+		s.seq = last.seq
+	}
+	return nil
+}
+
+// decidedBefore is the last of our changes that was decided before a time, as
+// far as the outbox still has those.
+func (s *standby) decidedBefore(t time.Time) (uint64, error) {
+	rows, err := s.p.outbox.ReadOutbox(0, 1)
+	if err != nil || len(rows) == 0 {
+		return s.asker.Status().JournalSeq, err
+	}
+	low, high := rows[0].Seq-1, s.asker.Status().JournalSeq // the row after high, if there is one, is later
+	for low < high {
+		mid := low + (high-low)/2
+		if rows, err = s.p.outbox.ReadOutbox(mid, 1); err != nil {
+			return 0, err
+		}
+		if len(rows) > 0 && rows[0].At.Before(t) {
+			low = rows[0].Seq
+		} else {
+			high = mid
+		}
+	}
+	return low, nil
 }
 
 // row holds a row of the snapshot against what this member has told.

@@ -33,7 +33,8 @@ type stored struct {
 	seq         uint64 // zero if the message has no id of this site
 	streamSeq   uint64
 	payload     []byte
-	member      string // of a pair that sent it, and its term
+	at          time.Time // when the server stored it
+	member      string    // of a pair that sent it, and its term
 	term        uint64
 }
 
@@ -78,7 +79,7 @@ func (p *publisher) lastStored(ctx context.Context) (last *stored, streamLast ui
 	if err != nil {
 		return nil, 0, fmt.Errorf("last message of %s: %w", p.cfg.Site, err)
 	}
-	last = &stored{streamSeq: msg.Sequence, payload: msg.Data}
+	last = &stored{streamSeq: msg.Sequence, at: msg.Time, payload: msg.Data}
 	if inc, seq, ok := parseMessageID(p.cfg.Site, msg.Header.Get(nats.MsgIdHdr)); ok {
 		last.incarnation, last.seq = inc, seq
 	}

@@ -16,10 +16,13 @@ const (
 	unlikeMax = 1 << 20
 	// unlikeQueue bounds what waits to be matched at one place.
 	unlikeQueue = 64
-	// unlikeAge is after how long changes that find no match count as a
-	// difference that stays; of a subscriber, simAge after how long as told.
+	// unlikeAge is how much later than a change the other member must have told
+	// everything for the change to count as a difference that stays.
 	unlikeAge = 10 * time.Second
-	simAge    = 5 * time.Minute
+	// Of what was told and decided before, so much is matched too: the snapshot
+	// may show what the active member has not told yet.
+	theirWindow = 15 * time.Second
+	ourWindow   = 10 * time.Second
 	// lagMax is how far this member may lag behind the active one.
 	lagMax = 2 * time.Second
 	// compareEvery is how often differences that stay are looked at.
@@ -34,12 +37,17 @@ const (
 // what it knows.
 type shadow struct {
 	incarnation string
-	seq, stream uint64 // the last change that was told, and its number in the stream
-	read        uint64 // the last of our own changes that was looked at
+	seq, stream uint64    // the last change that was told, and its number in the stream; zero before the first
+	from        time.Time // since when changes are told here
+	ready       uint64    // it can be relied on from this change on
+	quiet       bool      // nothing was told since
+	read        uint64    // the last of our own changes that was looked at
 	unlike      map[spot]*unlike
-	began       time.Time // what happened before, the active member has heard
+	began       time.Time // what happened before, the active member has told before
+	reached     time.Time // everything that the active member decided until then was told
 	compared    time.Time // when what stays was last looked at
 	unsure      int       // spots, then, of which it is not known what was told
+	differing   int       // spots at the last look
 
 	enc  encoder
 	told func(binding.Place) binding.Change
@@ -56,14 +64,21 @@ type spot struct {
 type unlike struct {
 	ours   []ownChange // not told by the stream
 	theirs []string    // steps told by the stream and not by us
+	since  time.Time   // of the first of them
 	last   string      // the last word that the stream told; "" is not known
-	since  time.Time
-	stays  bool // there is nothing to match, only Told to compare
+	stays  bool        // there is nothing to match, only Told to compare
+	// equal is when Told and the stream were seen to say the same: what we had
+	// decided before is told, though its change may come yet.
+	equal time.Time
 }
+
+// same reports whether nothing differs at the spot.
+func (u *unlike) same() bool { return len(u.ours)+len(u.theirs) == 0 && !u.stays }
 
 type ownChange struct {
 	seq  uint64
 	step string
+	at   time.Time
 }
 
 // word is what a change or a row says of its place, so that two members' words
@@ -119,7 +134,7 @@ func (s *shadow) present(at spot) (string, error) {
 func (s *shadow) at(at spot) *unlike {
 	u := s.unlike[at]
 	if u == nil {
-		u = &unlike{since: s.now()}
+		u = &unlike{}
 		s.unlike[at] = u
 	}
 	return u
@@ -128,6 +143,9 @@ func (s *shadow) at(at spot) *unlike {
 // hear takes the next change of the stream.
 func (s *shadow) hear(c *toldChange, stream uint64) error {
 	s.seq, s.stream = c.Seq, stream
+	if c.At.After(s.reached) {
+		s.reached = c.At
+	}
 	at, err := c.spot(c.Kind)
 	if err != nil {
 		return err
@@ -135,8 +153,11 @@ func (s *shadow) hear(c *toldChange, stream uint64) error {
 	u, step := s.at(at), c.step()
 	u.last = c.word(c.Kind)
 	if i := slices.IndexFunc(u.ours, func(o ownChange) bool { return o.step == step }); i >= 0 {
-		u.ours, u.theirs, u.since = u.ours[i+1:], nil, s.now() // what was before is settled
-	} else {
+		u.ours, u.theirs = u.ours[i+1:], nil // what was before is settled
+	} else if c.At.Sub(s.began) > lagMax { // else ours may be of before we looked
+		if len(u.theirs) == 0 {
+			u.since = s.now()
+		}
 		u.theirs = append(u.theirs, step)
 	}
 	return s.settle(at, u)
@@ -158,12 +179,15 @@ func (s *shadow) own(c *binding.Change) error {
 		return nil
 	}
 	u, step := s.at(at), t.step()
+	if c.At.Before(u.equal) {
+		return nil
+	}
 	if i := slices.Index(u.theirs, step); i >= 0 {
-		u.ours, u.theirs, u.since = nil, u.theirs[i+1:], s.now()
+		u.ours, u.theirs = nil, u.theirs[i+1:]
 	} else if old {
 		u.stays = true
 	} else {
-		u.ours = append(u.ours, ownChange{c.Seq, step})
+		u.ours = append(u.ours, ownChange{c.Seq, step, c.At})
 	}
 	return s.settle(at, u)
 }
@@ -180,7 +204,7 @@ func (s *shadow) settle(at spot, u *unlike) error {
 		u.stays = true
 	}
 	if !u.stays {
-		if len(u.ours)+len(u.theirs) == 0 {
+		if u.same() && u.equal.IsZero() {
 			delete(s.unlike, at)
 		}
 		return nil
@@ -189,15 +213,16 @@ func (s *shadow) settle(at spot, u *unlike) error {
 	return s.compare(at, u)
 }
 
-// compare forgets a spot of which consumers know what this member knows.
+// compare notes that consumers know of a spot what this member knows.
 func (s *shadow) compare(at spot, u *unlike) error {
 	if at.sim != "" {
 		delete(s.unlike, at) // nothing is held there that could be said again
 		return nil
 	}
+	now := s.now()
 	present, err := s.present(at)
 	if err == nil && present == u.last {
-		delete(s.unlike, at)
+		u.stays, u.equal = false, now.Truncate(time.Millisecond)
 	}
 	return err
 }
@@ -205,19 +230,19 @@ func (s *shadow) compare(at spot, u *unlike) error {
 // age gives up matching what has waited for long.
 func (s *shadow) age() error {
 	now := s.now()
+	s.differing = 0
 	again := now.Sub(s.compared) > compareEvery
 	if again {
 		s.compared, s.unsure = now, 0
 	}
 	for at, u := range s.unlike {
-		limit := unlikeAge
-		if at.sim != "" && len(u.ours) > 0 {
-			limit = simAge
-		}
-		if u.stays && !again || !u.stays && now.Sub(u.since) < limit {
+		if u.same() && now.Sub(u.equal) > unlikeAge {
+			delete(s.unlike, at)
 			continue
 		}
-		u.stays = true
+		if u.same() || u.stays && !again || !u.stays && !s.outdated(u, now) {
+			continue
+		}
 		if err := s.settle(at, u); err != nil {
 			return err
 		}
@@ -225,7 +250,26 @@ func (s *shadow) age() error {
 			s.unsure++
 		}
 	}
+	for _, u := range s.unlike {
+		if !u.same() {
+			s.differing++
+		}
+	}
 	return nil
+}
+
+// outdated drops what finds no match any more: ours, once the active member has
+// told all that it decided long after; theirs, once this one has had the time. It
+// reports whether nothing is left that could be matched.
+func (s *shadow) outdated(u *unlike, now time.Time) bool {
+	for len(u.ours) > 0 && s.reached.Sub(u.ours[0].at) > unlikeAge {
+		u.ours = u.ours[1:]
+	}
+	if len(u.theirs) > 0 && now.Sub(u.since) > unlikeAge {
+		u.theirs = nil
+	}
+	u.stays = len(u.ours)+len(u.theirs) == 0
+	return u.stays
 }
 
 // lags reports whether this member is about to decide what the stream has told
@@ -240,6 +284,11 @@ func (s *shadow) lags() bool {
 		}
 	}
 	return false
+}
+
+// stands reports whether this member could go on where the stream ends.
+func (s *shadow) stands() bool {
+	return s != nil && (s.seq != 0 || s.quiet) && s.seq >= s.ready
 }
 
 // full reports that too much differs to be kept.
@@ -267,6 +316,9 @@ func (s *shadow) untold() (changes map[uint64]bool, places []binding.Place, err 
 		}
 		if len(u.ours) > 0 || at.sim != "" {
 			continue // the last of them says how it is
+		}
+		if u.same() {
+			continue
 		}
 		present, err := s.present(at)
 		if err != nil {

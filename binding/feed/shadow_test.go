@@ -24,7 +24,7 @@ type plot struct {
 func newPlot(t *testing.T) *plot {
 	p := &plot{t: t, clock: testTime, present: "released"}
 	p.shadow = &shadow{
-		incarnation: "i", unlike: map[spot]*unlike{}, enc: encoder{site: "lab", incarnation: "-", privacy: Clear}, began: testTime, compared: testTime,
+		incarnation: "i", unlike: map[spot]*unlike{}, enc: encoder{site: "lab", incarnation: "-", privacy: Clear}, began: testTime.Add(-time.Minute), compared: testTime,
 		told: func(at binding.Place) binding.Change { return p.change(p.present) },
 		now:  func() time.Time { return p.clock },
 	}
@@ -61,7 +61,7 @@ func (p *plot) ours(step string) {
 	c.Seq = p.ourSeq
 	if strings.HasPrefix(step, "old ") {
 		c = p.change(strings.TrimPrefix(step, "old "))
-		c.Seq, c.EventTime, p.present = p.ourSeq, testTime.Add(-time.Second), strings.TrimPrefix(step, "old ")
+		c.Seq, c.EventTime, p.present = p.ourSeq, testTime.Add(-2*time.Minute), strings.TrimPrefix(step, "old ")
 	}
 	if err := p.own(&c); err != nil {
 		p.t.Fatal(err)
@@ -102,7 +102,10 @@ func TestWhatIsStillToBeToldAfterATakeover(t *testing.T) {
 		"a change that the active member never told is said again":   {steps: "o bound 1, wait", again: true},
 		"a difference that has gone is done":                         {steps: "t bound 1, o bound 2, wait, t bound 2"},
 		"a changed SIM is published":                                 {steps: "o simchange 1", changes: []uint64{1}},
-		"a changed SIM is published after a while":                   {steps: "o simchange 1, wait", changes: []uint64{1}},
+		"a changed SIM is published however long it takes":           {steps: "o simchange 1, wait in silence", changes: []uint64{1}},
+		"a changed SIM that the active member never told is not":     {steps: "o simchange 1, wait"},
+		"while the active member tells nothing, nothing is given up": {steps: "o bound 1, wait in silence", changes: []uint64{1}},
+		"what the stream had takes nothing of ours along":            {steps: "t bound 3, o bound 1, wait in silence, o bound 2", changes: []uint64{1, 2}},
 		"a changed SIM that was told is not":                         {steps: "t simchange 1, o simchange 1"},
 		"a changed SIM that only the stream had cannot be said":      {steps: "t simchange 1"},
 		"a changed SIM of before we listened is nobody's":            {steps: "o old simchange 1"},
@@ -119,6 +122,9 @@ func TestWhatIsStillToBeToldAfterATakeover(t *testing.T) {
 					p.theirs(what)
 				default:
 					p.clock = p.clock.Add(time.Minute)
+					if what != "in silence" {
+						p.reached = p.clock
+					}
 					if err := p.age(); err != nil {
 						t.Fatal(err)
 					}

@@ -119,7 +119,7 @@ func (s *standby) accompany(ctx context.Context, fail context.CancelCauseFunc) (
 	}
 	if s.stop == nil {
 		s.messages = make(chan jetstream.Msg, consumeAhead)
-		if s.stop, err = s.source.open(ctx, s.p.cfg.Site, s.shadow.stream, s.messages, fail); err != nil {
+		if s.stop, err = s.source.open(ctx, s.p.cfg.Site, s.shadow.stream, s.shadow.from, s.messages, fail); err != nil {
 			return err
 		}
 	}
@@ -130,7 +130,7 @@ func (s *standby) accompany(ctx context.Context, fail context.CancelCauseFunc) (
 		s.void("this member and the active one differ too much")
 		return nil
 	}
-	s.p.state.stand(s.shadow.read, true, len(s.shadow.unlike))
+	s.p.state.stand(s.shadow.read, s.shadow.stands(), s.shadow.differing)
 	return s.tidy(now)
 }
 
@@ -141,6 +141,9 @@ func (s *standby) tidy(now time.Time) error {
 		return nil
 	}
 	s.tidied = now
+	if reached := s.pair.told(s.shadow.incarnation, s.shadow.seq); reached.After(s.shadow.reached) {
+		s.shadow.reached = reached
+	}
 	if err := s.shadow.age(); err != nil {
 		return err
 	}
@@ -200,14 +203,20 @@ func (s *standby) hearAll(msg jetstream.Msg) error {
 // makes the shadow void.
 func (s *standby) hear(data []byte, seq uint64) {
 	c, err := parseChange(s.p.cfg.Site, data)
+	sh := s.shadow
 	switch {
-	case err == nil && c.Incarnation == s.shadow.incarnation && c.Seq <= s.shadow.seq:
-		s.shadow.stream = max(s.shadow.stream, seq)
+	case err == nil && sh.seq == 0 && c.Incarnation != sh.incarnation:
+		sh.stream = seq // of before the snapshot
 		return
-	case err == nil && (c.Incarnation != s.shadow.incarnation || c.Seq != s.shadow.seq+1):
-		err = fmt.Errorf("after change %d of %s comes %d of %s", s.shadow.seq, s.shadow.incarnation, c.Seq, c.Incarnation)
+	case err == nil && sh.seq == 0 && (sh.ready == 0 || c.Seq <= sh.ready+1):
+		err = sh.hear(&c, seq)
+	case err == nil && c.Incarnation == sh.incarnation && c.Seq <= sh.seq:
+		sh.stream = max(sh.stream, seq)
+		return
+	case err == nil && (c.Incarnation != sh.incarnation || c.Seq != sh.seq+1):
+		err = fmt.Errorf("after change %d of %s comes %d of %s", sh.seq, sh.incarnation, c.Seq, c.Incarnation)
 	case err == nil:
-		err = s.shadow.hear(&c, seq)
+		err = sh.hear(&c, seq)
 	}
 	if err != nil {
 		s.void(err.Error())

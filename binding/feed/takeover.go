@@ -49,8 +49,8 @@ func (s *standby) catchUp(ctx context.Context, last *stored) error {
 	if s.shadow == nil {
 		return nil
 	}
-	if last == nil {
-		s.void("the stream is empty")
+	if last == nil || !s.shadow.stands() {
+		s.void("the stream has not been heard yet")
 		return nil
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.p.timeout, errNoAnswer)

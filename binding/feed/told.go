@@ -23,6 +23,7 @@ type toldChange struct {
 	Incarnation string    `json:"incarnation"`
 	Seq         uint64    `json:"seq"`
 	Kind        string    `json:"kind"`
+	At          time.Time `json:"at"`
 	EventTime   time.Time `json:"event_time"`
 	Was         struct {
 		MSISDN string `json:"msisdn"`
