@@ -154,11 +154,13 @@ func (s *shadow) hear(c *toldChange, stream uint64) error {
 	u.last = c.word(c.Kind)
 	if i := slices.IndexFunc(u.ours, func(o ownChange) bool { return o.step == step }); i >= 0 {
 		u.ours, u.theirs = u.ours[i+1:], nil // what was before is settled
-	} else if c.At.Sub(s.began) > lagMax { // else ours may be of before we looked
+	} else if c.At.Sub(s.began) > lagMax {
 		if len(u.theirs) == 0 {
 			u.since = s.now()
 		}
 		u.theirs = append(u.theirs, step)
+	} else if len(u.ours) == 0 { // ours may be of before we looked
+		u.stays = true
 	}
 	return s.settle(at, u)
 }

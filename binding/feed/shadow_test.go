@@ -51,6 +51,14 @@ func (p *plot) change(step string) binding.Change {
 	return c
 }
 
+// old has the stream tell a step of just after we began to look.
+func (p *plot) old(step string) {
+	now := p.clock
+	p.clock = p.began
+	p.theirs(step)
+	p.clock = now
+}
+
 // ours has this member decide a step, theirs has the stream tell one.
 func (p *plot) ours(step string) {
 	p.ourSeq++
@@ -82,7 +90,7 @@ func (p *plot) theirs(step string) {
 
 func TestWhatIsStillToBeToldAfterATakeover(t *testing.T) {
 	for name, c := range map[string]struct {
-		steps   string // "o": ours, "t": theirs, "wait"
+		steps   string // "o": ours, "t": theirs, "told": theirs of long ago, "wait"
 		changes []uint64
 		again   bool // says again how it is
 	}{
@@ -96,6 +104,10 @@ func TestWhatIsStillToBeToldAfterATakeover(t *testing.T) {
 		"a lag of a whole turn matches step by step":                 {steps: "t bound 1, t released 1, t bound 2, o bound 1, o released 1, o bound 2"},
 		"what we had before is settled by a later match":             {steps: "o conflict, o bound 1, t bound 1"},
 		"what the stream had before is settled by a later match":     {steps: "t conflict, o bound 1, t bound 1"},
+		"what was told long ago and is so for us is no difference":   {steps: "o bound 1, t bound 1, told bound 1"},
+		"what was told long ago and is not so for us is said again":  {steps: "o bound 1, t bound 1, told bound 2", again: true},
+		"what was told long ago and then differs is said again":      {steps: "told bound 1, o bound 2", again: true},
+		"what was told long ago leaves ours alone":                   {steps: "o bound 2, told bound 1", changes: []uint64{1}},
 		"old news are not published, but said again":                 {steps: "o old bound 1", again: true},
 		"old news that the stream tells too are done":                {steps: "o old bound 1, t bound 1"},
 		"a difference that stays is said again":                      {steps: "t bound 1, o bound 2, wait, t bound 3", again: true},
@@ -120,6 +132,8 @@ func TestWhatIsStillToBeToldAfterATakeover(t *testing.T) {
 					p.ours(what)
 				case "t":
 					p.theirs(what)
+				case "told":
+					p.old(what)
 				default:
 					p.clock = p.clock.Add(time.Minute)
 					if what != "in silence" {
