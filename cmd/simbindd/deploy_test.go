@@ -20,9 +20,9 @@ func (d *daemon) paired(t *testing.T) (metrics string) {
 	url := d.log.find("nats server listens", "url")
 	h.configure(t, strings.Replace(text, `nats: {embedded: {listen: "127.0.0.1:0"}}`, fmt.Sprintf("nats: {url: %q, service: true}", url), 1))
 	member := h.start(t)
-	eventually(t, "it stands by", func() bool {
+	eventually(t, "it stands by and follows", func() bool {
 		_, metrics = member.get(t, "/metrics")
-		return strings.Contains(metrics, "simbindd_feed_pair_active")
+		return strings.Contains(metrics, "simbindd_feed_pair_active") && strings.Contains(metrics, "simbindd_site_state")
 	})
 	return metrics
 }
