@@ -279,20 +279,14 @@ func replay(t *testing.T, history []step) (res replayed) {
 		turn := g.turns()
 		g.sweepAll()
 		m.sweep(turn)
+		g.take(t, oracleConfig, s)
 		switch {
 		case s.release != 0:
-			g.release(askable[s.release-1], "test", "operator")
 			m.release(askable[s.release-1])
 		case s.restart:
-			g.commit(t)
-			// Loading spares no session of before a restart; the sweep has
-			// seen them all.
-			g.journal.meta.Alive = g.now
-			g.boot(t, oracleConfig)
 			m.restart()
 			g.keepDown(m)
 		default:
-			g.on(s.ev)
 			m.apply(&s.ev)
 			past.hear(s.ev, g.now)
 		}
@@ -337,6 +331,22 @@ func replay(t *testing.T, history []step) (res replayed) {
 		}
 	}
 	return res
+}
+
+// take has the registry live through a step, all but the time before it.
+func (g *rig) take(t *testing.T, c Config, s step) {
+	switch {
+	case s.release != 0:
+		g.release(askable[s.release-1], "test", "operator")
+	case s.restart:
+		g.commit(t)
+		// Loading spares no session of before a restart; the sweep has seen them
+		// all.
+		g.journal.meta.Alive = g.now
+		g.boot(t, c)
+	default:
+		g.on(s.ev)
+	}
 }
 
 // turns is the order in which the sweep visits the sessions as they are now.

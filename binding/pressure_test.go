@@ -42,15 +42,8 @@ func replayTight(t *testing.T, history []step) (res replayed) {
 	for i, s := range history {
 		g.now = g.now.Add(s.wait)
 		g.sweepAll()
-		switch {
-		case s.release != 0:
-			g.release(askable[s.release-1], "test", "operator")
-		case s.restart:
-			g.commit(t)
-			g.journal.meta.Alive = g.now
-			g.boot(t, tight)
-		default:
-			g.on(s.ev)
+		g.take(t, tight, s)
+		if s.release == 0 && !s.restart {
 			past.hear(s.ev, g.now)
 		}
 		res.at = i

@@ -28,18 +28,13 @@ func (r *Registry) Told(p Place) Change {
 	if !ok {
 		return c
 	}
-	for {
-		value, ref, ok := r.m.addrs.Get(k)
-		if !ok {
-			return c
-		}
-		o := address{m: r.m, key: k, h: unpackHolding(value)}
+	told := c
+	r.m.read(k, func(h holding) {
+		o := address{m: r.m, key: k, h: h}
 		r.m.eachClaimant(&o.h, func(id uint32) { o.claims = append(o.claims, addressClaim{session: id}) })
-		told := r.told(c, &o)
-		if r.m.addrs.Valid(ref) {
-			return told
-		}
-	}
+		told = r.told(c, &o)
+	})
+	return told
 }
 
 // told is c, or what was told of o.
@@ -48,16 +43,12 @@ func (r *Registry) told(c Change, o *address) Change {
 	if o.h.state == holdBlocked || sources&^(1<<SourceFeed) == 0 {
 		return c
 	}
-	c.Kind, c.State, c.Reason, c.Sources = Conflict, stateOf(o.h.told.Verdict()), o.h.told, sources
-	owner := r.m.session(o.h.owner)
-	c.APN, c.RAT = r.apnName(owner.apn), owner.rat
-	c.Node, _ = r.saidBy(&owner)
+	c.Kind, c.Sources = Conflict, sources
 	if _, who, agreed := o.holder(); agreed && o.h.state == holdBound {
 		c.Kind, c.Now = Bound, who
-		if c.Reason == ReasonBound && who.MSISDN == 0 {
-			c.Reason = ReasonNoMSISDN
-		}
 	}
+	c.State, c.Reason = o.h.toldOf(c.Now)
+	r.nameOwner(&c, o.h.owner)
 	return c
 }
 

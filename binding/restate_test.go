@@ -38,15 +38,7 @@ func TestToldIsWhatTheChangesSay(t *testing.T) {
 		for i, s := range makeHistory(seed, 1000) {
 			g.now = g.now.Add(s.wait)
 			g.sweepAll()
-			switch {
-			case s.release != 0:
-				g.release(askable[s.release-1], "test", "operator")
-			case s.restart:
-				g.commit(t)
-				g.boot(t, oracleConfig)
-			default:
-				g.on(s.ev)
-			}
+			g.take(t, oracleConfig, s)
 			g.commit(t)
 			apply()
 			for p, want := range last {

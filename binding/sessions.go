@@ -90,15 +90,28 @@ func (r *Registry) appendHolds(list []Binding, id uint32, limit int, want func(*
 }
 
 func (r *Registry) bindingAt(k index.Key, now int64) (Binding, bool) {
-	for {
-		value, ref, ok := r.m.addrs.Get(k)
-		if !ok {
-			return Binding{}, false
-		}
-		v := sighting{key: k, h: unpackHolding(value)}
+	var v sighting
+	ok := r.m.read(k, func(h holding) {
+		v = sighting{key: k, h: h}
 		r.m.appraise(&v, now, r.times, r.warming.Load(), true)
-		if r.m.addrs.Valid(ref) {
-			return r.binding(&v), true
+	})
+	if !ok {
+		return Binding{}, false
+	}
+	return r.binding(&v), true
+}
+
+// read has fn look at what is held at a key, and again until what it saw was of
+// one moment; false if nothing is held. Any goroutine may call it.
+func (m *memory) read(k index.Key, fn func(holding)) bool {
+	for {
+		value, ref, ok := m.addrs.Get(k)
+		if !ok {
+			return false
+		}
+		fn(unpackHolding(value))
+		if m.addrs.Valid(ref) {
+			return true
 		}
 	}
 }

@@ -269,9 +269,7 @@ func (a *arbiter) emitAddress(kind ChangeKind, o *address, now Subscriber, owner
 		Node: f.Event.Node,
 	}
 	if owner != 0 {
-		s := a.m.session(owner)
-		c.APN, c.RAT = a.apnName(s.apn), s.rat
-		c.Node, _ = a.saidBy(&s)
+		a.nameOwner(&c, owner)
 	}
 	if kind == Bound || kind == Updated {
 		c.Was = Subscriber{}
@@ -282,10 +280,22 @@ func (a *arbiter) emitAddress(kind ChangeKind, o *address, now Subscriber, owner
 	}
 	c.Reason = ReasonEnded
 	if kind != Released {
-		c.State, c.Reason = stateOf(o.h.told.Verdict()), o.h.told
-		if c.Reason == ReasonBound && now.MSISDN == 0 {
-			c.Reason = ReasonNoMSISDN
-		}
+		c.State, c.Reason = o.h.toldOf(now)
 	}
 	a.emit(c, f, (o.before|c.Sources)&^(1<<SourceFeed) == 0)
+}
+
+// nameOwner writes into a change what the owning session says beside identities.
+func (a *arbiter) nameOwner(c *Change, owner uint32) {
+	s := a.m.session(owner)
+	c.APN, c.RAT = a.apnName(s.apn), s.rat
+	c.Node, _ = a.saidBy(&s)
+}
+
+// toldOf is the state of the holding as a change tells it with the holder.
+func (h *holding) toldOf(who Subscriber) (State, Reason) {
+	if h.told == ReasonBound && who.MSISDN == 0 {
+		return StateBound, ReasonNoMSISDN
+	}
+	return stateOf(h.told.Verdict()), h.told
 }
