@@ -255,7 +255,7 @@ func (f *Feed) session(ctx context.Context, p *publisher, nc *nats.Conn) error {
 	if !nc.IsConnected() {
 		return errNotConnected
 	}
-	err := p.session(ctx, f, nc)
+	err := p.session(ctx, f)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause // what failed then failed because of it
 	}

@@ -75,7 +75,6 @@ var (
 // A pair is the member's part in it.
 type pair struct {
 	Pair
-	site string
 	log  *slog.Logger
 	now  func() time.Time
 	drop func(error) // ends the session of the publisher
@@ -98,7 +97,7 @@ func newPair(f *Feed) *pair {
 		return nil
 	}
 	return &pair{
-		Pair: f.cfg.Pair, site: f.cfg.Site, log: f.log.With("member", f.cfg.Pair.Member), now: time.Now, drop: f.interrupt,
+		Pair: f.cfg.Pair, log: f.log.With("member", f.cfg.Pair.Member), now: time.Now, drop: f.interrupt,
 		wait: silence, wake: make(chan struct{}, 1),
 	}
 }
@@ -122,9 +121,9 @@ func (p *pair) heardOf(h heartbeat) {
 		p.deaf = p.heard
 	}
 	yield := p.active && (h.Term > p.term || h.Term == p.term && h.Member < p.Member)
+	p.active = p.active && !yield
 	p.mu.Unlock()
 	if yield {
-		p.stand()
 		p.drop(errYield)
 	}
 	select {
@@ -230,8 +229,8 @@ func (p *pair) told(incarnation string, seq uint64) time.Time {
 
 // turn reports whether nobody is active any more: the other one has not been
 // heard for a while, since when this one listens, or it leaves, or it has taken
-// nothing in for a while that this one did.
-func (p *pair) turn(since time.Time, ingesting bool) (why string, ok bool) {
+// nothing in for a while and this one does.
+func (p *pair) turn(since time.Time, ingesting func() bool) (why string, ok bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	now, quiet := p.now(), since
@@ -243,7 +242,7 @@ func (p *pair) turn(since time.Time, ingesting bool) (why string, ok bool) {
 		return "the active member has left", true
 	case now.Sub(quiet) > p.wait:
 		return "no other member is heard", true
-	case ingesting && !p.deaf.IsZero() && p.heard.Sub(p.deaf) > p.wait:
+	case !p.deaf.IsZero() && p.heard.Sub(p.deaf) > p.wait && ingesting():
 		return "the active member takes nothing in", true
 	}
 	return "", false

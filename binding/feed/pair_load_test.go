@@ -153,7 +153,7 @@ func wordsOf(t *testing.T, url string) map[spot][]word {
 // nothing else, nothing twice, nothing out of order.
 func checkTold(t *testing.T, op *operator, active *station, whole map[spot][]word) {
 	t.Helper()
-	until(t, "all is published", func() bool { return active.feed.State().Delivered == active.Status().JournalSeq })
+	until(t, "all is published", active.published)
 	present := &shadow{enc: encoder{site: "north", incarnation: "-", privacy: Clear}, told: active.Told}
 	said, again := 0, 0
 	for at, list := range wordsOf(t, op.url()) {
@@ -299,7 +299,7 @@ func testPairUnderLoad(t *testing.T, missed bool) {
 	if stall := time.Duration(still.stalled.Load()); !missed && (stall > stallMax || takeovers > 1) {
 		t.Logf("the machine stalled for %v: steps are not compared", stall)
 	} else if !missed {
-		until(t, "all is published", func() bool { return one.feed.State().Delivered == one.Status().JournalSeq })
+		until(t, "all is published", one.published)
 		whole = wordsOf(t, lone.url())
 	}
 	checkTold(t, op, both.each[active], whole)

@@ -41,6 +41,9 @@ func (c *couple) says(kind binding.Kind, session, addr string, n int) {
 	}
 }
 
+// published reports whether the stream has all that the station decided.
+func (s *station) published() bool { return s.feed.State().Delivered == s.Status().JournalSeq }
+
 func (s *station) shadowed() bool {
 	st := s.feed.State()
 	return st.Role == RoleStandby && st.Standing && st.Differ == 0
@@ -101,7 +104,7 @@ func TestAnActiveMemberThatRestartsAloneGoesOn(t *testing.T) {
 	a.stop() // b takes over in a's numbers
 	until(t, "b is active", func() bool { return b.feed.State().Role == RoleActive })
 	b.says(binding.SessionStart, "2", "10.1.0.2", 2)
-	until(t, "all is published", func() bool { return b.feed.State().Delivered == b.Status().JournalSeq })
+	until(t, "all is published", b.published)
 	b.crash()
 	b.start()
 	b.says(binding.SessionStart, "3", "10.1.0.3", 3)

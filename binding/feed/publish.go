@@ -24,6 +24,7 @@ type publisher struct {
 	outbox  Outbox
 	log     *slog.Logger
 	state   *health
+	nc      *nats.Conn
 	js      jetstream.JetStream
 	leader  leader
 
@@ -61,12 +62,12 @@ func newPublisher(f *Feed, nc *nats.Conn) (*publisher, error) {
 		return nil, fmt.Errorf("jetstream: %w", err)
 	}
 	p := &publisher{
-		pair: f.pair, cfg: f.cfg, timeout: f.timeout, outbox: f.outbox, log: f.log, state: &f.health, js: js, leader: legacy,
+		pair: f.pair, cfg: f.cfg, timeout: f.timeout, outbox: f.outbox, log: f.log, state: &f.health, nc: nc, js: js, leader: legacy,
 		top: f.cfg.Journal.Seq, trim: trimmer{hold: f.cfg.Hold},
 	}
 	if f.pair != nil {
 		p.standby = &standby{
-			p: p, pair: f.pair, asker: f.asker, nc: nc, fresh: true, source: &siteStream{nc: nc, js: js, stream: f.cfg.Stream.Name, timeout: f.timeout},
+			p: p, pair: f.pair, asker: f.asker, fresh: true, source: &siteStream{nc: nc, js: js, stream: f.cfg.Stream.Name, timeout: f.timeout},
 			start: func() error { return f.speak(nc) }, quit: f.hush,
 		}
 	}
@@ -74,8 +75,8 @@ func newPublisher(f *Feed, nc *nats.Conn) (*publisher, error) {
 }
 
 // session publishes over one connection until something goes wrong.
-func (p *publisher) session(ctx context.Context, f *Feed, nc *nats.Conn) error {
-	version := nc.ConnectedServerVersion()
+func (p *publisher) session(ctx context.Context, f *Feed) error {
+	version := p.nc.ConnectedServerVersion()
 	if !atLeast(version, minServer) {
 		return fmt.Errorf("nats-server %s is too old, %s is needed", version, minServer)
 	}
@@ -89,7 +90,7 @@ func (p *publisher) session(ctx context.Context, f *Feed, nc *nats.Conn) error {
 	if p.pair != nil && !p.pair.leads() {
 		err = p.standby.session(ctx)
 	} else {
-		err = p.goOn(ctx, nc)
+		err = p.goOn(ctx)
 	}
 	if err != nil {
 		return err
@@ -98,7 +99,7 @@ func (p *publisher) session(ctx context.Context, f *Feed, nc *nats.Conn) error {
 }
 
 // goOn takes up where the stream ends.
-func (p *publisher) goOn(ctx context.Context, nc *nats.Conn) error {
+func (p *publisher) goOn(ctx context.Context) error {
 	if err := p.resume(ctx); err != nil {
 		return err
 	}
@@ -106,11 +107,11 @@ func (p *publisher) goOn(ctx context.Context, nc *nats.Conn) error {
 	if p.pair != nil {
 		p.pair.lead(term) // the stream knows of nobody else
 	}
-	return p.openSender(nc, term)
+	return p.openSender(term)
 }
 
-func (p *publisher) openSender(nc *nats.Conn, term uint64) (err error) {
-	p.send, err = newSender(p.cfg, term, p.timeout, nc, p.js, p.stream.CachedInfo().Config.AllowBatchPublish)
+func (p *publisher) openSender(term uint64) (err error) {
+	p.send, err = newSender(p.cfg, term, p.timeout, p.nc, p.js, p.stream.CachedInfo().Config.AllowBatchPublish)
 	return err
 }
 

@@ -100,7 +100,7 @@ func (p *publisher) firstPosition(last *stored, streamLast uint64) (position, er
 	own := p.cfg.Journal
 	ours := last != nil && baseOf(last.incarnation) == own.Incarnation
 	if ours && last.member == "" && last.seq > 0 && last.seq <= p.top {
-		same, err := p.agrees(last, last.seq)
+		same, err := p.agrees(last, position{})
 		if err != nil {
 			return position{}, err
 		}
@@ -131,19 +131,19 @@ func (p *publisher) anew(last *stored, streamLast uint64, used bool) (position, 
 // nextPosition takes up after an error or a reconnect.
 func (p *publisher) nextPosition(last *stored) (position, error) {
 	pos := p.pos
+	_, term := p.pair.ours()
 	switch {
 	case last == nil:
 		pos.streamSeq = 0 // emptied
-	case p.mine(last):
-		own := last.seq - pos.offset
-		same, err := p.agrees(last, own)
+	case p.mine(last, pos, term):
+		same, err := p.agrees(last, pos)
 		if err != nil {
 			return position{}, err
 		}
-		if !same && (own != pos.floor || own == 0) {
+		if !same {
 			return position{}, p.foreign(last)
 		}
-		pos.after, pos.streamSeq = own, last.streamSeq
+		pos.after, pos.streamSeq = last.seq-pos.offset, last.streamSeq
 		return pos, nil
 	case last.streamSeq > pos.streamSeq:
 		return position{}, p.foreign(last)
@@ -153,16 +153,16 @@ func (p *publisher) nextPosition(last *stored) (position, error) {
 	return p.fromOutbox(pos)
 }
 
-// mine reports whether the message can be one of the changes of this run.
-func (p *publisher) mine(last *stored) bool {
-	member, term := p.pair.ours()
-	own := last.seq - p.pos.offset
-	return last.incarnation == p.pos.incarnation && last.member == member && last.term == term &&
-		last.seq > 0 && own >= p.pos.floor && own <= p.top
+// mine reports whether the message can be a change of this journal, published
+// from that position on and in that term.
+func (p *publisher) mine(last *stored, pos position, term uint64) bool {
+	own := last.seq - pos.offset
+	return last.incarnation == pos.incarnation && last.member == p.cfg.Pair.Member && last.term == term &&
+		last.seq > 0 && own >= pos.floor && own <= p.top
 }
 
 func (p *publisher) foreign(last *stored) error {
-	if member, _ := p.pair.ours(); last.member != "" && last.member != member {
+	if last.member != "" && last.member != p.cfg.Pair.Member {
 		return fmt.Errorf("%w: %s, term %d", errYield, last.member, last.term)
 	}
 	return fmt.Errorf("%w: it stored change %d of incarnation %q; this one holds its changes back: give each simbindd its own site name, or restart this one to take over",
@@ -201,9 +201,14 @@ func (p *publisher) moveTo(pos position) {
 }
 
 // agrees reports whether the stored message is the change that the outbox has
-// under the number own, as far as the outbox still has it. Numbers and
-// identities are left out: what is published of them is a setting.
-func (p *publisher) agrees(last *stored, own uint64) (bool, error) {
+// under its number at that position, as far as the outbox still has it. Numbers
+// and identities are left out: what is published of them is a setting. At the
+// floor it is what was told at the takeover.
+func (p *publisher) agrees(last *stored, pos position) (bool, error) {
+	own := last.seq - pos.offset
+	if own == pos.floor {
+		return true, nil
+	}
 	rows, err := p.outbox.ReadOutbox(own-1, 1)
 	if err != nil {
 		return false, fmt.Errorf("read outbox: %w", err)

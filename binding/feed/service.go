@@ -150,7 +150,7 @@ func (s *service) version(own uint64) uint64 {
 	if own == 0 {
 		return 0
 	}
-	return own + s.health.get().Offset
+	return own + s.health.offset()
 }
 
 // A queryRequest names an address.

@@ -232,7 +232,6 @@ func (s *shadow) compare(at spot, u *unlike) error {
 // age gives up matching what has waited for long.
 func (s *shadow) age() error {
 	now := s.now()
-	s.differing = 0
 	again := now.Sub(s.compared) > compareEvery
 	if again {
 		s.compared, s.unsure = now, 0
@@ -252,6 +251,7 @@ func (s *shadow) age() error {
 			s.unsure++
 		}
 	}
+	s.differing = 0
 	for _, u := range s.unlike {
 		if !u.same() {
 			s.differing++
@@ -316,11 +316,8 @@ func (s *shadow) untold() (changes map[uint64]bool, places []binding.Place, err 
 		for _, c := range u.ours {
 			changes[c.seq] = true
 		}
-		if len(u.ours) > 0 || at.sim != "" {
-			continue // the last of them says how it is
-		}
-		if u.same() {
-			continue
+		if len(u.ours) > 0 || at.sim != "" || u.same() {
+			continue // the last of ours says how it is, or nothing differs
 		}
 		present, err := s.present(at)
 		if err != nil {

@@ -176,16 +176,17 @@ func TestAShadowIsBounded(t *testing.T) {
 }
 
 func TestOnlyOneMemberIsActive(t *testing.T) {
+	yes, no := func() bool { return true }, func() bool { return false }
 	now := testTime
 	dropped := error(nil)
 	p := &pair{Pair: Pair{Member: "b"}, now: func() time.Time { return now }, drop: func(err error) { dropped = err }, wake: make(chan struct{}, 1)}
 	p.patience()
 	since := now
-	if _, ok := p.turn(since, true); ok {
+	if _, ok := p.turn(since, yes); ok {
 		t.Error("it does not wait for another member")
 	}
 	now = now.Add(silence + jitter + 1)
-	if _, ok := p.turn(since, true); !ok {
+	if _, ok := p.turn(since, yes); !ok {
 		t.Error("it waits for ever")
 	}
 	p.lead(p.nextTerm(4))
@@ -209,17 +210,17 @@ func TestOnlyOneMemberIsActive(t *testing.T) {
 		}
 	}
 	p.heardOf(heartbeat{Member: "a", Term: 6, Ingesting: true, Leaving: true})
-	if _, ok := p.turn(since, true); !ok {
+	if _, ok := p.turn(since, yes); !ok {
 		t.Error("it does not follow who leaves")
 	}
 	for range 6 {
 		p.heardOf(heartbeat{Member: "a", Term: 7, Ingesting: false})
 		now = now.Add(time.Second)
 	}
-	if _, ok := p.turn(since, false); ok {
+	if _, ok := p.turn(since, no); ok {
 		t.Error("who takes nothing in takes over")
 	}
-	if _, ok := p.turn(since, true); !ok {
+	if _, ok := p.turn(since, yes); !ok {
 		t.Error("nobody takes over from who takes nothing in")
 	}
 }

@@ -8,7 +8,6 @@ import (
 	"os"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
@@ -19,7 +18,6 @@ type standby struct {
 	p      *publisher
 	pair   *pair
 	asker  Asker
-	nc     *nats.Conn
 	source *siteStream
 	start  func() error // what only the active member does
 	quit   func()       // ends that
@@ -63,7 +61,7 @@ func (s *standby) session(ctx context.Context) error {
 	tick := time.NewTicker(standTick)
 	defer tick.Stop()
 	for since := s.pair.now(); ; {
-		if why, ok := s.pair.turn(since, s.asker.Status().Ingesting); ok && !s.shadow.lags() {
+		if why, ok := s.pair.turn(since, s.ingesting); ok && !s.shadow.lags() {
 			s.pair.log.Info("taking over", "why", why)
 			return s.takeOver(ctx)
 		}
@@ -83,6 +81,8 @@ func (s *standby) session(ctx context.Context) error {
 		}
 	}
 }
+
+func (s *standby) ingesting() bool { return s.asker.Status().Ingesting }
 
 // awaitRegistry waits until the journal is loaded and looked through: what this
 // member knows before is not all that it knows.
@@ -203,20 +203,20 @@ func (s *standby) hearAll(msg jetstream.Msg) error {
 // makes the shadow void.
 func (s *standby) hear(data []byte, seq uint64) {
 	c, err := parseChange(s.p.cfg.Site, data)
-	sh := s.shadow
-	switch {
-	case err == nil && sh.seq == 0 && c.Incarnation != sh.incarnation:
-		sh.stream = seq // of before the snapshot
+	if err != nil {
+		s.void(err.Error())
 		return
-	case err == nil && sh.seq == 0 && (sh.ready == 0 || c.Seq <= sh.ready+1):
-		err = sh.hear(&c, seq)
-	case err == nil && c.Incarnation == sh.incarnation && c.Seq <= sh.seq:
+	}
+	sh := s.shadow
+	same, first := c.Incarnation == sh.incarnation, sh.seq == 0
+	switch {
+	case first && !same, same && c.Seq <= sh.seq: // of before
 		sh.stream = max(sh.stream, seq)
 		return
-	case err == nil && (c.Incarnation != sh.incarnation || c.Seq != sh.seq+1):
-		err = fmt.Errorf("after change %d of %s comes %d of %s", sh.seq, sh.incarnation, c.Seq, c.Incarnation)
-	case err == nil:
+	case same && (c.Seq == sh.seq+1 || first && (sh.ready == 0 || c.Seq <= sh.ready+1)):
 		err = sh.hear(&c, seq)
+	default:
+		err = fmt.Errorf("after change %d of %s comes %d of %s", sh.seq, sh.incarnation, c.Seq, c.Incarnation)
 	}
 	if err != nil {
 		s.void(err.Error())

@@ -65,6 +65,13 @@ func (h *health) get() State {
 	return s
 }
 
+// offset is State.Offset.
+func (h *health) offset() uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.state.Offset
+}
+
 func (h *health) link(connected bool, server string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -25,7 +25,7 @@ func (s *standby) takeOver(ctx context.Context) error {
 		term = last.term
 	}
 	term = s.pair.nextTerm(term)
-	if err := s.p.openSender(s.nc, term); err != nil {
+	if err := s.p.openSender(term); err != nil {
 		return err
 	}
 	if err := s.catchUp(ctx, last); err != nil {
@@ -190,17 +190,15 @@ func (s *standby) resume(ctx context.Context) (resumed bool, err error) {
 		return false, err
 	}
 	s.fresh = false
-	if last == nil || last.member != s.pair.Member || last.term != kept.Term || last.incarnation != kept.Incarnation {
-		return false, nil
+	pos := position{incarnation: kept.Incarnation, offset: kept.Offset, floor: kept.Floor}
+	if last == nil || !s.p.mine(last, pos, kept.Term) {
+		return false, nil // somebody else's, or data_dir was restored from a copy
 	}
-	pos := position{incarnation: kept.Incarnation, after: last.seq - kept.Offset, streamSeq: last.streamSeq, offset: kept.Offset, floor: kept.Floor}
-	if pos.after > s.p.top || pos.after < pos.floor {
-		return false, nil // data_dir was restored from a copy
-	}
-	if same, err := s.p.agrees(last, pos.after); err != nil || !same && pos.after != pos.floor {
+	if same, err := s.p.agrees(last, pos); err != nil || !same {
 		return false, err
 	}
-	if err := s.p.openSender(s.nc, kept.Term); err != nil {
+	pos.after, pos.streamSeq = last.seq-pos.offset, last.streamSeq
+	if err := s.p.openSender(kept.Term); err != nil {
 		return false, err
 	}
 	return true, s.lead(pos, kept.Term)
