@@ -60,11 +60,14 @@ func (c *conn) judge(said *capabilities) (resultCode, string) {
 func (c *conn) take(said *capabilities) (resultCode, string) {
 	s, now := c.server, c.server.now()
 	one, loser, result := s.peers.open(c, said.host, said.realm, said.state, now)
+	if result == resultElectionLost && !c.initiator {
+		loser.probe()
+		if c.outlives(loser) {
+			one, loser, result = s.peers.open(c, said.host, said.realm, said.state, now)
+		}
+	}
 	switch {
 	case result == resultElectionLost:
-		if !c.initiator {
-			loser.probe()
-		}
 		return result, "it is connected already"
 	case result != resultSuccess:
 		return result, "there are too many peers"
@@ -86,6 +89,22 @@ func (c *conn) take(said *capabilities) (resultCode, string) {
 		c.expire() // the first watchdog leaves at once
 	}
 	return resultSuccess, ""
+}
+
+// outlives waits a moment for the end of another connection of the same peer: a
+// peer that closed it and connects again at once may be heard here first. Of two
+// that each side opened one is to go at once.
+func (c *conn) outlives(other *conn) bool {
+	if c.initiator != other.initiator {
+		return false
+	}
+	select {
+	case <-other.done:
+		return true
+	case <-c.done:
+	case <-time.After(overlap):
+	}
+	return false
 }
 
 // base takes a message of the base protocol, after the capabilities exchange.

@@ -202,6 +202,24 @@ func TestHostHasOneConnection(t *testing.T) {
 	})
 }
 
+// A peer that closes its connection and opens another at once is not refused,
+// even if the end of the one is noticed after the beginning of the other.
+func TestReconnectionOvertakesTheEnd(t *testing.T) {
+	t.Parallel()
+	s := start(t, diameter.Config{}, newFakeRegistry().submit)
+	first := connect(t, s.addr(), "pgw1.lab", 5)
+	second := dial(t, s.addr())
+	second.send(second.cer(5))
+	first.read() // a watchdog request: the second found the first
+	first.conn.Close()
+	if code := result(t, second.read()); code != diam.Success {
+		t.Errorf("the second connection: %d", code)
+	}
+	if code := result(t, second.ask(second.ccr("s;1", 1, 0, subscriber(7)...))); code != diam.Success {
+		t.Errorf("its first request: %d", code)
+	}
+}
+
 func TestRestartedHostReplacesItsConnection(t *testing.T) {
 	s := start(t, diameter.Config{}, newFakeRegistry().submit)
 	first := connect(t, s.addr(), "pgw1.lab", 5)

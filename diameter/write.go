@@ -10,6 +10,9 @@ import (
 // order, or to answer where another connection waits for its place.
 const departure = 3 * time.Second
 
+// overlap is how long a connection waits for the end of the one before it.
+const overlap = time.Second
+
 // drainTime is how long, when the server stops, requests may still be answered
 // before their peer is asked to disconnect; drainStep is how often it is
 // looked whether they are.
