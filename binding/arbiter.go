@@ -63,7 +63,7 @@ func newArbiter(c Config, m *memory, cs *counters) *arbiter {
 	a := &arbiter{
 		m: m, times: newTimes(c), counters: cs, batch: &pending{},
 		nodeIDs: map[nodeKey]uint16{}, apnIDs: map[string]uint16{}, domainIDs: map[string]uint16{},
-		tombs: tombstones{limit: c.Tombstones}, directory: directory{c.Resolve, c.Learn},
+		tombs: tombstones{limit: c.Tombstones}, directory: directory{resolve: c.Resolve, doubt: c.Doubt, learn: c.Learn},
 	}
 	a.nodeNames.Store(&nodeNames{{}})
 	a.apnNames.Store(&[]string{""})

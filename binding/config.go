@@ -37,6 +37,9 @@ type Config struct {
 	// of its own signalling, and the directory's number that it has now, zero if
 	// none; also again and again. It must not block; the answer is a NumberKnown.
 	Resolve func(IMSI, MSISDN)
+	// Doubt, if it is set, is told a SIM whose number the directory gave to
+	// another SIM too: what is known of it is void. It must not block.
+	Doubt func(IMSI)
 	// Learn gives such a session the number that its SIM was last seen with.
 	Learn bool
 	// Queue is how many submitted events may wait.

@@ -18,6 +18,7 @@ func (a *arbiter) numberKnown(ev *Event, now int64) Outcome {
 			outcome = Applied
 		}
 	}
+	a.endDisputes(ev)
 	if outcome == Duplicate {
 		return a.count(countDuplicate, Duplicate)
 	}
@@ -26,13 +27,14 @@ func (a *arbiter) numberKnown(ev *Event, now int64) Outcome {
 
 const whyDirectory = "directory"
 
-// withoutNumber lists the sessions of a SIM whose own signalling gave no number.
+// withoutNumber lists our sessions of a SIM whose own signalling gave no number.
+// Another site says itself what numbers its sessions have.
 func (a *arbiter) withoutNumber(imsi IMSI) (list []uint32) {
 	a.eachOfIMSI(imsi, func(subID uint32) {
 		sub := a.m.subscriber(subID)
 		for id := sub.head; id != 0; {
 			s := a.m.session(id)
-			if s.imsi == imsi && (sub.MSISDN == 0 || s.flags&flagDirectory != 0) {
+			if s.imsi == imsi && (sub.MSISDN == 0 || s.flags&flagDirectory != 0) && a.m.node(s.node).source != SourceFeed {
 				list = append(list, id)
 			}
 			id = s.next
@@ -60,7 +62,7 @@ func (a *arbiter) eachOfIMSI(imsi IMSI, fn func(subID uint32)) {
 func (a *arbiter) number(id uint32, m MSISDN, f *fact) bool {
 	s := a.m.session(id)
 	was := a.m.identity(&s)
-	if m != 0 && a.contradicted(m, s.imsi) {
+	if m != 0 && !a.believes(m, s.imsi, f) {
 		a.counters.add(countContradicted, 1)
 		m = 0
 	}
@@ -83,23 +85,13 @@ func (a *arbiter) number(id uint32, m MSISDN, f *fact) bool {
 	return true
 }
 
-// contradicted reports that by signalling the number is another SIM's, or that
-// the directory gave it to another one whose session goes on.
-func (a *arbiter) contradicted(m MSISDN, imsi IMSI) bool {
-	id, ok := a.m.findSubscriber(Subscriber{MSISDN: m})
-	if !ok {
-		return false
-	}
-	sub := a.m.subscriber(id)
-	return sub.IMSI != 0 && sub.IMSI != imsi && (sub.simSince != 0 || sub.head != 0)
-}
-
 // learned is the number that the SIM was last seen with in signalling, zero if
 // there is none, or more than one.
 func (a *arbiter) learned(imsi IMSI) (m MSISDN) {
 	n := 0
 	a.eachOfIMSI(imsi, func(subID uint32) {
-		if sub := a.m.subscriber(subID); sub.MSISDN != 0 && sub.simSince != 0 {
+		// Who is not the writer may find a record that is another SIM's by now.
+		if sub := a.m.subscriber(subID); sub.IMSI == imsi && sub.MSISDN != 0 && sub.simSince != 0 {
 			m = sub.MSISDN
 			n++
 		}
@@ -110,21 +102,22 @@ func (a *arbiter) learned(imsi IMSI) (m MSISDN) {
 	return m
 }
 
-// seek looks for the number of a session that came without one: what was
-// learned serves at once, else the directory is asked.
+// seek looks for the number of a session that came without one. What was
+// learned serves at once; the directory is asked in any case, whether it knows
+// or contradicts.
 func (a *arbiter) seek(id uint32, f *fact) {
 	if !f.signalled() {
 		return
 	}
 	s := a.m.session(id)
+	var m MSISDN
 	if a.directory.learn {
-		if m := a.learned(s.imsi); m != 0 {
+		if m = a.learned(s.imsi); m != 0 {
 			a.number(id, m, f)
-			return
 		}
 	}
 	if a.directory.resolve != nil {
-		a.directory.resolve(s.imsi, 0)
+		a.directory.resolve(s.imsi, m)
 	}
 }
 
@@ -133,16 +126,20 @@ func (a *arbiter) seek(id uint32, f *fact) {
 func (f *fact) signalled() bool { return f.Source != SourceFeed && f.Source != SourceNone }
 
 // teach gives what signalling said of number and SIM to the SIM's sessions that
-// have none.
+// have none. Where it has said two numbers, sessions lose the one that is not
+// of the latest, and the directory is asked.
 func (a *arbiter) teach(who Subscriber, f *fact) {
 	if !a.directory.learn || who.MSISDN == 0 || who.IMSI == 0 || !f.signalled() {
 		return
 	}
-	if _, some := a.m.findSubscriber(Subscriber{IMSI: who.IMSI}); !some {
+	list := a.withoutNumber(who.IMSI)
+	if len(list) == 0 {
 		return
 	}
-	if m := a.learned(who.IMSI); m != 0 {
-		for _, id := range a.withoutNumber(who.IMSI) {
+	m := a.learned(who.IMSI)
+	for _, id := range list {
+		s := a.m.session(id)
+		if m != 0 || a.m.subscriber(s.sub).MSISDN != who.MSISDN {
 			a.number(id, m, f)
 		}
 	}
@@ -173,21 +170,6 @@ func (a *arbiter) said(s *session) Subscriber {
 	return who
 }
 
-// sought is how many numbers one piece of the sweep asks the directory for.
-const sought = 128
-
-// seekAgain asks for the number of a session that has none, and whether that
-// which the directory gave it is still right.
-func (a *arbiter) seekAgain(sw *sweeper, s *session) {
-	if a.directory.resolve == nil || sw.sought >= sought || s.imsi == 0 || a.m.node(s.node).source == SourceFeed {
-		return
-	}
-	if m := a.m.subscriber(s.sub).MSISDN; m == 0 || s.flags&flagDirectory != 0 {
-		sw.sought++
-		a.directory.resolve(s.imsi, m)
-	}
-}
-
 // NumberOf is the number that the SIM was last seen with in signalling, zero if
 // there is none, or more than one. Any goroutine may call it.
 func (r *Registry) NumberOf(imsi IMSI) MSISDN { return r.learned(imsi) }
@@ -195,12 +177,17 @@ func (r *Registry) NumberOf(imsi IMSI) MSISDN { return r.learned(imsi) }
 // HasSession reports that a session of the SIM is known. Any goroutine may call
 // it.
 func (r *Registry) HasSession(imsi IMSI) (has bool) {
-	r.eachOfIMSI(imsi, func(subID uint32) { has = has || r.m.subscriber(subID).head != 0 })
+	r.eachOfIMSI(imsi, func(subID uint32) {
+		sub := r.m.subscriber(subID)
+		has = has || sub.IMSI == imsi && sub.head != 0
+	})
 	return has
 }
 
 // directory is how numbers are found that signalling does not bring.
 type directory struct {
-	resolve func(IMSI, MSISDN)
-	learn   bool
+	resolve  func(IMSI, MSISDN)
+	doubt    func(IMSI)
+	learn    bool
+	disputes map[MSISDN]int64 // unix ms, when they are over
 }

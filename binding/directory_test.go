@@ -1,6 +1,9 @@
 package binding
 
 import (
+	"fmt"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -111,6 +114,45 @@ func TestDirectory(t *testing.T) {
 			g.say(SessionStop, SourcePFCP, "smf", "1", Subscriber{})
 			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
 		}, "unknown/no-msisdn"},
+		{"a second number takes the first, learned, from sessions that go on", true, func(g *rig) {
+			g.say(SessionStart, SourceGx, "pgw", "1", someone, "10.0.0.2")
+			g.say(SessionStop, SourceGx, "pgw", "1", Subscriber{})
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.pass(time.Second)
+			g.say(SessionStart, SourceGx, "pgw", "2", Subscriber{MSISDN: someoneElse.MSISDN, IMSI: someone.IMSI}, "10.0.0.3")
+		}, "unknown/no-msisdn"},
+		{"a number that the directory gives to a second SIM is not the first one's", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+			g.pass(time.Minute)
+			g.say(SessionStart, SourcePFCP, "smf", "new", sim(someoneElse), "10.0.0.2")
+			g.knows(someoneElse.IMSI, someone.MSISDN)
+		}, "unknown/no-msisdn"},
+		{"nor when it says that of the first again", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+			g.say(SessionStart, SourcePFCP, "smf", "new", sim(someoneElse), "10.0.0.2")
+			g.knows(someoneElse.IMSI, someone.MSISDN)
+			g.knows(someone.IMSI, someone.MSISDN)
+		}, "unknown/no-msisdn"},
+		{"it is the second one's once it is not the first one's", false, func(g *rig) {
+			g.say(SessionStart, SourcePFCP, "smf", "old", sim(someoneElse), "10.0.0.2")
+			g.knows(someoneElse.IMSI, someone.MSISDN)
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+			g.knows(someoneElse.IMSI, someoneElse.MSISDN)
+			g.knows(someone.IMSI, someone.MSISDN)
+		}, "match/bound"},
+		{"a number that signalling confirmed after the directory is not believed of another SIM", false, func(g *rig) {
+			g.say(SessionStart, SourceGx, "pgw", "1", sim(someoneElse), "10.0.0.2")
+			g.knows(someoneElse.IMSI, someone.MSISDN)
+			g.pass(time.Second)
+			g.say(SessionUpdate, SourceGx, "pgw", "1", Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.2")
+			g.pass(time.Second)
+			g.say(SessionStop, SourceGx, "pgw", "1", Subscriber{})
+			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
+			g.knows(someone.IMSI, someone.MSISDN)
+		}, "unknown/no-msisdn"},
 		{"learning is off", false, func(g *rig) {
 			g.say(SessionStart, SourceGx, "pgw", "1", someone, "10.0.0.2")
 			g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), addr)
@@ -144,13 +186,13 @@ func TestTheDirectoryIsAskedUntilItKnows(t *testing.T) {
 	if len(*asked) != 1 || (*asked)[0] != someone.IMSI {
 		t.Errorf("asked for %v", *asked)
 	}
-	g.pass(time.Second)
+	g.pass(seekEvery)
 	if len(*asked) != 3 { // the rig sweeps twice
 		t.Errorf("after the sweep asked for %v", *asked)
 	}
 	g.knows(someone.IMSI, someone.MSISDN)
 	*asked = nil
-	g.pass(time.Second)
+	g.pass(seekEvery)
 	if len(*asked) != 0 {
 		t.Errorf("it is known, and asked for %v", *asked)
 	}
@@ -173,5 +215,124 @@ func TestADirectorysWordIsPublished(t *testing.T) {
 	}
 	if n := len(g.batch.Changes); n != 4 {
 		t.Errorf("%d changes: %v", n, g.batch.Changes)
+	}
+}
+
+func TestTheDirectoryIsAskedForEverySIM(t *testing.T) {
+	const sims = 3 * sought
+	asked := map[IMSI]int{}
+	c := oracleConfig
+	c.Resolve = func(i IMSI, _ MSISDN) { asked[i]++ }
+	g := newRig(t, c)
+	for n := range sims {
+		imsi, _ := ParseIMSI(fmt.Sprintf("00101%010d", n))
+		g.say(SessionStart, SourcePFCP, "smf", fmt.Sprint(n), Subscriber{IMSI: imsi}, fmt.Sprintf("10.0.%d.%d", n/250, n%250))
+	}
+	clear(asked)
+	for range 10 {
+		g.sweep(&g.sweeper, sweepPiece, g.now.UnixMilli())
+	}
+	if len(asked) != sims {
+		t.Errorf("the sweep asked for %d of %d SIMs", len(asked), sims)
+	}
+	for imsi, n := range asked {
+		if n != 1 {
+			t.Fatalf("%d times for %v in one round", n, imsi)
+		}
+	}
+}
+
+// TestADisputedNumberIsAskedForAnew for the SIM that had it first.
+func TestADisputedNumberIsAskedForAnew(t *testing.T) {
+	var doubted []IMSI
+	c := oracleConfig
+	c.Doubt = func(i IMSI) { doubted = append(doubted, i) }
+	g := newRig(t, c)
+	g.say(SessionStart, SourcePFCP, "smf", "1", sim(someone), "10.0.0.1")
+	g.say(SessionStart, SourcePFCP, "smf", "2", sim(someoneElse), "10.0.0.2")
+	g.knows(someone.IMSI, someone.MSISDN)
+	g.knows(someoneElse.IMSI, someone.MSISDN)
+	if len(doubted) != 1 || doubted[0] != someone.IMSI {
+		t.Errorf("%v", doubted)
+	}
+	g.knows(someoneElse.IMSI, someone.MSISDN)
+	if got := g.verify("10.0.0.2", someone.MSISDN); got != "unknown/no-msisdn" {
+		t.Errorf("within its time: %s", got)
+	}
+	g.now = g.now.Add(disputeTime)
+	g.say(SessionUpdate, SourcePFCP, "smf", "2", sim(someoneElse), "10.0.0.2")
+	g.knows(someoneElse.IMSI, someone.MSISDN)
+	if got := g.verify("10.0.0.2", someone.MSISDN); got != "match/bound" {
+		t.Errorf("after it: %s", got)
+	}
+}
+
+// TestAnotherSitesNumbersAreItsOwn, whatever our directory says.
+func TestAnotherSitesNumbersAreItsOwn(t *testing.T) {
+	const addr = "10.0.0.1"
+	g, _ := directoryRig(t, false)
+	g.ofSite(NodeCurrent, "a")
+	g.tells("a", addr, sim(someone), ReasonBound)
+	g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), "10.0.0.2") // of ours, so that we ask
+	g.knows(someone.IMSI, someoneElse.MSISDN)
+	if got := g.verify(addr, someoneElse.MSISDN); got != "unknown/no-msisdn" {
+		t.Errorf("a site that tells no number: %s", got)
+	}
+	g.tells("a", addr, someone, ReasonBound)
+	g.knows(someone.IMSI, someoneElse.MSISDN)
+	if got := g.verify(addr, someone.MSISDN); got != "match/bound" {
+		t.Errorf("its number: %s", got)
+	}
+}
+
+// TestTheNumberOfASIMIsNotAnothersWhileRecordsAreUsedAgain as readers do not
+// wait for the writer.
+func TestTheNumberOfASIMIsNotAnothersWhileRecordsAreUsedAgain(t *testing.T) {
+	c := oracleConfig
+	c.Capacity, c.Tombstones = 4, 1
+	g := newRig(t, c)
+	who := make([]Subscriber, 40)
+	for n := range who {
+		imsi, _ := ParseIMSI(fmt.Sprintf("00101%010d", n))
+		who[n] = Subscriber{MSISDN: MSISDN(491700000000 + n), IMSI: imsi}
+	}
+	var stop atomic.Bool
+	var reader sync.WaitGroup
+	reader.Go(func() {
+		for i := 0; !stop.Load(); i++ {
+			w := who[i%len(who)]
+			if m := g.NumberOf(w.IMSI); m != 0 && m != w.MSISDN {
+				t.Errorf("%v of %v", m, w.IMSI)
+				return
+			}
+		}
+	})
+	for i := range 20_000 {
+		w := who[i%len(who)]
+		g.now = g.now.Add(2 * time.Second)
+		g.say(SessionStart, SourceGx, "pgw", fmt.Sprint(i), w, "10.0.0.1")
+		g.say(SessionStop, SourceGx, "pgw", fmt.Sprint(i), w)
+		if i%100 == 0 {
+			g.batch.reset()
+		}
+	}
+	stop.Store(true)
+	reader.Wait()
+}
+
+func TestAConfirmedNumberOutlastsARestart(t *testing.T) {
+	g, _ := directoryRig(t, false)
+	g.say(SessionStart, SourcePFCP, "smf", "1", sim(someoneElse), "10.0.0.2")
+	g.knows(someoneElse.IMSI, someone.MSISDN)
+	g.say(SessionStart, SourceGx, "pgw", "1", Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.3")
+	g.pass(time.Second)
+	g.say(SessionStop, SourceGx, "pgw", "1", Subscriber{})
+	g.say(SessionStop, SourcePFCP, "smf", "1", Subscriber{})
+	g.commit(t)
+	g.boot(t, g.cfg)
+	g.say(SessionStart, SourcePFCP, "smf", "s", sim(someone), "10.0.0.1")
+	g.knows(someone.IMSI, someone.MSISDN)
+	if got := g.verify("10.0.0.1", someone.MSISDN); got != "unknown/no-msisdn" {
+		t.Errorf("a number that signalling has seen with another SIM: %s", got)
 	}
 }

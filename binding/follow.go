@@ -82,7 +82,7 @@ func (a *arbiter) restate(id uint32, f *fact) bool {
 	s.last, s.seen = f.t, f.now
 	s.epoch = a.m.node(f.node).epoch & epochMask
 	s.apn, s.rat, s.contexts = a.apnID(canonicalAPN(f.APN)), f.RAT, a.apnID(f.Via)
-	s.flags = s.flags&^doubtMask | doubtFlags(f.Doubt)
+	s.flags = s.flags&^(doubtMask|flagDirectory) | doubtFlags(f.Doubt)
 	a.m.putSession(id, &s)
 	who, now := a.m.identity(&s), f.identity()
 	if who != now {

@@ -95,9 +95,10 @@ func (a *arbiter) refresh(id uint32, f *fact, apn string) bool {
 	a.dirty(id)
 	a.remember(id, f)
 	who := a.m.identity(&s)
-	now := who
+	now, confirmed := who, false
 	if f.MSISDN != 0 {
 		now.MSISDN = f.MSISDN
+		confirmed = s.flags&flagDirectory != 0 // if it is the same
 		a.update(id, func(s *session) { s.flags &^= flagDirectory })
 	}
 	if f.IMSI != 0 {
@@ -106,7 +107,7 @@ func (a *arbiter) refresh(id uint32, f *fact, apn string) bool {
 	if f.IMEI != 0 {
 		now.IMEI = f.IMEI
 	}
-	if now != who {
+	if now != who || confirmed {
 		a.adopt(id, now, f)
 	}
 	return now != who || s.rat != before.rat || s.apn != before.apn

@@ -50,7 +50,7 @@ func (a *arbiter) entrust(subID uint32, imsi IMSI, known bool) {
 // older than the last change is not a change back.
 func (a *arbiter) compare(subID uint32, who Subscriber, f *fact) {
 	sub := a.m.subscriber(subID)
-	was, at := sub.Subscriber, uint32(f.t/1000)
+	was, at, seen := sub.Subscriber, uint32(f.t/1000), sub.simSince != 0
 	switch {
 	case who.IMSI != 0 && sub.IMSI != 0 && who.IMSI != sub.IMSI:
 		if at < sub.simSince || f.old {
@@ -79,7 +79,7 @@ func (a *arbiter) compare(subID uint32, who Subscriber, f *fact) {
 		}
 	}
 	a.m.putSubscriber(subID, &sub)
-	if sub.Subscriber != was {
+	if sub.Subscriber != was || seen != (sub.simSince != 0) {
 		a.saveSubscriber(&sub)
 	}
 }

@@ -8,9 +8,11 @@ import "github.com/simbind/simbind/binding/index"
 // wait for it: they see from the same words that these are over.
 type sweeper struct {
 	session, address uint32
-	told             int // changes of state published by the present piece
-	rounds           int // over all addresses
-	sought           int // numbers that the present piece asked for
+	told             int    // changes of state published by the present piece
+	rounds           int    // over all addresses
+	seeker           uint32 // session behind which numbers are asked for next
+	seekFrom         int64  // unix ms, when the next round of asking may begin
+	sought           int    // numbers that the present piece asked for
 }
 
 // toldMax bounds the changes of state that one piece of the sweep publishes,
@@ -21,7 +23,6 @@ const toldMax = 512
 // around.
 func (a *arbiter) sweep(sw *sweeper, n int, now int64) bool {
 	around := true
-	sw.sought = 0
 	for range n {
 		if sw.session++; sw.session > a.m.sessions.Limit() {
 			sw.session = 0
@@ -30,6 +31,7 @@ func (a *arbiter) sweep(sw *sweeper, n int, now int64) bool {
 		a.sweepSession(sw, sw.session, now)
 		around = false
 	}
+	a.seekSome(sw, n, now)
 	for sw.told = 0; n > 0 && sw.told < toldMax; n-- {
 		if sw.address++; sw.address > a.m.addrs.Limit() {
 			sw.address = 0
@@ -70,7 +72,6 @@ func (a *arbiter) sweepSession(sw *sweeper, id uint32, now int64) {
 			}
 		}
 	default:
-		a.seekAgain(sw, &s)
 		if epoch := a.m.node(s.node).epoch & epochMask; s.epoch != epoch {
 			a.update(id, func(s *session) { s.epoch = epoch }) // it started after the restart
 			a.dirty(id)
