@@ -37,6 +37,9 @@ type Near[K Key, V any] struct {
 
 	generations [stripes]atomic.Uint64
 
+	closing sync.RWMutex // of the store, which panics if it is used later
+	closed  bool
+
 	mu      sync.Mutex
 	flights map[flightKey[K]]*flight[V]
 
@@ -81,8 +84,17 @@ func New[K Key, V any](cfg Config) (*Near[K, V], error) {
 	return &Near[K, V]{now: cfg.Now, store: store, seed: maphash.MakeSeed(), flights: map[flightKey[K]]*flight[V]{}}, nil
 }
 
-// Close ends the cache's goroutines. Nothing may use it afterwards.
-func (n *Near[K, V]) Close() { n.store.Close() }
+// Close ends the cache's goroutines. Who uses it afterwards finds nothing near.
+func (n *Near[K, V]) Close() {
+	n.closing.Lock()
+	defer n.closing.Unlock()
+	n.closed = true
+	n.store.Close()
+}
+
+// Generation tells answers of before an invalidation from those of after it.
+// Other keys may share it.
+func (n *Near[K, V]) Generation(key K) uint64 { return n.generation(key).Load() }
 
 // Invalidate makes what is known about the key void, also answers on their way.
 // It does not block.
@@ -105,7 +117,7 @@ func (n *Near[K, V]) Peek(key K) (value V, ok bool) {
 }
 
 func (n *Near[K, V]) peek(key K, generation uint64) (value V, ok bool) {
-	e, found := n.store.Get(text(key))
+	e, found := n.get(text(key))
 	switch {
 	case !found:
 		return value, false
@@ -162,7 +174,24 @@ func (n *Near[K, V]) ask(ctx context.Context, id flightKey[K], f *flight[V], ask
 	if f.err != nil || lasts <= 0 {
 		return
 	}
-	n.store.Set(text(id.key), entry[V]{f.value, n.now().Add(lasts).UnixNano(), id.generation}, 1)
+	n.set(text(id.key), entry[V]{f.value, n.now().Add(lasts).UnixNano(), id.generation})
+}
+
+func (n *Near[K, V]) get(key string) (e entry[V], found bool) {
+	n.closing.RLock()
+	defer n.closing.RUnlock()
+	if n.closed {
+		return e, false
+	}
+	return n.store.Get(key)
+}
+
+func (n *Near[K, V]) set(key string, e entry[V]) {
+	n.closing.RLock()
+	defer n.closing.RUnlock()
+	if !n.closed {
+		n.store.Set(key, e, 1)
+	}
 }
 
 func (n *Near[K, V]) generation(key K) *atomic.Uint64 {

@@ -182,3 +182,26 @@ func TestOneQuestionForAll(t *testing.T) {
 		t.Errorf("it was asked %d times", times.Load())
 	}
 }
+
+// TestWhoAsksWhileItClosesFindsNothingNear but its answer.
+func TestWhoAsksWhileItClosesFindsNothingNear(t *testing.T) {
+	for range 100 {
+		n := newNear(t, Config{Entries: 100})
+		var stop atomic.Bool
+		var askers sync.WaitGroup
+		for a := range 3 {
+			askers.Go(func() {
+				for i := 0; !stop.Load() || i < 10; i++ {
+					key := fmt.Sprint(a, i%50)
+					n.Peek(key)
+					if got, err := n.Get(t.Context(), key, func(context.Context) (int, time.Duration, error) { return 1, time.Nanosecond, nil }); got != 1 || err != nil {
+						t.Errorf("%d, %v", got, err)
+					}
+				}
+			})
+		}
+		n.Close()
+		stop.Store(true)
+		askers.Wait()
+	}
+}

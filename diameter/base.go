@@ -63,6 +63,7 @@ func (c *conn) take(said *capabilities) (resultCode, string) {
 	if result == resultElectionLost && !c.initiator {
 		loser.probe()
 		if c.outlives(loser) {
+			now = s.now() // what it said meanwhile was before this
 			one, loser, result = s.peers.open(c, said.host, said.realm, said.state, now)
 		}
 	}

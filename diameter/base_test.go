@@ -14,6 +14,7 @@ import (
 	"github.com/fiorix/go-diameter/v4/diam/datatype"
 	"github.com/fiorix/go-diameter/v4/diam/dict"
 
+	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/diameter"
 )
 
@@ -217,6 +218,36 @@ func TestReconnectionOvertakesTheEnd(t *testing.T) {
 	}
 	if code := result(t, second.ask(second.ccr("s;1", 1, 0, subscriber(7)...))); code != diam.Success {
 		t.Errorf("its first request: %d", code)
+	}
+}
+
+// The restart that a connection tells of which waited for the end of the former
+// one is not older than what that one still said.
+func TestARestartIsNotOlderThanWhatItEnds(t *testing.T) {
+	t.Parallel()
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	old := connect(t, s.addr(), "pgw1.lab", 50)
+	old.ask(old.ccr("s;1", 1, 0, subscriber(7)...))
+	again := dial(t, s.addr()) // it was replaced: its Origin-State-Id is smaller
+	again.send(again.cer(30))
+	old.read() // a watchdog request: the new one found the old one, and waits
+	old.ask(old.ccr("s;2", 1, 0, subscriber(8)...))
+	old.conn.Close()
+	if code := result(t, again.read()); code != diam.Success {
+		t.Fatalf("CEA %d", code)
+	}
+	var began, restarted time.Time
+	for _, ev := range reg.wait(t, 3) {
+		switch {
+		case ev.Kind == binding.NodeRestart:
+			restarted = ev.Time
+		case ev.Session == "s;2":
+			began = ev.Arrived
+		}
+	}
+	if restarted.Before(began) {
+		t.Errorf("it is %v older", began.Sub(restarted))
 	}
 }
 

@@ -11,8 +11,11 @@ import (
 // State is the directory's account of itself.
 func (d *Directory) State() binding.DirectoryState {
 	s := binding.DirectoryState{
-		Near: d.near.Load(), Found: d.answered.Load(), None: d.none.Load(), Dropped: d.dropped.Load(), Waiting: len(d.queue),
+		Near: d.near.Load(), Found: d.answered.Load(), None: d.none.Load(), Dropped: d.queue.dropped.Load(), Waiting: d.queue.waiting(),
 		Last: time.Duration(d.taken.Load()),
+	}
+	if c := &d.learned; d.cfg.Learned != nil {
+		s.Sources = append(s.Sources, binding.DirectorySource{Name: learnedName, Found: c.found.Load(), Unknown: c.unknown.Load()})
 	}
 	for i, source := range d.cfg.Sources {
 		c := &d.counts[i]

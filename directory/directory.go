@@ -36,8 +36,15 @@ type Answer struct {
 	Failed bool
 }
 
-// A Near keeps answers; cache.Near is one.
+// sure reports that the answer is one.
+func (a Answer) sure() bool { return a.MSISDN != 0 || !a.Failed }
+
+// learnedName is the source of what signalling brought.
+const learnedName = "learned"
+
+// A Near keeps answers; cache.Near is one. A generation ends with Invalidate.
 type Near interface {
+	Generation(imsi binding.IMSI) uint64
 	Get(ctx context.Context, imsi binding.IMSI, ask func(context.Context) (Answer, time.Duration, error)) (Answer, error)
 	Peek(imsi binding.IMSI) (Answer, bool)
 	Invalidate(imsi binding.IMSI)
@@ -45,6 +52,10 @@ type Near interface {
 
 // A Config of a Directory. Zero values of durations and numbers are the defaults.
 type Config struct {
+	// Learned, if it is set, is the number that signalling has seen with a SIM,
+	// zero if there is none. It must not block. Where a source says another
+	// one there is none: nobody can say which is right.
+	Learned func(binding.IMSI) binding.MSISDN
 	// Sources are asked in this order; the first that knows decides.
 	Sources []Source
 	// Near keeps what they said: a number for TTL, that there is none for
@@ -53,9 +64,10 @@ type Config struct {
 	TTL, NegativeTTL time.Duration
 	// Timeout bounds one question to one source.
 	Timeout time.Duration
-	// Rate is how many SIMs a second are asked for at most.
+	// Rate is how many SIMs a second are asked for at most, of others than a File.
 	Rate float64
-	// Workers is how many questions are under way at most, Queue how many wait.
+	// Workers is how many questions are under way at most, Queue how many wait
+	// that are for SIMs without a number or with one that is void.
 	Workers, Queue int
 	// Submit takes the answers, as binding.NumberKnown.
 	Submit binding.SubmitFunc
@@ -85,13 +97,12 @@ type Directory struct {
 	cfg     Config
 	log     *slog.Logger
 	limiter *rate.Limiter
-	queue   chan question
-
-	mu      sync.Mutex
-	waiting map[binding.IMSI]bool
+	queue   *queue
+	telling sync.Mutex // nothing changes between what is near and what is told
+	void    voids
 
 	counts   []sourceCounts // by source
-	dropped  atomic.Uint64
+	learned  sourceCounts
 	answered atomic.Uint64
 	none     atomic.Uint64
 	near     atomic.Uint64
@@ -100,19 +111,12 @@ type Directory struct {
 
 type sourceCounts struct{ found, unknown, failed atomic.Uint64 }
 
-// A question is for one SIM. Again: the Registry may know an answer that is void
-// now, and is told also that there is none.
-type question struct {
-	imsi  binding.IMSI
-	again bool
-}
-
 // New makes a Directory. It does no I/O.
 func New(cfg Config, log *slog.Logger) *Directory {
 	cfg = cfg.withDefaults()
 	return &Directory{
 		cfg: cfg, log: log, limiter: rate.NewLimiter(rate.Limit(cfg.Rate), max(int(cfg.Rate/10), 1)),
-		queue: make(chan question, cfg.Queue), waiting: map[binding.IMSI]bool{}, counts: make([]sourceCounts, len(cfg.Sources)),
+		queue: newQueue(cfg.Queue), counts: make([]sourceCounts, len(cfg.Sources)),
 	}
 }
 
@@ -120,7 +124,16 @@ func New(cfg Config, log *slog.Logger) *Directory {
 func (d *Directory) Run(ctx context.Context) error {
 	var workers sync.WaitGroup
 	for range d.cfg.Workers {
-		workers.Go(func() { d.work(ctx) })
+		workers.Go(func() {
+			for {
+				q, ok := d.queue.next(ctx)
+				if !ok {
+					return
+				}
+				d.answer(ctx, q)
+				d.queue.done(q)
+			}
+		})
 	}
 	workers.Wait()
 	return nil
@@ -130,76 +143,99 @@ func (d *Directory) Run(ctx context.Context) error {
 // has. It does not block: where too many wait the question is dropped, and the
 // Registry's sweep asks again.
 func (d *Directory) Ask(imsi binding.IMSI, has binding.MSISDN) {
-	if answer, ok := d.cfg.Near.Peek(imsi); ok {
+	d.telling.Lock()
+	others, ok := d.cfg.Near.Peek(imsi)
+	if ok {
 		d.near.Add(1)
-		if answer.MSISDN != has && !answer.Failed {
-			_ = d.cfg.Submit(binding.Event{Kind: binding.NumberKnown, IMSI: imsi, MSISDN: answer.MSISDN}) // busy: asked again
+		if answer := strict(d.together(imsi, others), d.void.has(imsi)); answer.MSISDN != has && answer.sure() {
+			_ = d.cfg.Submit(known(imsi, answer.MSISDN)) // busy: asked again
 		}
-		return
 	}
-	d.put(question{imsi, has != 0})
+	d.telling.Unlock()
+	if !ok {
+		d.queue.put(question{imsi: imsi, check: has != 0})
+	}
 }
 
-// Changed tells that a SIM's number is another one now, or with zero that what
-// was known is void. Any goroutine may call it; it does not block.
+// Changed tells that what was known of a SIM's number is void. The Registry is
+// told the new one, or that there is none, also if nobody answers. Any goroutine
+// may call it; it does not block.
 func (d *Directory) Changed(imsi binding.IMSI) {
+	d.void.add(imsi)
 	d.cfg.Near.Invalidate(imsi)
-	d.put(question{imsi, true})
+	d.queue.put(question{imsi: imsi, void: true})
 }
 
 // ChangedLater is Changed that waits for room, for many at once.
 func (d *Directory) ChangedLater(ctx context.Context, imsi binding.IMSI) {
+	d.void.add(imsi)
 	d.cfg.Near.Invalidate(imsi)
-	select {
-	case d.queue <- question{imsi, true}:
-	case <-ctx.Done():
-	}
+	d.queue.wait(ctx, question{imsi: imsi, check: true})
 }
 
-func (d *Directory) put(q question) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.waiting[q.imsi] && !q.again {
-		return
-	}
-	select {
-	case d.queue <- q:
-		d.waiting[q.imsi] = true
-	default:
-		d.dropped.Add(1)
-	}
-}
-
-func (d *Directory) work(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
+// answer finds the number of a SIM and tells the Registry. An answer of before a
+// change is not told: what was asked is asked again.
+func (d *Directory) answer(ctx context.Context, q question) {
+	for ctx.Err() == nil {
+		generation, void := d.cfg.Near.Generation(q.imsi), q.void || d.void.has(q.imsi)
+		found, err := d.Find(ctx, q.imsi)
+		if err != nil {
+			continue // somebody else asked, and gave up; or ctx ended
+		}
+		answer := strict(found, void)
+		if !answer.sure() || answer.MSISDN == 0 && !void && !q.check {
 			return
-		case q := <-d.queue:
-			answer, err := d.Find(ctx, q.imsi)
-			d.mu.Lock()
-			delete(d.waiting, q.imsi)
-			d.mu.Unlock()
-			if err == nil && !answer.Failed && (answer.MSISDN != 0 || q.again) {
-				d.tell(ctx, q.imsi, answer.MSISDN)
+		}
+		if d.tell(ctx, q.imsi, answer.MSISDN, generation) {
+			if !found.Failed {
+				d.void.remove(q.imsi)
 			}
+			return
 		}
 	}
 }
 
-// Find returns the number of a SIM, from near or from the first source that
-// knows it; a zero number if all say that there is none. It blocks until then.
-func (d *Directory) Find(ctx context.Context, imsi binding.IMSI) (Answer, error) {
-	return d.cfg.Near.Get(ctx, imsi, func(ctx context.Context) (Answer, time.Duration, error) {
-		if err := d.limiter.Wait(ctx); err != nil {
-			return Answer{}, 0, err
+// strict is an answer about a number that may be void: while a source cannot say,
+// it is none.
+func strict(a Answer, void bool) Answer {
+	if void && a.Failed {
+		return Answer{}
+	}
+	return a
+}
+
+// tell submits an answer until it is taken. It reports false if something has
+// changed since it was asked for.
+func (d *Directory) tell(ctx context.Context, imsi binding.IMSI, m binding.MSISDN, generation uint64) (current bool) {
+	once := binding.SubmitFunc(func(ev binding.Event) error {
+		d.telling.Lock()
+		defer d.telling.Unlock()
+		if current = d.cfg.Near.Generation(imsi) == generation; !current {
+			return nil
 		}
+		return d.cfg.Submit(ev)
+	})
+	_ = once.Wait(ctx, known(imsi, m)) // a Registry that is closed needs none
+	return current
+}
+
+func known(imsi binding.IMSI, m binding.MSISDN) binding.Event {
+	return binding.Event{Kind: binding.NumberKnown, IMSI: imsi, MSISDN: m}
+}
+
+// Find returns the number of a SIM: what was learned, unless the first source
+// that knows one says another, or that source's. It is zero if all say that there
+// is none, or two differ. It blocks until then.
+func (d *Directory) Find(ctx context.Context, imsi binding.IMSI) (Answer, error) {
+	others, err := d.cfg.Near.Get(ctx, imsi, func(ctx context.Context) (Answer, time.Duration, error) {
 		began := time.Now()
 		answer, err := d.askSources(ctx, imsi)
 		d.taken.Store(int64(time.Since(began)))
 		switch {
 		case ctx.Err() != nil:
 			return Answer{}, 0, ctx.Err()
+		case errors.Is(err, errLimit):
+			return Answer{}, 0, err
 		case err != nil: // a source that fails is not asked for this SIM all the time
 			return Answer{Failed: true}, pauseAfterError, nil
 		case answer.MSISDN == 0:
@@ -209,11 +245,42 @@ func (d *Directory) Find(ctx context.Context, imsi binding.IMSI) (Answer, error)
 		d.answered.Add(1)
 		return answer, d.cfg.TTL, nil
 	})
+	if err != nil {
+		return Answer{}, err
+	}
+	return d.together(imsi, others), nil
 }
+
+// together is what the sources said and what was learned.
+func (d *Directory) together(imsi binding.IMSI, others Answer) Answer {
+	if d.cfg.Learned == nil {
+		return others
+	}
+	m := d.cfg.Learned(imsi)
+	if m == 0 {
+		d.learned.unknown.Add(1)
+		return others
+	}
+	d.learned.found.Add(1)
+	if others.MSISDN != 0 && others.MSISDN != m {
+		return Answer{Source: learnedName + " and " + others.Source + ", which differ"}
+	}
+	return Answer{MSISDN: m, Source: learnedName, Failed: others.Failed}
+}
+
+// errLimit reports that who asks does not wait until Rate allows it.
+var errLimit = errors.New("too many SIMs are asked for")
 
 func (d *Directory) askSources(ctx context.Context, imsi binding.IMSI) (Answer, error) {
 	var failed error
+	limited := false
 	for i, source := range d.cfg.Sources {
+		if _, here := source.(*File); !here && !limited {
+			if err := d.limiter.Wait(ctx); err != nil {
+				return Answer{}, errLimit
+			}
+			limited = true
+		}
 		timed, cancel := context.WithTimeout(ctx, d.cfg.Timeout)
 		m, err := source.Resolve(timed, imsi)
 		cancel()
@@ -230,9 +297,4 @@ func (d *Directory) askSources(ctx context.Context, imsi binding.IMSI) (Answer, 
 		}
 	}
 	return Answer{}, failed
-}
-
-// tell submits an answer until it is taken.
-func (d *Directory) tell(ctx context.Context, imsi binding.IMSI, m binding.MSISDN) {
-	_ = d.cfg.Submit.Wait(ctx, binding.Event{Kind: binding.NumberKnown, IMSI: imsi, MSISDN: m}) // a Registry that is closed needs none
 }

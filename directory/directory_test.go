@@ -198,7 +198,7 @@ func TestWhatFindsNoRoomIsDropped(t *testing.T) {
 	for n := range 100 {
 		d.Ask(imsi(n), 0)
 	}
-	if n := d.dropped.Load(); n < 90 {
+	if n := d.State().Dropped; n < 90 {
 		t.Errorf("%d are dropped", n)
 	}
 	close(source.answer)

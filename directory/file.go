@@ -25,6 +25,9 @@ type File struct {
 	// Changed is called with each SIM whose number differs after the file was
 	// read again. It may wait. Set before Run.
 	Changed func(context.Context, binding.IMSI)
+	// First is called when the file was read for the first time: until then
+	// other sources were asked in its place. Set before Run.
+	First func()
 
 	table   atomic.Pointer[table]
 	again   chan struct{}
@@ -147,7 +150,10 @@ func (f *File) load(ctx context.Context) stamp {
 	old, first := f.table.Swap(next), f.read.Load() == 0
 	f.read.Store(time.Now().UnixMilli())
 	f.log.Info("the export was read", "file", f.path, "rows", len(next.rows), "contradictory", next.contradicts, "took", time.Since(began).Round(time.Millisecond))
-	if f.Changed != nil && !first { // at first the Registry asks
+	switch {
+	case first && f.First != nil:
+		f.First()
+	case !first && f.Changed != nil:
 		differences(old, next, func(imsi binding.IMSI) {
 			if ctx.Err() == nil {
 				f.Changed(ctx, imsi)

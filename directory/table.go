@@ -51,7 +51,8 @@ func readTable(r io.Reader, format string, most int) (*table, error) {
 		parse = parseJSON
 	}
 	t := &table{}
-	lines := bufio.NewScanner(r)
+	end := &lastOctet{Reader: r}
+	lines := bufio.NewScanner(end)
 	lines.Buffer(make([]byte, 0, lineMax), lineMax)
 	for n := 1; lines.Scan(); n++ {
 		line := bytes.TrimSpace(lines.Bytes())
@@ -70,11 +71,32 @@ func readTable(r io.Reader, format string, most int) (*table, error) {
 		}
 		t.rows = append(t.rows, row)
 	}
-	if err := lines.Err(); err != nil {
+	switch err := lines.Err(); {
+	case err != nil:
 		return nil, err
+	case format != NDJSON && end.octet != '\n' && len(t.rows) > 0:
+		return nil, errCut
 	}
 	t.sort()
 	return t, nil
+}
+
+// errCut: digits of the last number may be missing, and what is left may be
+// somebody's. JSON that is cut off is none.
+var errCut = errors.New("the last line has no end: the file may be cut off")
+
+// A lastOctet keeps the last octet that was read.
+type lastOctet struct {
+	io.Reader
+	octet byte
+}
+
+func (l *lastOctet) Read(b []byte) (int, error) {
+	n, err := l.Reader.Read(b)
+	if n > 0 {
+		l.octet = b[n-1]
+	}
+	return n, err
 }
 
 func isHeader(line []byte) bool {

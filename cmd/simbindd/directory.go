@@ -32,6 +32,7 @@ func newPhonebook(cfg *config.Directory, registry *binding.Config) *phonebook {
 	b := &phonebook{cfg: *cfg}
 	registry.Learn = cfg.Learned
 	registry.Resolve = func(imsi binding.IMSI, has binding.MSISDN) { b.Ask(imsi, has) }
+	registry.Doubt = func(imsi binding.IMSI) { b.Changed(imsi) }
 	return b
 }
 
@@ -46,8 +47,9 @@ func (b *phonebook) open(registry *binding.Registry, metrics *prometheus.Registr
 		return err
 	}
 	var sources []directory.Source
+	var learned func(binding.IMSI) binding.MSISDN
 	if cfg.Learned {
-		sources = append(sources, directory.Learned{NumberOf: registry.NumberOf})
+		learned = registry.NumberOf
 	}
 	if f := cfg.File; f != nil {
 		b.file = directory.NewFile(f.Path, f.Format, log.With("source", "directory"))
@@ -68,14 +70,14 @@ func (b *phonebook) open(registry *binding.Registry, metrics *prometheus.Registr
 		b.parts = append(b.parts, part{name: "udm", run: client.Run, ready: client.Ready()})
 	}
 	b.Directory = directory.New(directory.Config{
-		Sources: sources, Near: near, TTL: cfg.TTL, NegativeTTL: cfg.NegativeTTL, Rate: float64(cfg.Rate), Submit: registry.Submit,
+		Learned: learned, Sources: sources, Near: near, TTL: cfg.TTL, NegativeTTL: cfg.NegativeTTL, Rate: float64(cfg.Rate), Submit: registry.Submit,
 	}, log.With("source", "directory"))
 	if b.file != nil {
+		b.file.First = near.InvalidateAll
 		b.file.Changed = func(ctx context.Context, imsi binding.IMSI) {
+			near.Invalidate(imsi) // first: a session that begins now asks anew
 			if registry.HasSession(imsi) {
 				b.ChangedLater(ctx, imsi)
-			} else {
-				near.Invalidate(imsi)
 			}
 		}
 	}
