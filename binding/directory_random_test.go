@@ -38,7 +38,8 @@ const worldSIMs = 4
 type directoryWorld struct {
 	*rig
 	*rand.Rand
-	learn bool
+	learn    bool
+	sessions int
 	// By SIM: the directory's last word, and the numbers that it was seen with.
 	word [worldSIMs]MSISDN
 	with [worldSIMs]map[MSISDN]bool
@@ -89,8 +90,9 @@ func (w *directoryWorld) step(t *testing.T) string {
 		return fmt.Sprint("the directory has none: ", i)
 	case n < 83:
 		w.seen[m], w.with[i][m] = i, true
-		w.say(SessionStart, SourceGx, "pgw", fmt.Sprint(i, m), who, fmt.Sprintf("10.1.0.%d", i+1))
-		w.say(SessionStop, SourceGx, "pgw", fmt.Sprint(i, m), Subscriber{})
+		w.sessions++ // each has an id of its own
+		w.say(SessionStart, SourceGx, "pgw", fmt.Sprint(w.sessions), who, fmt.Sprintf("10.1.0.%d", i+1))
+		w.say(SessionStop, SourceGx, "pgw", fmt.Sprint(w.sessions), Subscriber{})
 		return fmt.Sprint("signalling brings both: ", i, m)
 	case n < 99:
 		w.pass(time.Second)
