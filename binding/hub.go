@@ -10,19 +10,15 @@ import (
 type hub struct {
 	mu       sync.Mutex
 	watchers []chan Change
-	done     bool
 }
 
 // Watch returns committed changes from now on. The channel is closed when more
-// than buffer changes wait in it, by cancel, or when the Registry stops.
+// than buffer changes wait in it, and by cancel; when the Registry stops nothing
+// comes any more.
 func (r *Registry) Watch(buffer int) (changes <-chan Change, cancel func()) {
 	ch := make(chan Change, max(buffer, 1))
 	r.hub.mu.Lock()
 	defer r.hub.mu.Unlock()
-	if r.hub.done {
-		close(ch)
-		return ch, func() {}
-	}
 	r.hub.watchers = append(r.hub.watchers, ch)
 	return ch, func() { r.hub.remove(ch) }
 }
@@ -51,14 +47,4 @@ func (h *hub) publish(changes []Change, cs *counters) {
 		}
 		return false
 	})
-}
-
-func (h *hub) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.done = true
-	for _, ch := range h.watchers {
-		close(ch)
-	}
-	h.watchers = nil
 }

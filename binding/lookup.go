@@ -67,6 +67,7 @@ func (r *Registry) see(q Query, now int64, full bool, v *sighting) {
 		v.verdict, v.reason = Unknown, ReasonWarming
 		return
 	}
+	single := netip.PrefixFrom(q.Addr, q.Addr.BitLen())
 	if q.Domain != "" {
 		i, ok := set.byName[q.Domain]
 		if !ok {
@@ -74,10 +75,12 @@ func (r *Registry) see(q Query, now int64, full bool, v *sighting) {
 			return
 		}
 		r.seeIn(&set.list[i], q, now, full, v)
+		if v.h.state == 0 && !set.list[i].has(single) {
+			v.verdict, v.reason = Unknown, ReasonOutOfPool
+		}
 		return
 	}
 	candidates, found := 0, 0
-	single := netip.PrefixFrom(q.Addr, q.Addr.BitLen())
 	for i := range set.list {
 		if !set.list[i].has(single) {
 			continue

@@ -114,7 +114,6 @@ func (r *Registry) Run(ctx context.Context) error {
 	<-done
 	timer.Stop()
 	stop()
-	r.hub.close()
 	return nil
 }
 

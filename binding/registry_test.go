@@ -204,6 +204,8 @@ func TestDomains(t *testing.T) {
 		{"where they do not it is not, and * takes any other APN", "10.0.9.9", "", "match/bound +491700000002 internet"},
 		{"an unknown domain is said so", ue1, "nope", "unknown/no-domain  "},
 		{"an address in no pool is said so", "192.0.2.9", "", "unknown/out-of-pool  "},
+		{"in no pool of the domain that is named too", "10.0.9.9", "corp", "unknown/out-of-pool  "},
+		{"in a pool of it and held by nobody is another thing", "10.0.0.200", "corp", "unknown/no-binding  "},
 	} {
 		if got := ask(c.addr, c.domain); got != c.want {
 			t.Errorf("%s: LOOKUP %s %s is %q, want %q", c.claim, c.addr, c.domain, got, c.want)
@@ -474,6 +476,14 @@ func TestRun_PeersAreAnsweredAfterTheCommit(t *testing.T) {
 		}
 		if err := r.Submit(Event{}); !errors.Is(err, ErrClosed) {
 			t.Errorf("after the end: %v", err)
+		}
+		for open := true; open && len(watch) > 0; {
+			_, open = <-watch
+		}
+		select {
+		case _, open := <-watch:
+			t.Errorf("a watcher that kept up is told that it lagged (open: %v)", open)
+		default:
 		}
 	})
 }

@@ -14,7 +14,8 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-// All is every site that is heard, as the only name in Follow.Sites.
+// All is every site that is heard and answers questions, as the only name in
+// Follow.Sites.
 const All = "*"
 
 // Follow says which other sites the Registry learns from.
@@ -47,8 +48,10 @@ func (c Follow) check(own string) error {
 	return nil
 }
 
+func (c Follow) names(site string) bool { return slices.Contains(c.Sites, site) }
+
 func (c Follow) follows(site string) bool {
-	return slices.Contains(c.Sites, site) || len(c.Sites) == 1 && c.Sites[0] == All
+	return c.names(site) || len(c.Sites) == 1 && c.Sites[0] == All
 }
 
 // A following is everything that follows other sites: one follower for each.
@@ -82,7 +85,7 @@ func (f *Feed) follow(ctx context.Context, nc *nats.Conn) error {
 		}
 	}
 	f.sites.setHeard(func(h heartbeat, at time.Time) {
-		if f.cfg.Follow.follows(h.Site) {
+		if f.cfg.Follow.names(h.Site) || f.cfg.Follow.follows(h.Site) && !h.NoService {
 			all.follower(h.Site, source).hear(h, at)
 		}
 	})

@@ -85,6 +85,16 @@ func (s *station) start() {
 	})
 }
 
+// heard is a site that the station hears, nil if it does not.
+func (s *station) heard(site string) *binding.Site {
+	for _, one := range s.feed.Sites() {
+		if one.Name == site && !one.Heard.IsZero() {
+			return &one
+		}
+	}
+	return nil
+}
+
 // says submits an event of a gateway of the station.
 func (s *station) says(kind binding.Kind, session, addr string, n int) {
 	s.t.Helper()
@@ -205,6 +215,25 @@ func TestASiteThatIsLostTurnsStale(t *testing.T) {
 	centre.awaits("10.1.0.1", 1, "stale/node-lost")
 	north.start()
 	centre.awaits("10.1.0.1", 1, "match/bound")
+}
+
+// TestWhoAnswersNobodyIsNotFollowed under "*", and a replica's pools are not
+// announced.
+func TestWhoAnswersNobodyIsNotFollowed(t *testing.T) {
+	op := newOperator(t, nil)
+	mute := &station{t: t, name: "mute", dir: t.TempDir(), url: op.url(), follows: []string{All}, change: func(c *Config) { c.Service = false }}
+	mute.start()
+	t.Cleanup(func() { mute.stop() })
+	centre := newStation(t, "centre", op.url(), All)
+	until(t, "each hears the other", func() bool {
+		return centre.heard("mute") != nil && mute.progress("centre").Followed
+	})
+	if p := centre.progress("mute"); p.Followed {
+		t.Errorf("%+v", p)
+	}
+	if pools := centre.heard("mute").Pools; len(pools) != 0 {
+		t.Errorf("a replica that answers nobody announces %v", pools)
+	}
 }
 
 func TestAReplicaWithoutABusTurnsStale(t *testing.T) {

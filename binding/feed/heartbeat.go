@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
-
-	"github.com/simbind/simbind/binding"
 )
 
 // heartbeatEvery is how often a site says how it is; heartbeatMax bounds the
@@ -37,6 +35,8 @@ type heartbeat struct {
 	Ingesting bool   `json:"ingesting"`
 	Sessions  int    `json:"sessions"`
 	Pools     []pool `json:"pools"`
+	// NoService: the site answers no questions, so that it cannot be followed.
+	NoService bool `json:"no_service,omitempty"`
 	// Member is who of an HA pair speaks, Term counts the takeovers, Leaving: it
 	// stops, another may take over at once.
 	Member  string `json:"member,omitempty"`
@@ -74,7 +74,7 @@ func (f *Feed) sendBeat(nc *nats.Conn, state State, now time.Time, leaving bool)
 	body, err := json.Marshal(heartbeat{
 		V: Version, Site: f.cfg.Site, Incarnation: state.Incarnation, Seq: st.JournalSeq + state.Offset, At: now.UTC().Truncate(time.Millisecond),
 		Started: st.Started.UTC().Truncate(time.Millisecond), Healthy: st.Healthy, Warming: st.Warming || !st.Settled, Ingesting: st.Ingesting,
-		Sessions: st.Sessions, Pools: announced(f.asker.Domains()),
+		Sessions: st.Sessions, Pools: f.announced(), NoService: !f.cfg.Service,
 		Member: member, Term: term, Leaving: leaving,
 	})
 	if err != nil {
@@ -84,10 +84,14 @@ func (f *Feed) sendBeat(nc *nats.Conn, state State, now time.Time, leaving bool)
 	_ = nc.Publish(heartbeatSubject(f.cfg.Site), body) // fails only without a connection
 }
 
-// announced are the pools of the domains, as far as a heartbeat may name them.
-func announced(domains []binding.Domain) []pool {
+// announced are the pools of the domains, as far as a heartbeat may name them. A
+// replica that answers nobody has none: its pools are those of others.
+func (f *Feed) announced() []pool {
 	pools, room := []pool{}, heartbeatPools
-	for _, d := range domains {
+	if !f.cfg.Service && len(f.cfg.Follow.Sites) > 0 {
+		return pools
+	}
+	for _, d := range f.asker.Domains() {
 		if len(d.Pools) > room {
 			return pools
 		}

@@ -83,7 +83,7 @@ func differs(have, want jetstream.StreamConfig) bool {
 func unusable(have jetstream.StreamConfig, subjects string) error {
 	switch {
 	case !slices.ContainsFunc(have.Subjects, func(s string) bool { return covers(s, subjects) }):
-		return fmt.Errorf("it does not take %s; add %s to its subjects", subjects, streamSubjects)
+		return fmt.Errorf("it does not take %s; add that to its subjects", subjects)
 	case have.NoAck:
 		return errors.New("it does not acknowledge (no_ack)")
 	case have.Sealed:

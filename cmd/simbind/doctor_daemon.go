@@ -119,6 +119,9 @@ func checkFeed(s query.StatusReply) finding {
 	}
 	backlog := s.JournalSeq - min(delivered, s.JournalSeq)
 	f := ok("feed", "%d changes wait for NATS", backlog)
+	if words := s.Edges["feed"]; words != "" && words != "delivering" {
+		return ok("feed", "%d changes wait for NATS: %s", backlog, words).warn("see that NATS is up and takes the site's changes; nothing is lost while data_dir has room")
+	}
 	if backlog > warnBacklog {
 		return f.warn("see that NATS is up and stores; nothing is lost while data_dir has room")
 	}

@@ -39,5 +39,5 @@ func checkSites(sites []query.SiteReply) []finding {
 		return []finding{ok("sites", "%d are followed, all of them current", followed)}
 	}
 	return []finding{ok("sites", "%d of %d followed are not current: %s", len(behind), followed, strings.Join(behind, ", ")).
-		warn("see simbind sites; what a site said is stale until it is current, and for good when it stays lost")}
+		warn("see simbind sites; what a site said is stale until it is current, and when it stays lost for loss_timeout")}
 }

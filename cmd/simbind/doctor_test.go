@@ -131,6 +131,19 @@ func TestDoctorLooksAtTheDaemon(t *testing.T) {
 	}
 }
 
+func TestDoctorTellsWhatIsWrongWithTheFeed(t *testing.T) {
+	for words, want := range map[string]level{
+		"":                   levelOK, // of a daemon of before
+		"delivering":         levelOK,
+		"nats: no responder": levelWarn,
+	} {
+		s := query.StatusReply{Edges: map[string]string{"feed": words}, Counters: map[string]uint64{"feed_delivered": 1}}
+		if f := checkFeed(s); f.Level != want || want == levelWarn && !strings.Contains(f.Says, words) {
+			t.Errorf("%q: %+v", words, f)
+		}
+	}
+}
+
 func TestDoctorLooksAtThePairAndTheSites(t *testing.T) {
 	for words, want := range map[string]level{
 		"active":                        levelOK,

@@ -59,7 +59,7 @@ func (d described) Status() binding.Status {
 	if published.Connected {
 		status.Counters["feed_connected"] = 1
 	}
-	status.Edges = map[string]string{}
+	status.Edges = map[string]string{"feed": describeFeed(published)}
 	if published.Role != "" {
 		status.Edges["pair"] = describePair(published)
 	}
@@ -70,6 +70,21 @@ func (d described) Status() binding.Status {
 		describeTap(d.tap, &status)
 	}
 	return status
+}
+
+// delivering is how the feed is that publishes.
+const delivering = "delivering"
+
+// describeFeed says how publishing goes, in the words of /healthz.
+func describeFeed(s feed.State) string {
+	words := slices.Clone(s.Warnings)
+	if s.Problem != "" {
+		words = append(words, s.Problem)
+	}
+	if len(words) == 0 {
+		return delivering
+	}
+	return strings.Join(words, "; ")
 }
 
 // describePair says which part this daemon has in its pair.

@@ -18,6 +18,7 @@ func (f *file) check(p place) Config {
 	cfg := Config{DataDir: f.DataDir, Registry: f.registry(p), Feed: f.feed(p), Log: f.Log.check(p.key("log"))}
 	cfg.Remote = f.Remote.check(p.key("remote"))
 	cfg.Feed.Sites = cfg.Remote != nil
+	f.checkSites(p, cfg)
 	if f.RADIUS != nil {
 		cfg.RADIUS = f.RADIUS.check(p.key("radius"))
 	}
@@ -102,5 +103,22 @@ func (s *logSection) check(p place) Log {
 	return Log{
 		Level: levels[p.key("level").oneOf(s.Level, "info", "debug", "warn", "error")],
 		JSON:  p.key("format").oneOf(s.Format, "text", "json") == "json",
+	}
+}
+
+// checkSites says where other sites can never be heard. A leaf node's own stream
+// has the changes of its own site alone.
+func (f *file) checkSites(p place, cfg Config) {
+	if f.NATS.URL != "" {
+		return
+	}
+	alone := len(cfg.Feed.Embedded.Leaf.URLs) == 0
+	switch {
+	case len(f.Follow) > 0 && !alone:
+		p.key("follow").failf("a leaf node does not get the changes of others: follow them with nats.url")
+	case len(f.Follow) > 0:
+		p.key("follow").failf("no other site is heard without nats.url")
+	case cfg.Remote != nil && alone:
+		p.key("remote").failf("no other site is heard without nats.url or nats.embedded.leaf")
 	}
 }

@@ -77,6 +77,11 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a tap with another policy", minimal + "tap: {interfaces: [eth0], on_loss: ignore}\n", []string{"3: tap.on_loss: \"ignore\": choose stale, mark"}},
 		{"a section without content", minimal + "radius:\n", []string{"3: radius: is empty: fill it in, or leave it out to turn it off"}},
 
+		{"other sites where there is no cluster", minimal + "follow: [north]\n", []string{"3: follow: no other site is heard without nats.url"}},
+		{"questions to sites where there is no cluster", minimal + "remote: on\n", []string{"3: remote: no other site is heard without nats.url or nats.embedded.leaf"}},
+		{"other sites on a leaf node", minimal + "follow: [north]\nnats: {embedded: {leaf: {urls: ['tls://192.0.2.1:7422']}}}\n",
+			[]string{"3: follow: a leaf node does not get the changes of others: follow them with nats.url"}},
+
 		{"a text for a number", minimal + "capacity: many\n", []string{"3: the text `many` is not a whole number within its range"}},
 		{"a number for a list", minimal + "radius: {listen: 5}\n", []string{"3: the number `5` is not a list"}},
 		{"a text for yes or no", minimal + "metrics: {listen: '127.0.0.1:1', allow_remote: perhaps}\n", []string{"3: the text `perhaps` is not true or false"}},
