@@ -196,8 +196,8 @@ type DirectoryState struct {
 	Sources                    []DirectorySource
 }
 
-// A DirectorySource is one of its sources. Rows, Contradictory, Read and Problem
-// are of an export.
+// A DirectorySource is one of its sources. Rows, Contradictory and Read are of an
+// export. Problem is why it does not answer, or why the export was not taken.
 type DirectorySource struct {
 	Name                   string
 	Found, Unknown, Failed uint64

@@ -200,3 +200,16 @@ func TestAnExportThatIsCutOffIsNotTaken(t *testing.T) {
 		}
 	}
 }
+
+func TestASourceThatDoesNotAnswerSaysWhy(t *testing.T) {
+	source := &book{knows: map[binding.IMSI]binding.MSISDN{}, err: errors.New("no server is connected")}
+	d, _, ahead := newDirectory(t, nil, source)
+	problem := func() string { return d.State().Sources[0].Problem }
+	d.Ask(imsi(1), 0)
+	until(t, "it says why", func() bool { return problem() == "no server is connected" })
+	d.idle(t)
+	source.set(imsi(1), number(1), nil)
+	ahead.Add(int64(pauseAfterError))
+	d.Ask(imsi(1), 0)
+	until(t, "it answers again", func() bool { return problem() == "" })
+}

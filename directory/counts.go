@@ -20,6 +20,9 @@ func (d *Directory) State() binding.DirectoryState {
 	for i, source := range d.cfg.Sources {
 		c := &d.counts[i]
 		one := binding.DirectorySource{Name: source.Name(), Found: c.found.Load(), Unknown: c.unknown.Load(), Failed: c.failed.Load()}
+		if p := c.problem.Load(); p != nil {
+			one.Problem = *p
+		}
 		if f, ok := source.(*File); ok {
 			one.Rows, one.Contradictory = f.Rows()
 			one.Read, one.Problem = f.Read(), f.Problem()

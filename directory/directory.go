@@ -109,7 +109,18 @@ type Directory struct {
 	taken    atomic.Int64 // ns, of the last question that a source answered
 }
 
-type sourceCounts struct{ found, unknown, failed atomic.Uint64 }
+// sourceCounts are the answers of one source; problem is the last one, if it was
+// none.
+type sourceCounts struct {
+	found, unknown, failed atomic.Uint64
+	problem                atomic.Pointer[string]
+}
+
+func (c *sourceCounts) failedWith(err error) {
+	c.failed.Add(1)
+	text := err.Error()
+	c.problem.Store(&text)
+}
 
 // New makes a Directory. It does no I/O.
 func New(cfg Config, log *slog.Logger) *Directory {
@@ -287,13 +298,15 @@ func (d *Directory) askSources(ctx context.Context, imsi binding.IMSI) (Answer, 
 		switch {
 		case err == nil && m != 0:
 			d.counts[i].found.Add(1)
+			d.counts[i].problem.Store(nil)
 			return Answer{MSISDN: m, Source: source.Name()}, nil
 		case err == nil, errors.Is(err, ErrUnknown):
 			d.counts[i].unknown.Add(1)
+			d.counts[i].problem.Store(nil)
 		default:
-			d.counts[i].failed.Add(1)
+			d.counts[i].failedWith(err)
 			failed = fmt.Errorf("%s: %w", source.Name(), err)
-			d.log.Debug("a directory does not answer", "source", source.Name(), "imsi", imsi, "err", err)
+			d.log.Debug("a directory does not answer", "of", source.Name(), "imsi", imsi, "err", err)
 		}
 	}
 	return Answer{}, failed

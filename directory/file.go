@@ -143,7 +143,11 @@ func (f *File) load(ctx context.Context) stamp {
 	if err != nil {
 		text := err.Error()
 		f.problem.Store(&text)
-		f.log.Error("the export is not taken; the former one stays in force", "err", err)
+		in := "the former one"
+		if f.read.Load() == 0 {
+			in = "none"
+		}
+		f.log.Error("the export is not taken", "in_force", in, "err", err)
 		return before
 	}
 	f.problem.Store(nil)

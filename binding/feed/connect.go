@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -148,10 +149,14 @@ func (f *Feed) unreachable(nc *nats.Conn, err error) {
 	if last := nc.LastError(); last != nil {
 		err = last // says more than that no server is left to try
 	}
-	if f.health.problem("no connection: " + err.Error()) {
+	was := f.State().Problem
+	f.health.problem(noConnection + err.Error())
+	if !strings.HasPrefix(was, noConnection) { // each server of a cluster may say something else, and each time
 		f.log.Warn("nats is not reachable", "err", err)
 	}
 }
+
+const noConnection = "no connection: "
 
 // refused is told what the server reports without being asked, such as a
 // missing permission.

@@ -159,7 +159,9 @@ func (p *publisher) deliver(ctx context.Context, rows []binding.Change) error {
 	}
 	p.pos.after, p.pos.streamSeq = last, streamSeq
 	p.trim.stored(last, time.Now())
-	p.state.delivered(last, len(rows))
+	if p.state.delivered(last, len(rows)) {
+		p.log.Info("changes are being delivered again", "number", last+p.pos.offset)
+	}
 	_, err = p.trimDue()
 	return err
 }

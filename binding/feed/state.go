@@ -130,12 +130,15 @@ func (h *health) lead() {
 	h.state.Role, h.state.Standing, h.state.Differ = RoleActive, false, 0
 }
 
-func (h *health) delivered(seq uint64, n int) {
+// delivered notes a batch and reports whether there was a problem before.
+func (h *health) delivered(seq uint64, n int) (again bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	again = h.state.Problem != "" && h.counters.batches > 0
 	h.state.Delivered, h.state.Problem = seq, ""
 	h.counters.changes += uint64(n)
 	h.counters.batches++
+	return again
 }
 
 func (h *health) waiting(at time.Time) {

@@ -45,6 +45,7 @@ func (c *cli) checkDaemon(ctx context.Context) []finding {
 	findings := []finding{ok("socket", "%s answers", c.socket), checkVersion(s.Daemon, version())}
 	findings = append(findings, checkStatus(s)...)
 	findings = append(findings, checkTap(s)...)
+	findings = append(findings, checkDirectory(s)...)
 	findings = append(findings, checkPair(s)...)
 	findings = append(findings, checkSites(sites)...)
 	return append(findings, checkNodes(nodes))

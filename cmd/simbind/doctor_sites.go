@@ -20,6 +20,19 @@ func checkPair(s query.StatusReply) []finding {
 	return []finding{f}
 }
 
+// checkDirectory looks at the sources of numbers; nil if there are none.
+func checkDirectory(s query.StatusReply) []finding {
+	words, has := s.Edges["directory"]
+	if !has {
+		return nil
+	}
+	f := ok("directory", "%s", words)
+	if words != "answering" {
+		f = f.warn("see simbind directory; sessions without a number of their own answer unknown/no-msisdn")
+	}
+	return []finding{f}
+}
+
 // checkSites looks at the sites that the daemon follows; nil if there are none.
 func checkSites(sites []query.SiteReply) []finding {
 	followed := 0

@@ -144,6 +144,17 @@ func TestDoctorTellsWhatIsWrongWithTheFeed(t *testing.T) {
 	}
 }
 
+func TestDoctorTellsWhichSourceOfNumbersDoesNotAnswer(t *testing.T) {
+	for words, want := range map[string]level{"answering": levelOK, "sh: no server is connected": levelWarn} {
+		if f := checkDirectory(query.StatusReply{Edges: map[string]string{"directory": words}}); len(f) != 1 || f[0].Level != want {
+			t.Errorf("%q: %+v", words, f)
+		}
+	}
+	if f := checkDirectory(query.StatusReply{}); f != nil {
+		t.Errorf("a daemon without a directory: %+v", f)
+	}
+}
+
 func TestDoctorLooksAtThePairAndTheSites(t *testing.T) {
 	for words, want := range map[string]level{
 		"active":                        levelOK,

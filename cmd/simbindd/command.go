@@ -37,7 +37,8 @@ Flags:
 
 Signals:
   SIGTERM, SIGINT   stop in order; another, a second later, ends the process at once
-  SIGHUP            read the configuration again: RADIUS clients, domains, roles, log level
+  SIGHUP            read the configuration again: RADIUS clients, Gx peers, domains, roles, log
+                    level; and the export of directory.file
 
 Exit codes: 0 stopped in order, 1 a part failed, 2 wrong command line or configuration.
 `

@@ -66,6 +66,9 @@ func (d described) Status() binding.Status {
 	if words := describeSites(d.feed.Sites()); words != "" {
 		status.Edges["sites"] = words
 	}
+	if d.book != nil {
+		status.Edges["directory"] = describeDirectory(d.book.State())
+	}
 	if d.tap != nil {
 		describeTap(d.tap, &status)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -58,13 +59,13 @@ func (b *phonebook) open(registry *binding.Registry, metrics *prometheus.Registr
 	}
 	if cfg.Sh != nil {
 		cfg.Sh.Changed = func(c sh.Change) { b.Changed(c.IMSI) }
-		client := sh.New(*cfg.Sh, log.With("source", "sh"))
+		client := sh.New(*cfg.Sh, log)
 		metrics.MustRegister(client.Collector())
 		sources = append(sources, client)
 		b.parts = append(b.parts, part{name: "sh", run: client.Run, ready: client.Ready()})
 	}
 	if cfg.UDM != nil {
-		client := udm.New(*cfg.UDM, log.With("source", "udm"))
+		client := udm.New(*cfg.UDM, log)
 		metrics.MustRegister(client.Collector())
 		sources = append(sources, client)
 		b.parts = append(b.parts, part{name: "udm", run: client.Run, ready: client.Ready()})
@@ -92,8 +93,25 @@ func (b *phonebook) open(registry *binding.Registry, metrics *prometheus.Registr
 // Number asks for the number of one SIM, for an operator.
 func (b *phonebook) Number(ctx context.Context, imsi binding.IMSI) (binding.MSISDN, string, error) {
 	answer, err := b.Find(ctx, imsi)
-	if err == nil && answer.Failed {
-		err = errors.New("a source of the directory does not answer")
+	if err == nil && answer.Failed && answer.MSISDN == 0 {
+		err = errors.New(describeDirectory(b.State()))
 	}
 	return answer.MSISDN, answer.Source, err
+}
+
+// answering is how the directory is whose sources all answer.
+const answering = "answering"
+
+// describeDirectory says which sources do not answer, and why.
+func describeDirectory(state binding.DirectoryState) string {
+	var words []string
+	for _, s := range state.Sources {
+		if s.Problem != "" {
+			words = append(words, s.Name+": "+s.Problem)
+		}
+	}
+	if len(words) == 0 {
+		return answering
+	}
+	return strings.Join(words, "; ")
 }

@@ -15,6 +15,7 @@ type health struct {
 	registry *binding.Registry
 	feed     *feed.Feed
 	tap      *bpf.Tap    // nil if it is off
+	book     *phonebook  // nil if it is off
 	started  atomic.Bool // every part has started, and none was told to stop
 }
 
@@ -37,6 +38,11 @@ func (h *health) healthz(w http.ResponseWriter, _ *http.Request) {
 	warnings := published.Warnings
 	if published.Problem != "" {
 		warnings = append(warnings, "nats: "+published.Problem)
+	}
+	if h.book != nil {
+		if words := describeDirectory(h.book.State()); words != answering {
+			warnings = append(warnings, "directory: "+words)
+		}
 	}
 	if h.tap != nil {
 		warnings = append(warnings, tapWarnings(h.tap)...)

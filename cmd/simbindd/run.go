@@ -62,7 +62,7 @@ func run(ctx context.Context, l life) (err error) {
 	}
 
 	gx := newGx(l.cfg.Diameter, l.cfg.DataDir, registry, log)
-	health := &health{registry: registry, feed: publisher, tap: tap}
+	health := &health{registry: registry, feed: publisher, tap: tap, book: book}
 	metrics := newMetrics(registry, store.Collector(), publisher.Collector())
 	if observer != nil {
 		metrics.MustRegister(observer.Collector(), observer.Accounting.Collector(), observer.Gx.Collector())
