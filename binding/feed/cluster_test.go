@@ -14,7 +14,7 @@ import (
 )
 
 // newCluster starts three servers that know each other.
-func newCluster(t *testing.T) []*operator {
+func newCluster(t testing.TB) []*operator {
 	var routes []*url.URL
 	var listeners []net.Listener
 	for range 3 { // find free ports for the routes

@@ -139,7 +139,7 @@ func TestTheDocumentedCommands(t *testing.T) {
 		t.Errorf("%d commands were run", n)
 	}
 	got, wanted := streamConfig(t, bare, DefaultStream), f.wantedStream()
-	if concerns := concerns(got, wanted); len(concerns) > 0 || got.Duplicates != wanted.Duplicates || got.AllowDirect != wanted.AllowDirect {
+	if concerns := concerns(got, wanted, true); len(concerns) > 0 || got.Duplicates != wanted.Duplicates || got.AllowDirect != wanted.AllowDirect || !got.AllowBatchPublish {
 		t.Errorf("the documented stream differs from ours: %v, %+v", concerns, got)
 	}
 }

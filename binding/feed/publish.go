@@ -111,7 +111,7 @@ func (p *publisher) goOn(ctx context.Context) error {
 }
 
 func (p *publisher) openSender(term uint64) (err error) {
-	p.send, err = newSender(p.cfg, term, p.timeout, p.nc, p.js, p.stream.CachedInfo().Config.AllowBatchPublish)
+	p.send, err = newSender(p.cfg, term, p.timeout, p.nc, p.js, p.stream.CachedInfo().Config)
 	return err
 }
 

@@ -16,10 +16,17 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-func newSender(cfg Config, term uint64, timeout time.Duration, nc *nats.Conn, js jetstream.JetStream, batches bool) (sender, error) {
+// newSender makes the fastest sender that the stream allows. Of a fast batch
+// only the first message is held against what it must follow; a pair needs that
+// of all of them, since the other member may take over within the batch.
+func newSender(cfg Config, term uint64, timeout time.Duration, nc *nats.Conn, js jetstream.JetStream, have jetstream.StreamConfig) (sender, error) {
 	m := newMessage(cfg, term)
 	m.timeout = timeout
-	if !batches {
+	paired := cfg.Pair.Member != ""
+	switch {
+	case paired && have.AllowAtomicPublish && atLeast(nc.ConnectedServerVersion(), batchServer):
+		return &atomicSender{message: m, nc: nc, name: rand.Text()}, nil
+	case paired || !have.AllowBatchPublish:
 		return &singleSender{m, js}, nil
 	}
 	inbox := nc.NewInbox()
@@ -67,7 +74,8 @@ func (m *message) fill(incarnation string, c *binding.Change) {
 	m.Header[nats.MsgIdHdr] = []string{messageID(m.enc.site, incarnation, c.Seq)}
 }
 
-// A singleSender sends one change at a time, for streams without batches.
+// A singleSender sends one change at a time, for streams without batches. Each
+// one names the message that it must follow.
 type singleSender struct {
 	message
 	js jetstream.JetStream
@@ -95,7 +103,9 @@ func (s *singleSender) close() {}
 
 // A batchSender sends batches as of NATS ADR-50 (fast ingest): the messages of
 // a batch are stored one by one in order, the batch ends at the first that is
-// missing or refused, and one acknowledgement speaks for all of them.
+// missing or refused, and one acknowledgement speaks for all of them. Only the
+// first one names the message that it must follow: another publisher's may come
+// in between, and that one notices it at its next batch.
 type batchSender struct {
 	message
 	nc    *nats.Conn
@@ -177,13 +187,13 @@ func (s *batchSender) awaitAck(ctx context.Context, id string, n int) (uint64, e
 	for {
 		msg, err := s.acks.NextMsgWithContext(ctx)
 		if err != nil {
-			return 0, s.noAck(ctx, err)
+			return 0, noAck(ctx, err)
 		}
 		if !strings.HasPrefix(msg.Subject[len(s.inbox)+1:], id+".") {
 			continue // of an earlier batch
 		}
 		if len(msg.Data) == 0 {
-			return 0, errors.New("publish: no stream takes the changes")
+			return 0, errNoStream
 		}
 		var r batchReply
 		if err := json.Unmarshal(msg.Data, &r); err != nil {
@@ -207,9 +217,12 @@ func (s *batchSender) awaitAck(ctx context.Context, id string, n int) (uint64, e
 // of a copy of our journal: resuming tells.
 var errRepeated = errors.New("the stream already had a change of this number")
 
-var errNoAnswer = errors.New("no answer from the stream")
+var (
+	errNoAnswer = errors.New("no answer from the stream")
+	errNoStream = errors.New("publish: no stream takes the changes")
+)
 
-func (s *batchSender) noAck(ctx context.Context, err error) error {
+func noAck(ctx context.Context, err error) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return fmt.Errorf("publish: %w", cause)
 	}

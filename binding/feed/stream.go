@@ -19,8 +19,8 @@ const dedupeWindow = 30 * time.Second
 // (Nats-Expected-Last-Subject-Sequence-Subject).
 const minServer = "2.12"
 
-// batchServer has fast batches. An older server refuses a stream that asks for
-// them.
+// batchServer has fast batches, and atomic ones of messages with an id. An older
+// server refuses a stream that asks for the former.
 const batchServer = "2.14"
 
 func (f *Feed) wantedStream() jetstream.StreamConfig {
@@ -37,6 +37,8 @@ func (f *Feed) wantedStream() jetstream.StreamConfig {
 		Duplicates:        dedupeWindow,
 		AllowDirect:       true,
 		AllowBatchPublish: true,
+		// For the members of pairs, which publish to an operator's servers.
+		AllowAtomicPublish: f.cfg.URL != "",
 	}
 }
 
@@ -46,6 +48,7 @@ func (f *Feed) wantedStream() jetstream.StreamConfig {
 func (f *Feed) ensureStream(ctx context.Context, js jetstream.JetStream, version string) (jetstream.Stream, []string, error) {
 	want := f.wantedStream()
 	want.AllowBatchPublish = atLeast(version, batchServer)
+	want.AllowAtomicPublish = want.AllowAtomicPublish && want.AllowBatchPublish
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = js.CreateStream(ctx, want)
@@ -71,7 +74,7 @@ func (f *Feed) ensureStream(ctx context.Context, js jetstream.JetStream, version
 	if err := unusable(have, siteSubjects(f.cfg.Site)); err != nil {
 		return nil, nil, fmt.Errorf("stream %s: %w", want.Name, err)
 	}
-	return stream, concerns(have, want), nil
+	return stream, concerns(have, want, f.cfg.Pair.Member != ""), nil
 }
 
 func differs(have, want jetstream.StreamConfig) bool {
@@ -94,14 +97,15 @@ func unusable(have jetstream.StreamConfig, subjects string) error {
 
 // concerns lists in words what about an existing stream costs consumers
 // something.
-func concerns(have, want jetstream.StreamConfig) []string {
+func concerns(have, want jetstream.StreamConfig, paired bool) []string {
 	var list []string
 	warn := func(ok bool, format string, args ...any) {
 		if !ok {
 			list = append(list, "stream "+want.Name+" "+fmt.Sprintf(format, args...))
 		}
 	}
-	warn(have.AllowBatchPublish, "does not allow batches (allow_batched, nats-server "+batchServer+"): changes go one at a time")
+	warn(paired || have.AllowBatchPublish, "does not allow batches (allow_batched, nats-server "+batchServer+"): changes go one at a time")
+	warn(!paired || have.AllowAtomicPublish, "does not allow atomic batches (allow_atomic, nats-server "+batchServer+"): changes of a pair go one at a time")
 	warn(have.Storage == jetstream.FileStorage, "is kept in memory: a restart of the servers empties it")
 	warn(have.Retention == jetstream.LimitsPolicy, "has retention %v: changes vanish when consumed", have.Retention)
 	warn(have.MaxMsgsPerSubject <= 0, "keeps only %d changes per subject", have.MaxMsgsPerSubject)

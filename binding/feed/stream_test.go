@@ -17,7 +17,7 @@ func TestTheStreamIsMadeAsConfigured(t *testing.T) {
 	until(t, "ready", f.Ready)
 	got := streamConfig(t, op, "CHANGES")
 	if got.MaxAge != time.Hour || got.MaxBytes != 64<<20 || got.Replicas != 1 || got.Storage != jetstream.FileStorage ||
-		got.Discard != jetstream.DiscardOld || !got.AllowBatchPublish || got.Subjects[0] != "simbind.v1.*.change.>" {
+		got.Discard != jetstream.DiscardOld || !got.AllowBatchPublish || !got.AllowAtomicPublish || got.Subjects[0] != "simbind.v1.*.change.>" {
 		t.Errorf("stream %+v", got)
 	}
 	if st := f.State(); st.Stream != "CHANGES" || len(st.Warnings) != 0 {
