@@ -70,6 +70,9 @@ func (f *Feed) AskLookup(ctx context.Context, site string, q binding.Query) (h H
 	if err != nil {
 		return h, fmt.Errorf("%s: %w", site, err)
 	}
+	if !ev.Addrs[0].Prefix.Contains(q.Addr) {
+		return Holder{}, fmt.Errorf("%s was asked about %s and tells of %s", site, q.Addr, ev.Addrs[0])
+	}
 	state, _ := binding.ParseState(row.State) // answer has read it
 	h.Binding = binding.Binding{
 		Subscriber: binding.Subscriber{MSISDN: ev.MSISDN, IMSI: ev.IMSI, IMEI: ev.IMEI}, Addr: ev.Addrs[0], Domain: row.Domain, APN: row.APN,

@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net/netip"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
-	"github.com/simbind/simbind/cache"
 	"github.com/simbind/simbind/cmd/simbindd/config"
 )
 
@@ -20,7 +18,7 @@ import (
 type abroad struct {
 	cfg  config.Remote
 	feed *feed.Feed
-	near *cache.Near[string, feed.Holder] // nil if nothing is kept
+	near *nearby // nil if nothing is kept
 }
 
 // newAbroad makes it, or nil if it is off. Its feed is set before it is asked.
@@ -33,7 +31,7 @@ func newAbroad(cfg *config.Remote) (*abroad, error) {
 		return a, nil
 	}
 	var err error
-	a.near, err = cache.New[string, feed.Holder](cache.Config{Entries: cfg.Entries})
+	a.near, err = newNearby(cfg.Entries)
 	return a, err
 }
 
@@ -41,35 +39,13 @@ func newAbroad(cfg *config.Remote) (*abroad, error) {
 func newFeed(cfg feed.Config, far *abroad, outbox feed.Outbox, registry *binding.Registry, log *slog.Logger) *feed.Feed {
 	cfg.Follow.Submit, cfg.Pair.Registry = registry.Submit, registry
 	if far != nil && far.near != nil {
-		cfg.Changes = far.changed
+		cfg.Changes = far.near.changed
 	}
 	f := feed.New(cfg, outbox, registry, log)
 	if far != nil {
 		far.feed = f
 	}
 	return f
-}
-
-// changed makes what is near of an address void. Of a wider one than is kept
-// together, and where changes were missed, it is everything.
-func (a *abroad) changed(site string, addr binding.Address) {
-	if a.near == nil {
-		return
-	}
-	if p := addr.Prefix; site == "" || !p.IsValid() || p.Addr().Is4() && p.Bits() < 32 || p.Addr().Is6() && p.Bits() < 64 {
-		a.near.InvalidateAll()
-		return
-	}
-	a.near.Invalidate(nearKey(site, addr.Prefix.Addr()))
-}
-
-// nearKey names what is kept together: an IPv4 address, an IPv6 /64.
-func nearKey(site string, addr netip.Addr) string {
-	if addr.Is6() {
-		p, _ := addr.Prefix(64) // of an IPv6 address there is one
-		addr = p.Addr()
-	}
-	return site + " " + addr.String()
 }
 
 // owner is the one site that announces the address, or why there is none.
@@ -101,12 +77,8 @@ func (a *abroad) holder(ctx context.Context, q binding.Query) (feed.Holder, erro
 	var err error
 	if a.near == nil || q.Port != 0 || q.Domain != "" {
 		h, _, err = ask(ctx)
-	} else if h, err = a.near.Get(ctx, nearKey(site, q.Addr), ask); err == nil && h.Addr.Prefix.IsValid() {
-		if !h.Addr.Prefix.Contains(q.Addr) { // of the same /64, and not the same holder
-			h, _, err = ask(ctx)
-		} else if !h.Seen.IsZero() {
-			h.Age = max(time.Since(h.Seen), 0)
-		}
+	} else if h, err = a.near.Get(ctx, a.near.key(site, q.Addr), ask); err == nil && !h.Seen.IsZero() {
+		h.Age = max(time.Since(h.Seen), 0)
 	}
 	if errors.Is(err, feed.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) {
 		return cannotSay(binding.ReasonSiteUnreachable), nil
@@ -114,17 +86,13 @@ func (a *abroad) holder(ctx context.Context, q binding.Query) (feed.Holder, erro
 	return h, err
 }
 
-// lasts is how long an answer may be kept: a doubt hardly, a holder of ports or
-// of a part of a /64 not at all.
+// lasts is how long an answer may be kept: a doubt hardly, a holder of ports not
+// at all.
 func (a *abroad) lasts(h *feed.Holder) time.Duration {
-	p := h.Addr.Prefix
 	switch {
 	case h.Answer.Verdict != binding.Match:
-		if p.IsValid() && !p.IsSingleIP() && p.Bits() > 64 {
-			return 0
-		}
 		return a.cfg.NegativeAge
-	case h.Addr.PortLow|h.Addr.PortHigh != 0, p.Addr().Is6() && p.Bits() > 64:
+	case h.Addr.PortLow|h.Addr.PortHigh != 0:
 		return 0
 	}
 	return a.cfg.MaxAge
