@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -180,18 +179,7 @@ func (f *Feed) leave(nc *nats.Conn) {
 // watchSites listens to other sites, over a connection of its own: however much
 // they say, publishing does not wait.
 func (f *Feed) watchSites(ctx context.Context, server *embedded) error {
-	missed := nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-		f.refused(err)
-		if f.cfg.Changes != nil {
-			f.cfg.Changes("", binding.Address{})
-		}
-	})
-	away := nats.DisconnectErrHandler(func(*nats.Conn, error) {
-		if f.cfg.Changes != nil {
-			f.cfg.Changes("", binding.Address{})
-		}
-	})
-	nc, err := f.dial(ctx, server, missed, away)
+	nc, err := f.dial(ctx, server, f.siteCallbacks()...)
 	if err != nil {
 		return err
 	}
@@ -199,6 +187,9 @@ func (f *Feed) watchSites(ctx context.Context, server *embedded) error {
 	f.siteConn.Store(nc)
 	if _, err := nc.Subscribe(heartbeatSubject("*"), f.sites.take); err != nil {
 		return fmt.Errorf("nats: %w", err)
+	}
+	if nc.IsConnected() {
+		f.sites.listen(true)
 	}
 	if f.cfg.Changes != nil {
 		if err := f.hearChanges(nc); err != nil {
@@ -210,12 +201,6 @@ func (f *Feed) watchSites(ctx context.Context, server *embedded) error {
 		return nil
 	}
 	return f.follow(ctx, nc)
-}
-
-// Owners are the sites that announce a pool with the address in it, in the
-// domain if one is named, and were heard within the last seconds.
-func (f *Feed) Owners(addr netip.Addr, domain string) []string {
-	return f.sites.owners(addr, domain, silence)
 }
 
 // Sites is every other site that was heard of, by name, and how following it

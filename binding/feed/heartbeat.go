@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"github.com/simbind/simbind/binding"
 )
 
 // heartbeatEvery is how often a site says how it is; heartbeatMax bounds the
@@ -37,6 +39,8 @@ type heartbeat struct {
 	Pools     []pool `json:"pools"`
 	// NoService: the site answers no questions, so that it cannot be followed.
 	NoService bool `json:"no_service,omitempty"`
+	// Truncated: it has pools that it does not name, because they are too many.
+	Truncated bool `json:"truncated,omitempty"`
 	// Member is who of an HA pair speaks, Term counts the takeovers, Leaving: it
 	// stops, another may take over at once.
 	Member  string `json:"member,omitempty"`
@@ -71,10 +75,11 @@ func (f *Feed) beat(ctx context.Context, nc *nats.Conn) {
 func (f *Feed) sendBeat(nc *nats.Conn, state State, now time.Time, leaving bool) {
 	st := f.asker.Status()
 	member, term := f.pair.ours()
+	pools, truncated := announced(f.ownDomains())
 	body, err := json.Marshal(heartbeat{
 		V: Version, Site: f.cfg.Site, Incarnation: state.Incarnation, Seq: st.JournalSeq + state.Offset, At: now.UTC().Truncate(time.Millisecond),
 		Started: st.Started.UTC().Truncate(time.Millisecond), Healthy: st.Healthy, Warming: st.Warming || !st.Settled, Ingesting: st.Ingesting,
-		Sessions: st.Sessions, Pools: f.announced(), NoService: !f.cfg.Service,
+		Sessions: st.Sessions, Pools: pools, Truncated: truncated, NoService: !f.cfg.Service,
 		Member: member, Term: term, Leaving: leaving,
 	})
 	if err != nil {
@@ -84,21 +89,26 @@ func (f *Feed) sendBeat(nc *nats.Conn, state State, now time.Time, leaving bool)
 	_ = nc.Publish(heartbeatSubject(f.cfg.Site), body) // fails only without a connection
 }
 
-// announced are the pools of the domains, as far as a heartbeat may name them. A
-// replica that answers nobody has none: its pools are those of others.
-func (f *Feed) announced() []pool {
+// announced are the pools of the domains, as far as a heartbeat may name them.
+func announced(domains []binding.Domain) (pools []pool, truncated bool) {
 	pools, room := []pool{}, heartbeatPools
-	if !f.cfg.Service && len(f.cfg.Follow.Sites) > 0 {
-		return pools
-	}
-	for _, d := range f.asker.Domains() {
+	for _, d := range domains {
 		if len(d.Pools) > room {
-			return pools
+			return pools, true
 		}
 		room -= len(d.Pools)
 		pools = append(pools, pool{d.Name, append([]netip.Prefix{}, d.Pools...)})
 	}
-	return pools
+	return pools, false
+}
+
+// ownDomains are the domains that the site announces. A replica that answers
+// nobody has none: its pools are those of others.
+func (f *Feed) ownDomains() []binding.Domain {
+	if !f.cfg.Service && len(f.cfg.Follow.Sites) > 0 {
+		return nil
+	}
+	return f.asker.Domains()
 }
 
 // parseHeartbeat reads the heartbeat of the site that the subject names.

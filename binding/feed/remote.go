@@ -150,6 +150,32 @@ func (f *Feed) askSite(ctx context.Context, site, endpoint string, request, repl
 // site and the address; an invalid address stands for any. It must not block.
 type ChangeHeard func(site string, addr binding.Address)
 
+// siteCallbacks are those of the connection to other sites: what was missed on it
+// may have been anything.
+func (f *Feed) siteCallbacks() []nats.Option {
+	missed := func() {
+		if f.cfg.Changes != nil {
+			f.cfg.Changes("", binding.Address{})
+		}
+	}
+	listening := func(*nats.Conn) { f.sites.listen(true) }
+	return []nats.Option{
+		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
+			f.refused(err)
+			missed()
+			if sub != nil && sub.Subject == heartbeatSubject("*") {
+				listening(nc) // anew
+			}
+		}),
+		nats.DisconnectErrHandler(func(*nats.Conn, error) {
+			f.sites.listen(false)
+			missed()
+		}),
+		nats.ConnectHandler(listening),
+		nats.ReconnectHandler(listening),
+	}
+}
+
 // hearChanges listens to the changes of other sites as plain messages. Where some
 // were dropped everything may have changed.
 func (f *Feed) hearChanges(nc *nats.Conn) error {

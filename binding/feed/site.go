@@ -1,7 +1,6 @@
 package feed
 
 import (
-	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -24,6 +23,8 @@ type sites struct {
 	bySite  map[string]*knownSite
 	refused uint64                     // heartbeats that are none
 	heard   func(heartbeat, time.Time) // see setHeard
+	since   time.Time                  // when we began to listen; zero: we do not
+	crowded time.Time                  // when there was no room for a site
 }
 
 type knownSite struct {
@@ -41,7 +42,11 @@ func (s *sites) take(msg *nats.Msg) {
 	h, ok := parseHeartbeat(msg.Subject, msg.Data)
 	at := s.now()
 	s.mu.Lock()
-	if !ok || h.Site != s.own && s.bySite[h.Site] == nil && len(s.bySite) >= sitesMax {
+	full := ok && h.Site != s.own && s.bySite[h.Site] == nil && !s.room(at)
+	if full {
+		s.crowded = at
+	}
+	if !ok || full {
 		s.refused++
 		s.mu.Unlock()
 		return
@@ -103,23 +108,6 @@ func domainsOf(pools []pool) []binding.Domain {
 	list := []binding.Domain{}
 	for _, p := range pools {
 		list = append(list, binding.Domain{Name: p.Domain, Pools: p.Prefixes})
-	}
-	return list
-}
-
-// owners are the sites that announce the address, in the domain if one is
-// named, and were heard within so long. A domain without prefixes announces
-// nothing: it takes any address.
-func (s *sites) owners(addr netip.Addr, domain string, within time.Duration) (list []string) {
-	now := s.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for name, k := range s.bySite {
-		if slices.ContainsFunc(k.last.Pools, func(p pool) bool {
-			return (domain == "" || p.Domain == domain) && slices.ContainsFunc(p.Prefixes, func(p netip.Prefix) bool { return p.Contains(addr) })
-		}) && now.Sub(k.at) <= within {
-			list = append(list, name)
-		}
 	}
 	return list
 }

@@ -26,7 +26,11 @@ type described struct {
 
 // Elsewhere reports that other sites announce the address.
 func (d described) Elsewhere(q binding.Query) bool {
-	return d.far != nil && len(d.feed.Owners(q.Addr, q.Domain)) > 0
+	if d.far == nil {
+		return false
+	}
+	_, no := d.feed.Owner(q.Addr, q.Domain)
+	return no != binding.ReasonOutOfPool
 }
 
 // VerifyFar asks the site that has the address.

@@ -48,22 +48,9 @@ func newFeed(cfg feed.Config, far *abroad, outbox feed.Outbox, registry *binding
 	return f
 }
 
-// owner is the one site that announces the address, or why there is none.
-func (a *abroad) owner(q binding.Query) (site string, no binding.Reason) {
-	switch owners := a.feed.Owners(q.Addr, q.Domain); {
-	case len(owners) == 1:
-		return owners[0], binding.ReasonBound
-	case len(owners) == 0:
-		return "", binding.ReasonOutOfPool
-	case q.Domain == "":
-		return "", binding.ReasonDomainNeeded
-	}
-	return "", binding.ReasonConflict
-}
-
 // holder is what the owner says, from near or by asking.
 func (a *abroad) holder(ctx context.Context, q binding.Query) (feed.Holder, error) {
-	site, no := a.owner(q)
+	site, no := a.feed.Owner(q.Addr, q.Domain)
 	if no != binding.ReasonBound {
 		return cannotSay(no), nil
 	}
@@ -108,7 +95,7 @@ func (a *abroad) verify(ctx context.Context, q binding.Query, n binding.Number) 
 	if err == nil && !h.Hidden() {
 		return h.Is(n)
 	}
-	site, no := a.owner(q)
+	site, no := a.feed.Owner(q.Addr, q.Domain)
 	if err != nil || no != binding.ReasonBound {
 		return cannotSay(binding.ReasonSiteUnreachable).Answer
 	}

@@ -209,3 +209,42 @@ func TestRemoteLookupTakesNoAnswerAboutAnotherAddress(t *testing.T) {
 		t.Errorf("the site tells of another address than it was asked about: %s", got)
 	}
 }
+
+// TestRemoteASilentSiteTakesNoDoubtAway: two sites announce one private pool in
+// two domains.
+func TestRemoteASilentSiteTakesNoDoubtAway(t *testing.T) {
+	url := newServer(t)
+	d := newCentre(t, url)
+	north, south := newSpoken(t, url, "north", "internet", "10.0.0.0/8"), newSpoken(t, url, "south", "corp", "10.0.0.0/8")
+	north.binds("10.0.0.1", "10.0.0.1", 1)
+	south.binds("10.0.0.1", "10.0.0.1", 2)
+	south.falls(true) // at first only one of them is heard
+	eventually(t, "one is heard", func() bool { return d.asked(t, "10.0.0.1", 1) == "unknown site-unreachable" })
+	south.falls(false)
+	want := func(what string) func() bool {
+		return func() bool {
+			got := d.asked(t, "10.0.0.1", 1)
+			if got == "match bound" {
+				t.Fatalf("%s: %s", what, got)
+			}
+			return got == "ambiguous domain-needed"
+		}
+	}
+	eventually(t, "both are heard", want("both are heard"))
+	south.falls(true)
+	heard := func() bool {
+		for _, site := range d.Sites() {
+			if site.Name == "south" {
+				return time.Since(site.Heard) < 4*time.Second
+			}
+		}
+		return false
+	}
+	still := want("one is silent")
+	eventually(t, "one is silent", func() bool {
+		if !still() {
+			t.Fatal("the doubt is gone")
+		}
+		return !heard()
+	})
+}
