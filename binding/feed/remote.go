@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 
 	"github.com/simbind/simbind/binding"
@@ -145,56 +144,3 @@ func (f *Feed) askSite(ctx context.Context, site, endpoint string, request, repl
 	}
 	return nil
 }
-
-// A ChangeHeard is told of each change of another site as it is published: the
-// site and the address; an invalid address stands for any. It must not block.
-type ChangeHeard func(site string, addr binding.Address)
-
-// siteCallbacks are those of the connection to other sites: what was missed on it
-// may have been anything.
-func (f *Feed) siteCallbacks() []nats.Option {
-	missed := func() {
-		if f.cfg.Changes != nil {
-			f.cfg.Changes("", binding.Address{})
-		}
-	}
-	listening := func(*nats.Conn) { f.sites.listen(true) }
-	return []nats.Option{
-		nats.ErrorHandler(func(nc *nats.Conn, sub *nats.Subscription, err error) {
-			f.refused(err)
-			missed()
-			if sub != nil && sub.Subject == heartbeatSubject("*") {
-				listening(nc) // anew
-			}
-		}),
-		nats.DisconnectErrHandler(func(*nats.Conn, error) {
-			f.sites.listen(false)
-			missed()
-		}),
-		nats.ConnectHandler(listening),
-		nats.ReconnectHandler(listening),
-	}
-}
-
-// hearChanges listens to the changes of other sites as plain messages. Where some
-// were dropped everything may have changed.
-func (f *Feed) hearChanges(nc *nats.Conn) error {
-	sub, err := nc.Subscribe(streamSubjects, func(msg *nats.Msg) {
-		var c toldChange
-		if json.Unmarshal(msg.Data, &c) != nil || c.Addr == "" || c.Site == f.cfg.Site {
-			return
-		}
-		addr, err := c.address()
-		if err != nil {
-			addr = binding.Address{}
-		}
-		f.cfg.Changes(c.Site, addr)
-	})
-	if err != nil {
-		return fmt.Errorf("nats: %w", err)
-	}
-	return sub.SetPendingLimits(changesPending, -1)
-}
-
-// changesPending is how many changes of other sites may wait to be heard.
-const changesPending = 1 << 16

@@ -20,6 +20,16 @@ func changeSubject(site string, kind binding.ChangeKind) string {
 	return subjectRoot + "." + site + ".change." + kind.String()
 }
 
+// subjectSite is the site that a subject of ours names, "" for another subject.
+func subjectSite(subject string) string {
+	rest, ok := strings.CutPrefix(subject, subjectRoot+".")
+	if !ok {
+		return ""
+	}
+	site, _, _ := strings.Cut(rest, ".")
+	return site
+}
+
 func serviceSubject(site, endpoint string) string {
 	return subjectRoot + "." + site + ".svc." + endpoint
 }

@@ -248,3 +248,13 @@ func TestRemoteASilentSiteTakesNoDoubtAway(t *testing.T) {
 		return !heard()
 	})
 }
+
+func TestNearIsVoidAfterAChangeThatCannotBeRead(t *testing.T) {
+	url := newServer(t)
+	d, north := newCentre(t, url), newSpoken(t, url, "north", "internet", "10.0.0.0/8")
+	north.binds("10.0.0.1", "10.0.0.1", 1)
+	d.near(t, "10.0.0.1", 1)
+	north.binds("10.0.0.1", "10.0.0.1", 2)
+	north.publishes(`{"v":1,"site":"north",`)
+	eventually(t, "the new holder", func() bool { return d.asked(t, "10.0.0.1", 2) == "match bound" })
+}
