@@ -185,16 +185,16 @@ func (f *Feed) watchSites(ctx context.Context, server *embedded) error {
 	}
 	defer nc.Close()
 	f.siteConn.Store(nc)
+	if f.cfg.Changes != nil {
+		if err := f.hearChanges(nc); err != nil {
+			return err
+		}
+	}
 	if _, err := nc.Subscribe(heartbeatSubject("*"), f.sites.take); err != nil {
 		return fmt.Errorf("nats: %w", err)
 	}
 	if nc.IsConnected() {
 		f.sites.listen(true)
-	}
-	if f.cfg.Changes != nil {
-		if err := f.hearChanges(nc); err != nil {
-			return err
-		}
 	}
 	if len(f.cfg.Follow.Sites) == 0 {
 		<-ctx.Done()

@@ -30,10 +30,17 @@ func newAudience(t testing.TB) *audience {
 
 func (a *audience) pass(d time.Duration) { a.clock = a.clock.Add(d) }
 
-// hears takes a heartbeat of which the rest is given.
-func (a *audience) hears(site string, h heartbeat) {
+// beat takes a heartbeat of a site that takes all in.
+func (a *audience) beat(site string, h heartbeat) {
 	a.t.Helper()
-	h.V, h.Site, h.Ingesting = Version, site, true
+	h.Ingesting = true
+	a.say(site, h)
+}
+
+// say takes a heartbeat of which the rest is given.
+func (a *audience) say(site string, h heartbeat) {
+	a.t.Helper()
+	h.V, h.Site = Version, site
 	if h.Incarnation == "" {
 		h.Incarnation = "i"
 	}
@@ -51,7 +58,7 @@ func (a *audience) announces(site, domain string, prefixes ...string) {
 	for _, text := range prefixes {
 		p.Prefixes = append(p.Prefixes, netip.MustParsePrefix(text))
 	}
-	a.hears(site, heartbeat{Pools: []pool{p}})
+	a.beat(site, heartbeat{Pools: []pool{p}})
 }
 
 func (a *audience) wants(want, addr, domain string) {
@@ -133,14 +140,14 @@ func TestTheOwnerOfAnAddress(t *testing.T) {
 		},
 		"is nobody while another one has more pools than it can name": func(a *audience) {
 			a.announces("north", "internet", private)
-			a.hears("south", heartbeat{Truncated: true})
+			a.beat("south", heartbeat{Truncated: true})
 			a.wants("site-unreachable", "10.0.0.1", "")
 			a.wants("out-of-pool", "192.168.0.1", "")
-			a.hears("south", heartbeat{})
+			a.beat("south", heartbeat{})
 			a.wants("north", "10.0.0.1", "")
 		},
 		"is who names it and has more": func(a *audience) {
-			a.hears("south", heartbeat{Truncated: true, Pools: []pool{{"internet", []netip.Prefix{netip.MustParsePrefix(private)}}}})
+			a.beat("south", heartbeat{Truncated: true, Pools: []pool{{"internet", []netip.Prefix{netip.MustParsePrefix(private)}}}})
 			a.wants("south", "10.0.0.1", "")
 		},
 	} {

@@ -25,12 +25,15 @@ type sites struct {
 	heard   func(heartbeat, time.Time) // see setHeard
 	since   time.Time                  // when we began to listen; zero: we do not
 	crowded time.Time                  // when there was no room for a site
+	epochs  uint64                     // that there were, of all sites
 }
 
 type knownSite struct {
 	last     heartbeat
 	at       time.Time // when it arrived
 	progress binding.SiteProgress
+	heard    uint64 // every change up to it was heard, or decided before the epoch began
+	epoch    uint64 // see Abreast
 }
 
 func newSites(own string, now func() time.Time) *sites {
@@ -56,6 +59,7 @@ func (s *sites) take(msg *nats.Msg) {
 		return
 	}
 	k := s.site(h.Site)
+	s.weigh(k, &h)
 	k.last, k.at = h, at
 	heard := s.heard
 	s.mu.Unlock()

@@ -57,10 +57,11 @@ func (n *nearby) group(site string, addr netip.Addr) *atomic.Uint64 {
 	return &n.changes[maphash.Comparable(n.seed, at{site, addr})%nearGroups]
 }
 
-// key names what is kept: the answer about an address, after as many changes as
-// there were.
-func (n *nearby) key(site string, addr netip.Addr) string {
+// key names what is kept: the answer about an address, in an epoch of the site
+// and after as many changes as there were.
+func (n *nearby) key(site string, epoch uint64, addr netip.Addr) string {
 	b := append(make([]byte, 0, 128), site...)
 	b = addr.AppendTo(append(b, ' '))
+	b = strconv.AppendUint(append(b, ' '), epoch, 10)
 	return string(strconv.AppendUint(append(b, ' '), n.group(site, addr).Load(), 10))
 }

@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"net/netip"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,7 +37,7 @@ func TestNearWhatAChangeMakesVoid(t *testing.T) {
 			kept := netip.MustParseAddr(tt.kept)
 			asked := 0
 			ask := func() {
-				_, err := n.Get(t.Context(), n.key("north", kept), func(context.Context) (feed.Holder, time.Duration, error) {
+				_, err := n.Get(t.Context(), n.key("north", 1, kept), func(context.Context) (feed.Holder, time.Duration, error) {
 					asked++
 					return feed.Holder{}, time.Hour, nil
 				})
@@ -55,4 +57,40 @@ func TestNearWhatAChangeMakesVoid(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNearGivesNothingFromBeforeAChange: whoever asks after a change was heard
+// gets an answer from after it, also about a neighbour in the /64.
+func TestNearGivesNothingFromBeforeAChange(t *testing.T) {
+	n, err := newNearby(0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer n.Close()
+	var truth, heard atomic.Uint64
+	changed := binding.Address{Prefix: netip.MustParsePrefix("2001:db8:0:1::/64")}
+	ctx, cancel := context.WithCancel(t.Context())
+	var asking sync.WaitGroup
+	for i := range 4 {
+		addr := netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 7: 1, 15: byte(i % 2)})
+		asking.Go(func() {
+			for ctx.Err() == nil {
+				least := heard.Load()
+				h, err := n.Get(t.Context(), n.key("north", 1, addr), func(context.Context) (feed.Holder, time.Duration, error) {
+					return feed.Holder{Answer: binding.Answer{Version: truth.Load()}}, time.Hour, nil
+				})
+				if err != nil || h.Answer.Version < least {
+					t.Errorf("answer %d after change %d, %v", h.Answer.Version, least, err)
+					return
+				}
+			}
+		})
+	}
+	for range 20000 {
+		version := truth.Add(1)
+		n.changed("north", changed)
+		heard.Store(version)
+	}
+	cancel()
+	asking.Wait()
 }

@@ -62,9 +62,10 @@ func (a *abroad) holder(ctx context.Context, q binding.Query) (feed.Holder, erro
 	}
 	var h feed.Holder
 	var err error
-	if a.near == nil || q.Port != 0 || q.Domain != "" {
+	epoch, abreast := a.feed.Abreast(site)
+	if a.near == nil || !abreast || q.Port != 0 || q.Domain != "" {
 		h, _, err = ask(ctx)
-	} else if h, err = a.near.Get(ctx, a.near.key(site, q.Addr), ask); err == nil && !h.Seen.IsZero() {
+	} else if h, err = a.near.Get(ctx, a.near.key(site, epoch, q.Addr), ask); err == nil && !h.Seen.IsZero() {
 		h.Age = max(time.Since(h.Seen), 0)
 	}
 	if errors.Is(err, feed.ErrUnreachable) || errors.Is(err, context.DeadlineExceeded) {

@@ -19,6 +19,7 @@ import (
 	"github.com/simbind/simbind/binding/feed"
 	"github.com/simbind/simbind/binding/journal"
 	"github.com/simbind/simbind/cmd/simbindd/config"
+	"github.com/simbind/simbind/radius/radiustest"
 )
 
 // newServer is a NATS server in this process.
@@ -257,4 +258,56 @@ func TestNearIsVoidAfterAChangeThatCannotBeRead(t *testing.T) {
 	north.binds("10.0.0.1", "10.0.0.1", 2)
 	north.publishes(`{"v":1,"site":"north",`)
 	eventually(t, "the new holder", func() bool { return d.asked(t, "10.0.0.1", 2) == "match bound" })
+}
+
+// TestNearIsNotUsedWhileItMayBeOld: an address has gone to another SIM, and no
+// change has told of it.
+func TestNearIsNotUsedWhileItMayBeOld(t *testing.T) {
+	for _, tt := range []struct {
+		claim string
+		seq   int
+		more  string
+		heard func(binding.Site) bool
+	}{
+		{"the heartbeat tells of a change that was not heard", 2, "", func(s binding.Site) bool { return s.Seq == 2 }},
+		{"the site has another journal", 1, `,"incarnation":"j"`, func(s binding.Site) bool { return s.Incarnation == "j" }},
+		{"the site is warming", 1, `,"warming":true`, func(s binding.Site) bool { return s.Warming }},
+		{"the site takes nothing in", 1, `,"ingesting":false`, func(s binding.Site) bool { return !s.Ingesting }},
+	} {
+		t.Run(tt.claim, func(t *testing.T) {
+			t.Parallel()
+			url := newServer(t)
+			d, north := newCentre(t, url), newSpoken(t, url, "north", "internet", "10.0.0.0/8")
+			north.binds("10.0.0.1", "10.0.0.1", 1)
+			d.near(t, "10.0.0.1", 1)
+			north.binds("10.0.0.1", "10.0.0.1", 2)
+			north.beats(tt.seq, tt.more)
+			eventually(t, "the heartbeat", func() bool { return tt.heard(d.Sites()[0]) })
+			if got := d.asked(t, "10.0.0.1", 1); got != "mismatch other-number" {
+				t.Errorf("the former holder: %s", got)
+			}
+		})
+	}
+}
+
+// TestNearIsUsedWhileOtherAddressesChange asks a real site.
+func TestNearIsUsedWhileOtherAddressesChange(t *testing.T) {
+	_, owner := newOwner(t, "clear")
+	owner.mustAccount(t, 1, radiustest.Start)
+	d := newCentre(t, owner.log.find("nats server listens", "url"))
+	q, number := binding.Query{Addr: testAddr(1)}, binding.Number{MSISDN: 447700000001}
+	verify := func() bool { return d.VerifyFar(t.Context(), q, number).Verdict == binding.Match }
+	eventually(t, "it is near", func() bool { return verify() && d.far.near.Counts().Hits > 0 })
+	seq := d.Sites()[0].Seq
+	for n := 2; n < 20; n++ {
+		owner.mustAccount(t, n, radiustest.Start)
+	}
+	eventually(t, "the changes are heard", func() bool {
+		_, abreast := d.feed.Abreast("north")
+		return abreast && d.Sites()[0].Seq >= seq+18
+	})
+	before := d.far.near.Counts()
+	if !verify() || d.far.near.Counts().Hits == before.Hits {
+		t.Errorf("%+v, then %+v", before, d.far.near.Counts())
+	}
 }
