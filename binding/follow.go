@@ -113,6 +113,22 @@ func (r Reason) IsDoubt() bool { return slices.Contains(doubts[:], r) }
 
 func (s *session) doubt() Reason { return doubts[s.flags&doubtMask>>doubtShift] }
 
+// worse is the worse of a doubt and the one that a followed site has of its
+// claim, of those that stay whatever others say: that it cannot tell who
+// (conflict, T5), or that one of its own sources has ended it (ending, T6).
+func worse(told Reason, s *session) Reason {
+	if s.flags&doubtMask == 0 || told == ReasonConflict {
+		return told
+	}
+	switch s.doubt() {
+	case ReasonConflict:
+		return ReasonConflict
+	case ReasonEnding, ReasonEnded:
+		return ReasonEnding
+	}
+	return told
+}
+
 func doubtFlags(why Reason) uint8 { return uint8(max(slices.Index(doubts[:], why), 0)) << doubtShift }
 
 // saidBy names the node that a session is of and, if another site told us, that

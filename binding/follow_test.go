@@ -100,6 +100,69 @@ func TestFollowedSite(t *testing.T) {
 			g.tells("a", addr, someone, ReasonBound)
 			g.say(SessionStart, SourceGx, "pgw", "s", someoneElse, addr)
 		}, "ambiguous/conflict"},
+		{"a site in conflict itself, and another that names one, are in conflict", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("a", addr, Subscriber{}, ReasonConflict)
+			g.tells("b", addr, someone, ReasonBound)
+		}, "ambiguous/conflict"},
+		{"nor is it a mismatch for whom the other one does not name", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("a", addr, Subscriber{}, ReasonConflict)
+			g.tells("b", addr, someoneElse, ReasonBound)
+		}, "ambiguous/conflict"},
+		{"a site in conflict itself, and another that knows the SIM alone, are in conflict", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("a", addr, Subscriber{}, ReasonConflict)
+			g.tells("b", addr, Subscriber{IMSI: someone.IMSI}, ReasonBound)
+		}, "ambiguous/conflict"},
+		{"a site in conflict itself, and our own gateway that names one, are in conflict", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.say(SessionStart, SourceGx, "pgw", "s", someone, addr)
+			g.tells("a", addr, Subscriber{}, ReasonConflict)
+		}, "ambiguous/conflict"},
+		{"two sites that disagree stay in conflict when one cannot tell any more who", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("b", addr, someone, ReasonBound)
+			g.tells("a", addr, someoneElse, ReasonBound)
+			g.tells("a", addr, Subscriber{}, ReasonConflict)
+		}, "ambiguous/conflict"},
+		{"a conflict of a site that is lost is not over", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("a", addr, Subscriber{}, ReasonConflict)
+			g.tells("b", addr, someone, ReasonBound)
+			g.ofSite(NodeDown, "a")
+			g.pass(time.Hour)
+		}, "ambiguous/conflict"},
+		{"it is over when the site says so", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("a", addr, Subscriber{}, ReasonConflict)
+			g.tells("b", addr, someone, ReasonBound)
+			g.tells("a", addr, someone, ReasonBound)
+		}, "match/bound"},
+		{"what one site waits to see confirmed another does not confirm", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("b", addr, someone, ReasonBound)
+			g.tells("a", addr, someone, ReasonEnding)
+		}, "ambiguous/ending"},
+		{"of two that agree one waits for a refresh: the other's word counts", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("b", addr, someone, ReasonBound)
+			g.tells("a", addr, someone, ReasonLease)
+		}, "match/bound"},
+		{"a wider address of which a site cannot tell whose it is makes the narrower one of another a conflict", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("a", "10.0.0.0/24", Subscriber{}, ReasonConflict)
+			g.tells("b", addr, someone, ReasonBound)
+		}, "ambiguous/conflict"},
 		{"a lost one counts until the loss timeout", func(g *rig) {
 			g.ofSite(NodeCurrent, "a")
 			g.tells("a", addr, someone, ReasonBound)

@@ -141,7 +141,7 @@ func (m *memory) appraise(v *sighting, now int64, t *times, warming, full bool) 
 		return
 	}
 	ended, best, alive := false, lifeDead, false
-	reason, named := ReasonEnded, false
+	reason, named, told := ReasonEnded, false, ReasonBound
 	m.eachClaimant(h, func(id uint32) {
 		s := m.session(id)
 		l, why := m.judge(&s, now, t)
@@ -157,6 +157,7 @@ func (m *memory) appraise(v *sighting, now int64, t *times, warming, full bool) 
 		ended = ended || l == lifeDead
 		if l <= lifeExpired {
 			alive = true
+			told = worse(told, &s)
 			v.seen = max(v.seen, s.seen)
 			v.sources = v.sources.Add(m.node(s.node).source)
 		}
@@ -167,13 +168,13 @@ func (m *memory) appraise(v *sighting, now int64, t *times, warming, full bool) 
 	if full && h.owner != 0 {
 		v.who = m.identity(&v.owner)
 	}
-	v.verdict, v.reason = m.verdictOn(h, v.key, now, warming, best, ended, reason)
+	v.verdict, v.reason = m.verdictOn(h, v.key, now, warming, best, ended, reason, told)
 	if v.verdict == Match && m.overlapped(v, now, t) {
 		v.verdict, v.reason = Ambiguous, ReasonConflict
 	}
 }
 
-func (m *memory) verdictOn(h *holding, k index.Key, now int64, warming bool, best life, ended bool, reason Reason) (Verdict, Reason) {
+func (m *memory) verdictOn(h *holding, k index.Key, now int64, warming bool, best life, ended bool, reason, told Reason) (Verdict, Reason) {
 	deadline := int64(h.deadline) * 1000
 	switch {
 	case best == lifeDead || best == lifeGone || h.state == holdBound && deadline != 0 && now > deadline:
@@ -186,6 +187,8 @@ func (m *memory) verdictOn(h *holding, k index.Key, now int64, warming bool, bes
 		return Ambiguous, ReasonEnding // T6
 	case best != lifeFresh:
 		return reason.Verdict(), reason
+	case told != ReasonBound:
+		return Ambiguous, told // T5, T6: whoever else names a SIM does not settle what a site leaves open
 	case h.msisdn == 0:
 		return Unknown, ReasonNoMSISDN
 	}

@@ -26,7 +26,7 @@ func (m *memory) overlapped(v *sighting, now int64, t *times) bool {
 }
 
 // disagrees reports a live claim of the wider holding for another SIM than that
-// of v.
+// of v, or one of which its site cannot tell whose it is.
 func (m *memory) disagrees(wide *holding, v *sighting, now int64, t *times) (found bool) {
 	var holder Subscriber
 	m.eachClaimant(&v.h, func(id uint32) {
@@ -36,7 +36,7 @@ func (m *memory) disagrees(wide *holding, v *sighting, now int64, t *times) (fou
 	})
 	m.eachClaimant(wide, func(id uint32) {
 		c := m.session(id)
-		if l, _ := m.judge(&c, now, t); l >= lifeExpired || agree(m.identity(&c), holder) {
+		if l, _ := m.judge(&c, now, t); l >= lifeExpired || agree(m.identity(&c), holder) && c.doubt() != ReasonConflict {
 			return
 		}
 		// The node gave out the narrower address later; another site has judged
