@@ -236,6 +236,27 @@ func TestWhoAnswersNobodyIsNotFollowed(t *testing.T) {
 	}
 }
 
+func TestASiteThatIsBackWhenTheReplicaRestartsIsNotLost(t *testing.T) {
+	op := newOperator(t, nil)
+	north := newStation(t, "north", op.url())
+	centre := newStation(t, "centre", op.url(), All)
+	north.says(binding.SessionStart, "1", "10.1.0.1", 1)
+	centre.awaits("10.1.0.1", 1, "match/bound")
+	north.stop()
+	centre.awaits("10.1.0.1", 1, "stale/node-lost")
+	centre.stop()
+	north.start()
+	beats, err := client(t, op.url()).SubscribeSync(heartbeatSubject("north"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := beats.NextMsg(testDeadline); err != nil {
+		t.Fatalf("north is not heard: %v", err)
+	}
+	centre.start()
+	centre.awaits("10.1.0.1", 1, "match/bound")
+}
+
 func TestAReplicaWithoutABusTurnsStale(t *testing.T) {
 	op := newOperator(t, nil)
 	north := newStation(t, "north", op.url())

@@ -45,6 +45,7 @@ type follower struct {
 	last     time.Time // of the last event: they must not go back
 	current  bool
 	lost     bool
+	heard    bool // the Registry was told in this run that the site is not lost
 	progress binding.SiteProgress
 
 	// What was submitted and is not durable yet, by token.
@@ -206,7 +207,19 @@ func (f *follower) complete(ctx context.Context) {
 			f.log.Info("a site is followed", "applied", f.at.Seq)
 		}
 	}
-	if f.lost && f.now().Sub(done) < silence && f.tell(ctx, binding.Event{Kind: binding.NodeUp, Time: done, Arrived: done}) == nil {
+	f.up(ctx, done)
+}
+
+// up tells that the site is not lost, by a heartbeat that is complete: also once
+// in each run, because the journal keeps a loss that the run before has told.
+func (f *follower) up(ctx context.Context, done time.Time) {
+	if !f.lost && f.heard || f.now().Sub(done) >= silence {
+		return
+	}
+	if f.tell(ctx, binding.Event{Kind: binding.NodeUp, Time: done, Arrived: done}) != nil {
+		return
+	}
+	if f.heard = true; f.lost {
 		f.lost = false
 		f.say("current")
 		f.log.Info("a site is heard again")
