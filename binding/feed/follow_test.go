@@ -255,6 +255,7 @@ func TestASiteThatIsBackWhenTheReplicaRestartsIsNotLost(t *testing.T) {
 	}
 	centre.start()
 	centre.awaits("10.1.0.1", 1, "match/bound")
+	until(t, "that is shown", func() bool { return centre.progress("north").State == stateCurrent })
 }
 
 func TestAReplicaWithoutABusTurnsStale(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -24,6 +25,8 @@ const (
 	// markEvery is after how many changes at most their durability is asked for.
 	markEvery = 256
 	beatsMax  = 64
+
+	stateCurrent = "current" // of SiteProgress
 )
 
 // A follower follows one site: from a snapshot, or from where it stood, through
@@ -130,10 +133,11 @@ func (f *follower) session(ctx context.Context) error {
 		if err := f.snapshot(ctx); err != nil {
 			return err
 		}
+		f.say("catching-up")
 	} else {
+		f.say("catching-up")
 		f.beat(ctx, first)
 	}
-	f.say("catching-up")
 	err = f.consume(ctx)
 	if errors.Is(err, errAnew) {
 		f.at = bookmark{}
@@ -181,6 +185,9 @@ func (f *follower) beat(ctx context.Context, h beatAt) {
 	if h.Incarnation != f.at.Incarnation || h.Warming || !h.Ingesting {
 		return
 	}
+	// What another member of a pair had decided, or who now stands further back,
+	// may never be published.
+	f.pending = slices.DeleteFunc(f.pending, func(p beatAt) bool { return p.Seq > h.Seq || p.Member != h.Member || p.Term != h.Term })
 	if f.pending = append(f.pending, h); len(f.pending) > beatsMax {
 		f.pending = f.pending[1:]
 	}
@@ -203,11 +210,13 @@ func (f *follower) complete(ctx context.Context) {
 		f.ask(&ev, f.at)
 		if f.tell(ctx, ev) == nil {
 			f.current = true
-			f.say("current")
 			f.log.Info("a site is followed", "applied", f.at.Seq)
 		}
 	}
 	f.up(ctx, done)
+	if f.current && !f.lost && f.progress.State != stateCurrent {
+		f.say(stateCurrent)
+	}
 }
 
 // up tells that the site is not lost, by a heartbeat that is complete: also once
@@ -221,7 +230,6 @@ func (f *follower) up(ctx context.Context, done time.Time) {
 	}
 	if f.heard = true; f.lost {
 		f.lost = false
-		f.say("current")
 		f.log.Info("a site is heard again")
 	}
 }

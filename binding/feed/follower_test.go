@@ -1,0 +1,119 @@
+package feed
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// A listener is a follower without a stream, on a hand-turned clock.
+type listener struct {
+	*follower
+	t     *testing.T
+	clock time.Time
+	told  []binding.Event
+}
+
+func newListener(t *testing.T) *listener {
+	l := &listener{t: t, clock: testTime}
+	cfg := clusterConfig("nats://127.0.0.1:1")
+	cfg.Follow.Submit = func(ev binding.Event) error { l.told = append(l.told, ev); return nil }
+	marks, err := openBookmarks(filepath.Join(t.TempDir(), "follow.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.follower = newFollower("north", nil, marks, New(cfg, newFakeOutbox(), nil, testDiscard))
+	l.follower.now = func() time.Time { return l.clock }
+	l.at, l.progress.Complete = bookmark{Incarnation: "i", Seq: 10, Stream: 10}, l.clock
+	return l
+}
+
+// hears takes a heartbeat of a member, and a second passes.
+func (l *listener) hears(member string, seq uint64) {
+	l.beat(l.t.Context(), beatAt{heartbeat{Incarnation: "i", Seq: seq, Ingesting: true, Member: member}, l.clock})
+	l.watch(l.t.Context())
+	l.clock = l.clock.Add(time.Second)
+}
+
+// applies is what becomes of changes up to seq.
+func (l *listener) applies(seq uint64) {
+	l.at.Seq = seq
+	l.complete(l.t.Context())
+}
+
+// TestHeartbeats: a heartbeat counts when everything is applied that the site
+// had decided by then, and what never comes holds up no other.
+func TestHeartbeats(t *testing.T) {
+	for _, tt := range []struct {
+		claim string
+		do    func(l *listener)
+		age   time.Duration // of what is complete, at the end
+		lost  bool
+	}{
+		{"one of a change that was applied counts at once", func(l *listener) {
+			l.hears("a", 10)
+		}, time.Second, false},
+		{"one of a change to come does not count", func(l *listener) {
+			for range 4 {
+				l.hears("a", 13)
+			}
+		}, 4 * time.Second, true},
+		{"it counts when the change has come", func(l *listener) {
+			l.hears("a", 11)
+			l.hears("a", 13)
+			l.applies(12)
+		}, 2 * time.Second, false},
+		{"what a member promised that died does not hold up the other one's", func(l *listener) {
+			l.hears("a", 13)
+			l.clock = l.clock.Add(4 * time.Second)
+			l.applies(11)
+			for range 10 {
+				l.hears("b", 11)
+			}
+		}, time.Second, false},
+		{"nor does it count when the other one has decided otherwise under the number", func(l *listener) {
+			l.clock = l.clock.Add(time.Second)
+			l.hears("a", 11)
+			l.hears("b", 13)
+			l.applies(11)
+		}, 3 * time.Second, false},
+		{"what is promised no more does not hold up what comes after", func(l *listener) {
+			l.hears("", 13)
+			l.hears("", 10)
+		}, time.Second, false},
+	} {
+		t.Run(tt.claim, func(t *testing.T) {
+			l := newListener(t)
+			tt.do(l)
+			if age := l.clock.Sub(l.progress.Complete); age != tt.age || l.lost != tt.lost {
+				t.Errorf("complete %v ago, lost %v; want %v, %v", age, l.lost, tt.age, tt.lost)
+			}
+		})
+	}
+}
+
+// TestStateOfFollowing: what is shown follows what is known.
+func TestStateOfFollowing(t *testing.T) {
+	l := newListener(t)
+	want := func(claim, state string) {
+		t.Helper()
+		if l.progress.State != state {
+			t.Errorf("%s: %s, want %s", claim, l.progress.State, state)
+		}
+	}
+	l.hears("", 10)
+	want("a heartbeat is complete", "current")
+	l.say("catching-up") // the stream was interrupted
+	l.hears("", 10)
+	want("the next one is", "current")
+	l.hears("", 11)
+	l.clock = l.clock.Add(silence)
+	l.watch(t.Context())
+	want("none is for too long", "lost")
+	l.applies(11)
+	want("an old one is now", "lost")
+	l.hears("", 11)
+	want("a new one is", "current")
+}
