@@ -27,7 +27,7 @@ const (
 	SessionStart  Kind = iota + 1 // establishment: CCR-I, Start, Create Session
 	SessionUpdate                 // modification or refresh: CCR-U, Interim-Update
 	SessionStop                   // release: CCR-T, Stop, Delete Session
-	NodeRestart                   // all earlier sessions of the node are gone (rule T7)
+	NodeRestart                   // all earlier sessions of the node are gone (rule T7); of a followed site, all that it has not told since NodeBehind
 	NodeDown                      // the transport to the node is lost; ends nothing (rule T8)
 	NodeUp                        // the node is heard again without a restart
 	NewsLost                      // events of observed nodes were missed (rule T12); it names no node

@@ -1,7 +1,6 @@
 package binding
 
 import (
-	"math"
 	"slices"
 	"sync/atomic"
 
@@ -26,21 +25,38 @@ func (a *arbiter) follow(f *fact) Outcome {
 		a.end(id, f, ending{why: endStop.why, said: true}) // none overtakes it: no tombstone
 		return Applied
 	case NodeRestart:
-		// It is told anew from here on: nothing of before is spared.
-		n := a.m.node(f.node)
-		a.m.storeNode(f.node, nodeSpares, math.MaxInt64)
-		a.m.storeNode(f.node, nodeEpoch, uint64(n.epoch)+1)
-		a.saveNode(f.node)
+		return a.endUntold(f)
+	case NodeCurrent:
+		a.m.storeNode(f.node, nodeCurrent, 1)
+		a.m.storeNode(f.node, nodeAnew, 0)
 		return Applied
-	case NodeCurrent, NodeBehind:
-		current := uint64(0)
-		if f.Kind == NodeCurrent {
-			current = 1
-		}
-		a.m.storeNode(f.node, nodeCurrent, current)
+	case NodeBehind:
+		a.m.storeNode(f.node, nodeCurrent, 0)
+		a.m.storeNode(f.node, nodeAnew, uint64(a.toldAt(f, 1)))
 		return Applied
 	}
 	return a.transport(f)
+}
+
+// endUntold ends what the site has not told since it was behind or, if it was
+// not, all that it has told: rule T7, in O(1).
+func (a *arbiter) endUntold(f *fact) Outcome {
+	since := a.m.loadNode(f.node, nodeAnew)
+	if since == 0 {
+		since = uint64(a.toldAt(f, 1))
+	}
+	a.m.storeNode(f.node, nodeRestart, since)
+	a.saveNode(f.node)
+	return Applied
+}
+
+// toldAt is the moment (unix ms, our clock) at which a site tells something, so
+// long after what it told before at least. A clock that is set back does not
+// make the new the older.
+func (a *arbiter) toldAt(f *fact, after int64) int64 {
+	at := max(f.now, int64(a.m.loadNode(f.node, nodeTold))+after)
+	a.m.storeNode(f.node, nodeTold, uint64(at))
+	return at
 }
 
 // mirror makes a session what its site says.
@@ -79,7 +95,7 @@ func (a *arbiter) restate(id uint32, f *fact) bool {
 	if f.Kind == SessionStart { // only that says since when
 		s.start = max(f.t-f.Age.Milliseconds(), 1)
 	}
-	s.last, s.seen = f.t, f.now
+	s.last, s.seen = f.t, a.toldAt(f, 0)
 	s.epoch = a.m.node(f.node).epoch & epochMask
 	s.apn, s.rat, s.contexts = a.apnID(canonicalAPN(f.APN)), f.RAT, a.apnID(f.Via)
 	s.flags = s.flags&^(doubtMask|flagDirectory) | doubtFlags(f.Doubt)

@@ -202,6 +202,76 @@ func TestFollowedSite(t *testing.T) {
 			g.ofSite(NodeRestart, "a")
 			g.ofSite(NodeCurrent, "a")
 		}, "unknown/ended"},
+		{"until all is told anew, what it said is unconfirmed and not over", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeBehind, "a")
+			g.pass(time.Minute)
+		}, "stale/unconfirmed"},
+		{"nor does that settle a conflict with another site", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("a", addr, someoneElse, ReasonBound)
+			g.tells("b", addr, someone, ReasonBound)
+			g.ofSite(NodeBehind, "a")
+			g.tells("a", "10.0.0.2", someone, ReasonBound)
+			g.pass(time.Minute)
+		}, "ambiguous/conflict"},
+		{"or with our own gateway", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.tells("a", addr, someoneElse, ReasonBound)
+			g.say(SessionStart, SourceGx, "pgw", "s", someone, addr)
+			g.ofSite(NodeBehind, "a")
+			g.pass(time.Second)
+		}, "ambiguous/conflict"},
+		{"when all is told anew, what was not repeated does not dispute it any more", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("a", addr, someoneElse, ReasonBound)
+			g.tells("b", addr, someone, ReasonBound)
+			g.pass(time.Second)
+			g.ofSite(NodeBehind, "a")
+			g.tells("a", "10.0.0.2", someone, ReasonBound)
+			g.ofSite(NodeRestart, "a")
+			g.pass(time.Second)
+		}, "match/bound"},
+		{"what was repeated does", func(g *rig) {
+			g.ofSite(NodeCurrent, "a")
+			g.ofSite(NodeCurrent, "b")
+			g.tells("a", addr, someoneElse, ReasonBound)
+			g.tells("b", addr, someone, ReasonBound)
+			g.pass(time.Second)
+			g.ofSite(NodeBehind, "a")
+			g.tells("a", addr, someoneElse, ReasonBound)
+			g.ofSite(NodeRestart, "a")
+			g.pass(time.Second)
+		}, "ambiguous/conflict"},
+		{"what was repeated before it was told anew once more has not been repeated", func(g *rig) {
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeBehind, "a")
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeBehind, "a")
+			g.ofSite(NodeRestart, "a")
+			g.ofSite(NodeCurrent, "a")
+		}, "unknown/ended"},
+		{"a clock that is set back does not make the new the older", func(g *rig) {
+			g.tells("a", addr, someone, ReasonBound)
+			g.now = g.now.Add(-time.Hour)
+			g.ofSite(NodeBehind, "a")
+			g.tells("a", "10.0.0.2", someone, ReasonBound)
+			g.tells("a", addr, someone, ReasonBound)
+			g.ofSite(NodeRestart, "a")
+			g.ofSite(NodeCurrent, "a")
+			g.pass(time.Second)
+		}, "match/bound"},
+		{"nor the old the newer", func(g *rig) {
+			g.tells("a", addr, someone, ReasonBound)
+			g.now = g.now.Add(-time.Hour)
+			g.ofSite(NodeBehind, "a")
+			g.ofSite(NodeRestart, "a")
+			g.ofSite(NodeCurrent, "a")
+			g.pass(time.Second)
+		}, "unknown/no-binding"},
 		{"and keeps what it repeats", func(g *rig) {
 			g.tells("a", addr, someone, ReasonBound)
 			g.ofSite(NodeRestart, "a")
@@ -262,6 +332,44 @@ func TestFollowedSiteAfterARestart(t *testing.T) {
 	b, _ := g.Lookup(Query{Addr: netip.MustParseAddr("10.0.0.1")})
 	if b.Node != "pgw1" || b.Site != "a" || b.Version != 7 || b.APN != "internet" || !b.Since.Equal(g.now.Add(-time.Hour)) {
 		t.Errorf("lookup: %+v", b)
+	}
+}
+
+// TestFollowedSiteIsToldAnewOverARestart: what was told anew, and what was not,
+// is known after a restart too, whether that came before the end or after it.
+func TestFollowedSiteIsToldAnewOverARestart(t *testing.T) {
+	want := func(g *rig, claim, addr, verdict string) {
+		t.Helper()
+		if got := g.verify(addr, someone.MSISDN); got != verdict {
+			t.Errorf("%s: %s, want %s", claim, got, verdict)
+		}
+	}
+	for _, set := range []time.Duration{time.Second, -time.Hour} { // the clock meanwhile
+		g := newRig(t, oracleConfig)
+		for i, addr := range []string{"10.0.0.1", "10.0.0.2"} {
+			g.tells("a", addr, someone, ReasonBound)
+			g.tells("b", addr, oracleSIMs[i], ReasonBound)
+		}
+		boot := func() {
+			g.commit(t)
+			g.now = g.now.Add(set)
+			g.boot(t, oracleConfig)
+			g.ofSite(NodeCurrent, "b")
+			g.sweepAll()
+		}
+		g.ofSite(NodeBehind, "a")
+		g.tells("a", "10.0.0.1", someone, ReasonBound)
+		boot()
+		want(g, "it was interrupted", "10.0.0.2", "ambiguous/conflict")
+		g.ofSite(NodeBehind, "a")
+		g.tells("a", "10.0.0.1", someone, ReasonBound)
+		g.ofSite(NodeRestart, "a")
+		boot()
+		g.ofSite(NodeCurrent, "a")
+		want(g, "it was repeated", "10.0.0.1", "match/bound")
+		want(g, "it was not, and the other site's word counts", "10.0.0.2", "mismatch/other-number")
+		g.tells("a", "10.0.0.3", someone, ReasonBound)
+		want(g, "what it tells since counts", "10.0.0.3", "match/bound")
 	}
 }
 

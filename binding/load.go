@@ -46,6 +46,7 @@ func (l *loader) Node(r *NodeRow) error {
 	}
 	a.m.storeNode(r.ID, nodeSource, what)
 	a.m.storeNode(r.ID, nodeRestart, uint64(r.Restart))
+	a.m.storeNode(r.ID, nodeTold, uint64(r.Restart))
 	a.m.storeNode(r.ID, nodeDown, uint64(r.Down))
 	a.m.storeNode(r.ID, nodeForgot, uint64(r.Forgot))
 	if r.Source < sourceCount && r.Trust > a.m.loadTrust(r.Source) {
@@ -190,6 +191,7 @@ func (l *loader) session(r *SessionRow) error {
 		return nil
 	}
 	a.m.storeNode(r.Node, nodeSessions, a.m.loadNode(r.Node, nodeSessions)+1)
+	a.m.storeNode(r.Node, nodeTold, max(a.m.loadNode(r.Node, nodeTold), uint64(r.Seen)))
 	f := &fact{Event: &Event{}, now: r.Seen, t: r.Last, old: true}
 	a.adopt(id, Subscriber{r.MSISDN, r.IMSI, r.IMEI}, f)
 	for i := range r.Holds {

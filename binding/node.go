@@ -5,7 +5,7 @@ import "sync/atomic"
 // Words of a node's record.
 const (
 	nodeEpoch    = iota
-	nodeRestart  // unix ms, network's time of the last restart
+	nodeRestart  // unix ms, network's time of the last restart; of a followed site, ours: what was not told since has ended
 	nodeSpares   // unix ms: sessions of an earlier epoch survive only if they started after this
 	nodeDown     // unix ms since when it is lost, 0 if it is not
 	nodeHeard    // unix ms of the last event
@@ -13,6 +13,8 @@ const (
 	nodeEvents
 	nodeSource  // Source | flags << 8 | unix ms since when it is observed << 16
 	nodeCurrent // of a followed site: 1 while all its news was heard
+	nodeTold    // of a followed site: unix ms of what it told last, see toldAt
+	nodeAnew    // of a followed site: unix ms since when it tells all anew, 0 if it does not
 	nodeForgot  // unix ms, network's time of the last stop whose tombstone had to make room
 )
 

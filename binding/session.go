@@ -159,8 +159,12 @@ func newTimes(c Config) *times {
 
 // deadByRestart: rule T7, decided in O(1). A restart ends what was made before
 // it was heard, unless the session started after the restart by the node's own
-// clock (the two were reordered on the way).
+// clock (the two were reordered on the way). What a followed site knows ends if
+// it was not told again when all was.
 func (m *memory) deadByRestart(s *session) bool {
 	n := m.node(s.node)
+	if n.source == SourceFeed && s.seen < n.restart {
+		return true // it was not told again
+	}
 	return s.epoch != n.epoch&epochMask && !before(n.spares, s.start)
 }

@@ -10,7 +10,8 @@ import (
 	"sync"
 )
 
-// A bookmark is how far a followed site's changes are durable here.
+// A bookmark is how far a followed site's changes are durable here. Without a
+// number it says only of which incarnation those are: a snapshot is to be taken.
 type bookmark struct {
 	Incarnation string `json:"incarnation"`
 	Seq         uint64 `json:"seq"`

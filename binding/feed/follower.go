@@ -44,6 +44,7 @@ type follower struct {
 	beats chan beatAt // from hear
 
 	at       bookmark  // last change applied
+	known    string    // incarnation of what the Registry knows; empty if that is not known
 	pending  []beatAt  // heartbeats that say more than was applied
 	last     time.Time // of the last event: they must not go back
 	current  bool
@@ -83,7 +84,7 @@ func (f *follower) hear(h heartbeat, at time.Time) {
 
 // run follows until ctx ends.
 func (f *follower) run(ctx context.Context) {
-	f.at = f.marks.get(f.site)
+	f.resume(f.marks.get(f.site))
 	f.progress.Applied, f.progress.Complete = f.at.Seq, f.now()
 	f.say(f.progress.State)
 	pause := followRetry
@@ -101,6 +102,14 @@ func (f *follower) run(ctx context.Context) {
 		pause = min(2*pause, followSlow)
 	}
 	f.save()
+}
+
+// resume takes up a position; one without a number says only of which
+// incarnation is what the Registry knows.
+func (f *follower) resume(at bookmark) {
+	if f.known = at.Incarnation; at.Seq != 0 {
+		f.at = at
+	}
 }
 
 // idle waits, with an eye on the heartbeats.
@@ -264,9 +273,9 @@ func (f *follower) report() { f.sites.report(f.site, f.progress) }
 // durable here, and everything before it.
 func (f *follower) Acknowledge(token uint64, err error) {
 	f.mu.Lock()
+	defer f.mu.Unlock()
 	at, ok := f.waiting[token]
 	delete(f.waiting, token)
-	f.mu.Unlock()
 	if ok && err == nil {
 		f.durable.Store(&at)
 	}

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -116,4 +117,69 @@ func TestStateOfFollowing(t *testing.T) {
 	want("an old one is now", "lost")
 	l.hears("", 11)
 	want("a new one is", "current")
+}
+
+// TestSnapshotOrder: what the site does not repeat ends when all is told, unless
+// it is another site's memory that is told.
+func TestSnapshotOrder(t *testing.T) {
+	op := newOperator(t, nil)
+	north := newStation(t, "north", op.url())
+	north.says(binding.SessionStart, "1", "10.1.0.1", 1)
+	nc := client(t, op.url())
+	source := &siteStream{nc: nc, js: jetStream(t, nc), stream: DefaultStream, timeout: testDeadline}
+	until(t, "north's change is in the stream", func() bool { return north.feed.State().Delivered == 1 })
+	incarnation := north.feed.State().Incarnation
+	const behind, row, ended = binding.NodeBehind, binding.SessionStart, binding.NodeRestart
+	for claim, tt := range map[string]struct {
+		known string
+		want  []binding.Kind
+	}{
+		"what the same incarnation knew stays until all is told": {incarnation, []binding.Kind{behind, row, ended}},
+		"so does what is of an unknown one":                      {"", []binding.Kind{behind, row, ended}},
+		"what another one knew ends at once":                     {"another", []binding.Kind{behind, ended, row, ended}},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			l := newListener(t)
+			l.source, l.known = source, tt.known
+			l.waiting[1] = l.at
+			if err := l.snapshot(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			var told []binding.Kind
+			for _, ev := range l.told {
+				told = append(told, ev.Kind)
+			}
+			if !slices.Equal(told, tt.want) {
+				t.Errorf("told %v, want %v", told, tt.want)
+			}
+			l.Acknowledge(1, nil) // of before
+			l.save()
+			if at := l.marks.get("north"); at != (bookmark{Incarnation: incarnation}) {
+				t.Errorf("after a stop it would go on at %+v", at)
+			}
+		})
+	}
+}
+
+// TestAPositionWithoutANumber: whose snapshot was interrupted is told anew, and
+// knows of which incarnation it was told.
+func TestAPositionWithoutANumber(t *testing.T) {
+	l := newListener(t)
+	if err := l.forget("i"); err != nil {
+		t.Fatal(err)
+	}
+	l.hears("", 0)
+	if len(l.told) != 0 {
+		t.Errorf("a heartbeat of before the snapshot counts: %v", l.told)
+	}
+	marks, err := openBookmarks(l.marks.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next := newListener(t)
+	next.at = bookmark{}
+	next.resume(marks.get("north"))
+	if next.known != "i" || next.at != (bookmark{}) {
+		t.Errorf("known %q, position %+v", next.known, next.at)
+	}
 }

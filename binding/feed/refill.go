@@ -34,10 +34,8 @@ func (f *follower) snapshot(ctx context.Context) error {
 	f.progress.Snapshots++
 	f.progress.Rows = 0
 	f.behind(ctx)
-	// From here on the Registry does not know the former state any more.
-	f.durable.Store(nil)
-	if err := f.marks.set(f.site, bookmark{}); err != nil {
-		return fmt.Errorf("forget the position: %w", err)
+	if err := f.forget(f.known); err != nil {
+		return err
 	}
 	last, err := f.source.end(ctx)
 	if err != nil {
@@ -48,7 +46,7 @@ func (f *follower) snapshot(ctx context.Context) error {
 	if !ok || first.err != nil {
 		return errors.Join(first.err, ctx.Err())
 	}
-	if err := f.tell(ctx, binding.Event{Kind: binding.NodeRestart, Arrived: f.moment()}); err != nil {
+	if err := f.replace(ctx, first.Incarnation); err != nil {
 		return err
 	}
 	began := f.now()
@@ -65,6 +63,9 @@ func (f *follower) snapshot(ctx context.Context) error {
 	}
 	if ctx.Err() != nil {
 		return ctx.Err()
+	}
+	if err := f.endUntold(ctx); err != nil {
+		return err
 	}
 	f.at = bookmark{Incarnation: first.Incarnation, Seq: first.Seq, Stream: last}
 	f.forgetBeats()
@@ -94,6 +95,39 @@ func (f *follower) fill(ctx context.Context, rows []toldRow) error {
 	f.watch(ctx)
 	f.report()
 	return nil
+}
+
+// forget forgets the position, because what the Registry knows is not the state of
+// one position any more, but not of which incarnation that is.
+func (f *follower) forget(incarnation string) error {
+	f.mu.Lock()
+	clear(f.waiting)
+	f.durable.Store(nil)
+	f.mu.Unlock()
+	f.at, f.known = bookmark{}, incarnation
+	if err := f.marks.set(f.site, bookmark{Incarnation: incarnation}); err != nil {
+		return fmt.Errorf("forget the position: %w", err)
+	}
+	return nil
+}
+
+// replace readies the Registry for the rows of an incarnation. What another one
+// knew is void at once. What the same one knew stays, unconfirmed, until all rows
+// are told: that we lost sync has ended nothing at the site, and settles no
+// conflict.
+func (f *follower) replace(ctx context.Context, incarnation string) error {
+	if f.known == incarnation || f.known == "" {
+		return f.forget(incarnation)
+	}
+	if err := f.endUntold(ctx); err != nil {
+		return err
+	}
+	return f.forget(incarnation)
+}
+
+// endUntold ends what was not told since the site was said to be behind.
+func (f *follower) endUntold(ctx context.Context) error {
+	return f.tell(ctx, binding.Event{Kind: binding.NodeRestart, Arrived: f.moment()})
 }
 
 // forgetBeats forgets the heartbeats of while a snapshot is taken: they say less
