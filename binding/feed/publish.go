@@ -39,9 +39,10 @@ type publisher struct {
 }
 
 // A leader is asked for what the stream's leader has. Of the client's two
-// interfaces only the older one has such a question.
+// interfaces only the older one has such questions.
 type leader interface {
 	GetLastMsg(stream, subject string, opts ...nats.JSOpt) (*nats.RawStreamMsg, error)
+	GetMsg(stream string, seq uint64, opts ...nats.JSOpt) (*nats.RawStreamMsg, error)
 }
 
 // A sender stores changes in order, as a whole or up to some change. expect is

@@ -13,7 +13,7 @@ import (
 // reconcile begins a shadow: it holds what this member knows against the active
 // one's snapshot.
 func (s *standby) reconcile(ctx context.Context) error {
-	last, streamLast, err := s.p.lastStored(ctx)
+	end, err := s.p.lastStored(ctx)
 	if err != nil {
 		return err
 	}
@@ -22,14 +22,14 @@ func (s *standby) reconcile(ctx context.Context) error {
 		began: now.Add(-ourWindow), from: now.Add(-theirWindow), compared: now, unlike: map[spot]*unlike{},
 		enc: encoder{site: s.p.cfg.Site, incarnation: "-", privacy: s.p.cfg.PublishMSISDN}, told: s.pair.Registry.Told, now: s.pair.now,
 	}
-	if last == nil || last.at.Before(shadow.from) {
-		shadow.stream, shadow.quiet = streamLast, true
+	if end.last == nil || end.last.at.Before(shadow.from) {
+		shadow.stream, shadow.quiet = end.stream, true
 	}
 	if shadow.read, err = s.decidedBefore(shadow.began); err != nil {
 		return err
 	}
 	seen := &spots{seed: maphash.MakeSeed()}
-	if err := s.readPages(ctx, shadow, last, seen); err != nil {
+	if err := s.readPages(ctx, shadow, end.last, seen); err != nil {
 		return err
 	}
 	if err := s.ownRows(shadow, seen); err != nil {

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/nats-io/nats.go"
 )
 
 // errForeign: somebody else publishes in the name of our site.
@@ -27,10 +25,10 @@ type position struct {
 	offset, floor uint64
 }
 
-// A stored is the site's last message in the stream.
+// A stored is a message of the site in the stream that a publisher sent.
 type stored struct {
 	incarnation string
-	seq         uint64 // zero if the message has no id of this site
+	seq         uint64
 	streamSeq   uint64
 	payload     []byte
 	at          time.Time // when the server stored it
@@ -40,15 +38,15 @@ type stored struct {
 
 // resume asks the stream where the site's changes end and takes up there.
 func (p *publisher) resume(ctx context.Context) error {
-	last, streamLast, err := p.lastStored(ctx)
+	end, err := p.lastStored(ctx)
 	if err != nil {
 		return err
 	}
 	var pos position
 	if p.pos.incarnation == "" {
-		pos, err = p.firstPosition(last, streamLast)
+		pos, err = p.firstPosition(ctx, end)
 	} else {
-		pos, err = p.nextPosition(last)
+		pos, err = p.nextPosition(ctx, end)
 	}
 	p.state.hold(errors.Is(err, errForeign))
 	if errors.Is(err, errYield) {
@@ -61,32 +59,6 @@ func (p *publisher) resume(ctx context.Context) error {
 	return nil
 }
 
-// lastStored returns nil without an error if the stream has no message of the
-// site. streamLast is the number of the stream's last message, also if that
-// has been removed. The stream's leader is asked: any copy may answer a direct
-// get, and one that lags behind would have us send again what is there.
-func (p *publisher) lastStored(ctx context.Context) (last *stored, streamLast uint64, err error) {
-	info, err := p.stream.Info(ctx)
-	if err != nil {
-		return nil, 0, fmt.Errorf("stream info: %w", err)
-	}
-	ctx, cancel := context.WithTimeoutCause(ctx, p.timeout, errNoAnswer)
-	defer cancel()
-	msg, err := p.leader.GetLastMsg(p.cfg.Stream.Name, siteSubjects(p.cfg.Site), nats.Context(ctx))
-	if errors.Is(err, nats.ErrMsgNotFound) {
-		return nil, info.State.LastSeq, nil
-	}
-	if err != nil {
-		return nil, 0, fmt.Errorf("last message of %s: %w", p.cfg.Site, err)
-	}
-	last = &stored{streamSeq: msg.Sequence, at: msg.Time, payload: msg.Data}
-	if inc, seq, ok := parseMessageID(p.cfg.Site, msg.Header.Get(nats.MsgIdHdr)); ok {
-		last.incarnation, last.seq = inc, seq
-	}
-	last.member, last.term = parseMember(msg.Header.Get(memberHeader))
-	return last, max(info.State.LastSeq, msg.Sequence), nil
-}
-
 // firstPosition takes up after a start.
 //
 // If the last message is one of this journal's changes, publishing goes on
@@ -96,19 +68,23 @@ func (p *publisher) lastStored(ctx context.Context) (last *stored, streamLast ui
 // change is new and starts under its own incarnation. Any other goes on under
 // its incarnation with the stream's last number as suffix, which no message id
 // has had, so that no id can stand for two changes.
-func (p *publisher) firstPosition(last *stored, streamLast uint64) (position, error) {
+func (p *publisher) firstPosition(ctx context.Context, end ending) (position, error) {
 	own := p.cfg.Journal
+	last, err := p.beforeOld(ctx, end.last)
+	if err != nil {
+		return position{}, err
+	}
 	ours := last != nil && baseOf(last.incarnation) == own.Incarnation
-	if ours && last.member == "" && last.seq > 0 && last.seq <= p.top {
+	if ours && last.member == "" && last.seq <= p.top {
 		same, err := p.agrees(last, position{})
 		if err != nil {
 			return position{}, err
 		}
 		if same {
-			return position{incarnation: last.incarnation, after: last.seq, streamSeq: last.streamSeq}, nil
+			return position{incarnation: last.incarnation, after: last.seq, streamSeq: end.site}, nil
 		}
 	}
-	pos, err := p.anew(last, streamLast, ours || own.Seq > 0)
+	pos, err := p.anew(end, ours || own.Seq > 0)
 	if ours && last.member == "" {
 		p.warn(fmt.Sprintf("the stream has change %d of this journal, which does not know it: was data_dir restored from a copy? consumers see the new incarnation %s", last.seq, pos.incarnation))
 	}
@@ -117,24 +93,27 @@ func (p *publisher) firstPosition(last *stored, streamLast uint64) (position, er
 
 // anew begins an incarnation, under the journal's own if its numbers cannot have
 // been used.
-func (p *publisher) anew(last *stored, streamLast uint64, used bool) (position, error) {
-	pos := position{incarnation: p.cfg.Journal.Incarnation}
-	if last != nil {
-		pos.streamSeq = last.streamSeq
-	}
+func (p *publisher) anew(end ending, used bool) (position, error) {
+	pos := position{incarnation: p.cfg.Journal.Incarnation, streamSeq: end.site}
 	if used {
-		pos.incarnation += "." + strconv.FormatUint(streamLast, 10)
+		pos.incarnation += "." + strconv.FormatUint(end.stream, 10)
 	}
 	return p.fromOutbox(pos)
 }
 
 // nextPosition takes up after an error or a reconnect.
-func (p *publisher) nextPosition(last *stored) (position, error) {
+func (p *publisher) nextPosition(ctx context.Context, end ending) (position, error) {
 	pos := p.pos
 	_, term := p.pair.ours()
+	last, err := p.beforeRepeats(ctx, end.last, pos, term)
+	if err != nil {
+		return position{}, err
+	}
+	pos.streamSeq = end.site
 	switch {
-	case last == nil:
-		pos.streamSeq = 0 // emptied
+	case last == nil && end.far:
+		return pos, nil // where ours end is too far back to be looked for
+	case last == nil: // emptied
 	case p.mine(last, pos, term):
 		same, err := p.agrees(last, pos)
 		if err != nil {
@@ -143,12 +122,11 @@ func (p *publisher) nextPosition(last *stored) (position, error) {
 		if !same {
 			return position{}, p.foreign(last)
 		}
-		pos.after, pos.streamSeq = last.seq-pos.offset, last.streamSeq
+		pos.after = last.seq - pos.offset
 		return pos, nil
-	case last.streamSeq > pos.streamSeq:
+	case last.streamSeq > p.pos.streamSeq:
 		return position{}, p.foreign(last)
-	default:
-		pos.streamSeq = last.streamSeq // ours are gone, an older one is left
+	default: // ours are gone, an older one is left
 	}
 	return p.fromOutbox(pos)
 }
@@ -158,7 +136,7 @@ func (p *publisher) nextPosition(last *stored) (position, error) {
 func (p *publisher) mine(last *stored, pos position, term uint64) bool {
 	own := last.seq - pos.offset
 	return last.incarnation == pos.incarnation && last.member == p.cfg.Pair.Member && last.term == term &&
-		last.seq > 0 && own >= pos.floor && own <= p.top
+		own >= pos.floor && own <= p.top
 }
 
 func (p *publisher) foreign(last *stored) error {

@@ -207,8 +207,15 @@ func TestAMessageThatNobodyOfUsWroteIsNoticed(t *testing.T) {
 	f := start(t, clusterConfig(op.url()), outbox, nil)
 	outbox.fill(1, 10)
 	f.awaitDelivered(10)
-	publishForged(t, jetStream(t, client(t, op.url())), "simbind.v1.lab.change.bound", "forged")
+	js := jetStream(t, client(t, op.url()))
+	publishForged(t, js, "simbind.v1.lab.change.bound", "forged")
 	outbox.fill(11, 20)
+	f.awaitDelivered(20)
+	if warnings := strings.Join(f.State().Warnings, "\n"); !strings.Contains(warnings, "1 messages on the subjects of this site's changes are none") {
+		t.Errorf("no warning in %q", warnings)
+	}
+	publishForged(t, js, "simbind.v1.lab.change.bound", "lab-def-1") // of another publisher
+	outbox.fill(21, 30)
 	f.awaitProblem("another publisher uses this site's name")
 }
 

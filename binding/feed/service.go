@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
@@ -93,9 +94,20 @@ func (s *service) start(nc *nats.Conn) (stop func(), err error) {
 // errNotOurs: askers of this site's name may have meant the other one.
 var errNotOurs = &refusal{503, "another simbindd publishes under this site's name; this one does not speak for it"}
 
+// isInbox reports whether a reply subject may be where an asker waits, and not
+// where changes, heartbeats or requests are sent: servers do not check that the
+// asker may publish there.
+func isInbox(reply string) bool {
+	return !strings.HasPrefix(reply, "simbind.") && !strings.HasPrefix(reply, "$")
+}
+
 // serve answers one request. That an answer cannot be sent means that the
 // connection is gone, and the asker with it.
 func (s *service) serve(e *endpoint, r micro.Request, maxPayload int64) {
+	if !isInbox(r.Reply()) {
+		e.refused.Add(1)
+		return // even a refusal would be sent there
+	}
 	body, err := e.reply(r.Data(), maxPayload)
 	if s.health.isHeld() || !s.pair.speaks() {
 		err = errNotOurs

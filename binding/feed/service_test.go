@@ -310,3 +310,38 @@ func FuzzRequest(f *testing.F) {
 		}
 	})
 }
+
+func TestNoAnswerGoesWhereChangesGo(t *testing.T) {
+	cfg := embeddedConfig(t)
+	cfg.Service = true
+	outbox := newFakeOutbox()
+	outbox.fill(1, 5)
+	f := start(t, cfg, outbox, newFakeAsker(t))
+	f.awaitDelivered(5)
+	guest := client(t, f.Addr())
+	heard, err := guest.SubscribeSync("simbind.v1.lab.heartbeat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	request(t, guest, "simbind.v1.lab.svc.status", "simbind.v1.lab.change.bound", "")
+	request(t, guest, "simbind.v1.lab.svc.verify", "simbind.v1.lab.heartbeat", `{"addr":"10.0.0.1","number":"wrong"}`)
+	until(t, "both are refused", func() bool {
+		refused := uint64(0)
+		for _, e := range f.service.endpoints {
+			refused += e.refused.Load()
+		}
+		return refused == 2
+	})
+	if n := len(readAll(t, guest)); n != 5 {
+		t.Errorf("%d messages in the stream, want 5", n)
+	}
+	for {
+		msg, err := heard.NextMsg(50 * time.Millisecond)
+		if err != nil {
+			break
+		}
+		if _, ok := parseHeartbeat(msg.Subject, msg.Data); !ok {
+			t.Errorf("who listens to heartbeats heard %q", msg.Data)
+		}
+	}
+}

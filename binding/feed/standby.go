@@ -202,12 +202,13 @@ func (s *standby) hearAll(msg jetstream.Msg) error {
 // hear takes a message of the stream, number seq there. One that does not follow
 // makes the shadow void.
 func (s *standby) hear(data []byte, seq uint64) {
+	sh := s.shadow
 	c, err := parseChange(s.p.cfg.Site, data)
-	if err != nil {
-		s.void(err.Error())
+	if err != nil { // noise or, if the next one shows a gap, a change
+		sh.stream = max(sh.stream, seq)
+		s.p.passOver(1)
 		return
 	}
-	sh := s.shadow
 	same, first := c.Incarnation == sh.incarnation, sh.seq == 0
 	switch {
 	case first && !same, same && c.Seq <= sh.seq: // of before

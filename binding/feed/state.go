@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -54,7 +55,7 @@ type health struct {
 }
 
 type counters struct {
-	changes, batches, lost, errors, resumes, connects, takeovers uint64
+	changes, batches, lost, errors, resumes, connects, takeovers, noise uint64
 }
 
 func (h *health) get() State {
@@ -62,6 +63,9 @@ func (h *health) get() State {
 	defer h.mu.Unlock()
 	s := h.state
 	s.Warnings = slices.Concat(h.journal, h.concerns)
+	if n := h.counters.noise; n > 0 {
+		s.Warnings = append(s.Warnings, fmt.Sprintf("%d messages on the subjects of this site's changes are none: who may ask the servers may have had answers stored there", n))
+	}
 	return s
 }
 
@@ -157,6 +161,15 @@ func (h *health) lost(n uint64) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.counters.lost += n
+}
+
+// noise notes messages of the site's that no publisher sent, and returns how
+// many there were in all.
+func (h *health) noise(n uint64) uint64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.counters.noise += n
+	return h.counters.noise
 }
 
 // setConcerns replaces what is known about the stream and logs what is new.

@@ -16,25 +16,25 @@ import (
 // takeOver makes this member the active one. With a shadow it goes on in the
 // other's incarnation, with the next number; without, it begins one of its own.
 func (s *standby) takeOver(ctx context.Context) error {
-	last, streamLast, err := s.p.lastStored(ctx)
+	end, err := s.p.lastStored(ctx)
 	if err != nil {
 		return err
 	}
 	term := uint64(0)
-	if last != nil {
-		term = last.term
+	if end.last != nil {
+		term = end.last.term
 	}
 	term = s.pair.nextTerm(term)
 	if err := s.p.openSender(term); err != nil {
 		return err
 	}
-	if err := s.catchUp(ctx, last); err != nil {
+	if err := s.catchUp(ctx, end); err != nil {
 		return err
 	}
 	if s.shadow != nil {
-		return s.goOn(ctx, last, term)
+		return s.goOn(ctx, end, term)
 	}
-	pos, err := s.p.anew(last, streamLast, last != nil || s.p.cfg.Journal.Seq > 0)
+	pos, err := s.p.anew(end, end.site > 0 || s.p.cfg.Journal.Seq > 0)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,8 @@ func (s *standby) takeOver(ctx context.Context) error {
 // catchUp brings the shadow to the site's last message in the stream, or gives
 // it up. It asks for each message: a consumer may be slow to recover when a
 // server has died together with the active member.
-func (s *standby) catchUp(ctx context.Context, last *stored) error {
+func (s *standby) catchUp(ctx context.Context, end ending) error {
+	last := end.last
 	s.close()
 	if s.shadow == nil {
 		return nil
@@ -55,14 +56,14 @@ func (s *standby) catchUp(ctx context.Context, last *stored) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, s.p.timeout, errNoAnswer)
 	defer cancel()
-	for s.shadow != nil && s.shadow.stream < last.streamSeq && s.shadow.seq < last.seq {
+	for s.shadow != nil && s.shadow.stream < end.site {
 		msg, err := s.p.stream.GetMsg(ctx, s.shadow.stream+1, jetstream.WithGetMsgSubject(siteSubjects(s.p.cfg.Site)))
 		if err != nil {
 			return fmt.Errorf("catch up with the stream: %w", err)
 		}
 		s.hear(msg.Data, msg.Sequence)
 	}
-	if s.shadow != nil && (last.incarnation != s.shadow.incarnation || last.seq != s.shadow.seq) {
+	if s.shadow != nil && (last.incarnation != s.shadow.incarnation || last.seq > s.shadow.seq) {
 		s.void(fmt.Sprintf("the stream ends with change %d of %s, not %d of %s", last.seq, last.incarnation, s.shadow.seq, s.shadow.incarnation))
 	}
 	return nil
@@ -71,7 +72,7 @@ func (s *standby) catchUp(ctx context.Context, last *stored) error {
 // goOn publishes what the other one did not, under the next numbers, and says
 // again what it told otherwise. At least one message is published: from then on
 // the stream refuses the other one's.
-func (s *standby) goOn(ctx context.Context, last *stored, term uint64) error {
+func (s *standby) goOn(ctx context.Context, end ending, term uint64) error {
 	if err := s.readOwn(); err != nil {
 		return err
 	}
@@ -79,8 +80,8 @@ func (s *standby) goOn(ctx context.Context, last *stored, term uint64) error {
 	if err != nil {
 		return err
 	}
-	pos := position{incarnation: last.incarnation, after: s.shadow.read, floor: s.shadow.read, streamSeq: last.streamSeq}
-	next := last.seq
+	pos := position{incarnation: s.shadow.incarnation, after: s.shadow.read, floor: s.shadow.read, streamSeq: end.site}
+	next := s.shadow.seq
 	err = s.eachOwn(changes, func(rows []binding.Change) (err error) {
 		for i := range rows {
 			next++
@@ -94,9 +95,9 @@ func (s *standby) goOn(ctx context.Context, last *stored, term uint64) error {
 	}
 	pos.offset = next - pos.after
 	if len(changes)+len(places) == 0 {
-		places = s.anyPlace(last)
+		places = s.anyPlace(end.last)
 	}
-	s.pair.log.Info("the takeover is complete", "incarnation", pos.incarnation, "after", last.seq, "changes", len(changes), "restated", len(places), "term", term)
+	s.pair.log.Info("the takeover is complete", "incarnation", pos.incarnation, "after", s.shadow.seq, "changes", len(changes), "restated", len(places), "term", term)
 	if err := s.pair.Registry.Restate(ctx, places); err != nil {
 		return err
 	}
@@ -185,10 +186,11 @@ func (s *standby) resume(ctx context.Context) (resumed bool, err error) {
 		s.fresh = false
 		return false, nil
 	}
-	last, _, err := s.p.lastStored(ctx)
+	end, err := s.p.lastStored(ctx)
 	if err != nil {
 		return false, err
 	}
+	last := end.last
 	s.fresh = false
 	pos := position{incarnation: kept.Incarnation, offset: kept.Offset, floor: kept.Floor}
 	if last == nil || !s.p.mine(last, pos, kept.Term) {
@@ -197,7 +199,7 @@ func (s *standby) resume(ctx context.Context) (resumed bool, err error) {
 	if same, err := s.p.agrees(last, pos); err != nil || !same {
 		return false, err
 	}
-	pos.after, pos.streamSeq = last.seq-pos.offset, last.streamSeq
+	pos.after, pos.streamSeq = last.seq-pos.offset, end.site
 	if err := s.p.openSender(kept.Term); err != nil {
 		return false, err
 	}
