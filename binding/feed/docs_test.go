@@ -118,7 +118,9 @@ func TestTheDocumentedCommands(t *testing.T) {
 	cfg.Service, cfg.Journal.Incarnation = true, "5f3a9c21d07be846"
 	outbox := newFakeOutbox()
 	outbox.add(docChanges(t)...)
-	f := start(t, cfg, outbox, newDocAsker(t))
+	site := New(cfg, outbox, newDocAsker(t), testLog(t))
+	site.service.instance = "J5QX3K7NQ2VWYB4ZC6RD3GTHEA"
+	f := run(t, site)
 	f.awaitDelivered(3)
 	bare := newOperator(t, func(*server.Options) {}) // for the commands that make the stream
 	n := 0

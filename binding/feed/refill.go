@@ -25,6 +25,7 @@ type toldPage struct {
 	Seq         uint64    `json:"seq"`
 	Sessions    []toldRow `json:"sessions"`
 	Cursor      uint64    `json:"cursor"`
+	Instance    string    `json:"instance"` // of the process that answered; "" of an older one
 }
 
 // snapshot tells the Registry all that the site knows, anew. Until the changes
@@ -160,15 +161,24 @@ type pageOr struct {
 	err error
 }
 
+// errOtherInstance: the process that answered the first pages does not answer any
+// more. The cursor is none of the other one's, so that rows would be missed.
+var errOtherInstance = errors.New("another process answered within the snapshot")
+
 // pages asks for the pages of a site's snapshot, one ahead of who reads them.
 // The channel ends with the last page or an error.
 func (s *siteStream) pages(ctx context.Context, site string) <-chan pageOr {
 	pages := make(chan pageOr, 1)
 	go func() {
 		defer close(pages)
-		cursor := uint64(0)
-		for range refillMax {
+		cursor, instance := uint64(0), ""
+		for n := range refillMax {
 			page, err := s.page(ctx, site, cursor)
+			if n == 0 {
+				instance = page.Instance
+			} else if err == nil && page.Instance != instance {
+				err = errOtherInstance
+			}
 			select {
 			case pages <- pageOr{page, err}:
 			case <-ctx.Done():

@@ -2,6 +2,7 @@ package feed
 
 import (
 	"bytes"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -56,10 +57,11 @@ type service struct {
 	health    *health
 	pair      *pair
 	endpoints []*endpoint
+	instance  string // of this process, another one at every start
 }
 
 func newService(f *Feed) *service {
-	s := &service{cfg: f.cfg, asker: f.asker, health: &f.health, pair: f.pair}
+	s := &service{cfg: f.cfg, asker: f.asker, health: &f.health, pair: f.pair, instance: rand.Text()}
 	s.endpoints = []*endpoint{
 		{name: "verify", answer: s.verify},
 		{name: "lookup", answer: s.lookup},

@@ -76,13 +76,16 @@ type snapshotRequest struct {
 
 // A snapshotReply is one page. Whoever starts from a snapshot subscribes
 // first, then reads all pages, then applies the changes of the same
-// incarnation above Seq of the first page.
+// incarnation above Seq of the first page. A cursor means something to the
+// process alone that gave it: if Instance is another one than that of the first
+// page, the pages do not belong together.
 type snapshotReply struct {
 	Site        string         `json:"site"`
 	Incarnation string         `json:"incarnation"`
 	Seq         uint64         `json:"seq"`
 	Sessions    []bindingReply `json:"sessions"`
 	Cursor      uint64         `json:"cursor"` // of the next page; zero: this is the last one
+	Instance    string         `json:"instance"`
 }
 
 func (s *service) snapshot(data []byte) (any, error) {
@@ -106,7 +109,7 @@ func (s *service) snapshot(data []byte) (any, error) {
 	}
 	reply := snapshotReply{
 		Site: s.cfg.Site, Incarnation: state.Incarnation, Seq: status.JournalSeq + state.Offset,
-		Sessions: make([]bindingReply, 0, len(list)), Cursor: next,
+		Sessions: make([]bindingReply, 0, len(list)), Cursor: next, Instance: s.instance,
 	}
 	for _, b := range list {
 		if b.Site == "" { // what others said they tell themselves
