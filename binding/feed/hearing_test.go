@@ -43,26 +43,26 @@ func TestHearingWhatMayHaveChanged(t *testing.T) {
 	}
 }
 
-// A listener is an audience that hears the changes of the site north, and what it
+// An overhearer is an audience that hears the changes of the site north, and what it
 // keeps of its answers.
-type listener struct {
+type overhearer struct {
 	*audience
 	f    *Feed
 	kept uint64 // the epoch in which an answer was got
 }
 
-func newListener(t *testing.T) *listener {
-	l := &listener{audience: newAudience(t), f: New(Config{Site: "centre", Changes: func(string, binding.Address) {}}, nil, nil, testLog(t))}
+func newOverhearer(t *testing.T) *overhearer {
+	l := &overhearer{audience: newAudience(t), f: New(Config{Site: "centre", Changes: func(string, binding.Address) {}}, nil, nil, testLog(t))}
 	l.f.sites = l.sites
 	return l
 }
 
 // beats takes a heartbeat after so many changes.
-func (l *listener) beats(seq uint64) { l.t.Helper(); l.beat("north", heartbeat{Seq: seq}) }
+func (l *overhearer) beats(seq uint64) { l.t.Helper(); l.beat("north", heartbeat{Seq: seq}) }
 
 // change is told as a message of the incarnation i, with the header of a member if
 // there is one.
-func (l *listener) change(incarnation string, seq uint64, member string) {
+func (l *overhearer) change(incarnation string, seq uint64, member string) {
 	msg := &nats.Msg{Subject: "simbind.v1.north.change.moved", Header: nats.Header{}, Data: fmt.Appendf(nil,
 		`{"v":1,"site":"north","incarnation":%q,"seq":%d,"kind":"moved","domain":"internet","addr":"10.0.0.1"}`, incarnation, seq)}
 	if member != "" {
@@ -71,14 +71,14 @@ func (l *listener) change(incarnation string, seq uint64, member string) {
 	l.f.hearChange(msg)
 }
 
-func (l *listener) changes(numbers ...uint64) {
+func (l *overhearer) changes(numbers ...uint64) {
 	for _, seq := range numbers {
 		l.change("i", seq, "")
 	}
 }
 
 // ask gets an answer that may be kept.
-func (l *listener) ask() {
+func (l *overhearer) ask() {
 	l.t.Helper()
 	epoch, ok := l.f.Abreast("north")
 	if !ok {
@@ -89,7 +89,7 @@ func (l *listener) ask() {
 
 // wants checks whether the answer may be given, and if not, whether another one
 // may be kept.
-func (l *listener) wants(what string) {
+func (l *overhearer) wants(what string) {
 	l.t.Helper()
 	epoch, ok := l.f.Abreast("north")
 	got := "given"
@@ -105,18 +105,18 @@ func (l *listener) wants(what string) {
 }
 
 func TestAnAnswerThatWasKept(t *testing.T) {
-	for claim, steps := range map[string]func(*listener){
-		"is given while nothing changes":                        func(l *listener) { l.beats(7); l.wants("given") },
-		"is given when all changes were heard":                  func(l *listener) { l.changes(8, 9); l.beats(9); l.wants("given") },
-		"is given before the heartbeat tells of what was heard": func(l *listener) { l.changes(8, 9); l.beats(8); l.wants("given") },
-		"is given when a change comes twice":                    func(l *listener) { l.changes(8, 8, 9, 8); l.beats(9); l.wants("given") },
-		"waits for a change that comes later than the heartbeat": func(l *listener) {
+	for claim, steps := range map[string]func(*overhearer){
+		"is given while nothing changes":                        func(l *overhearer) { l.beats(7); l.wants("given") },
+		"is given when all changes were heard":                  func(l *overhearer) { l.changes(8, 9); l.beats(9); l.wants("given") },
+		"is given before the heartbeat tells of what was heard": func(l *overhearer) { l.changes(8, 9); l.beats(8); l.wants("given") },
+		"is given when a change comes twice":                    func(l *overhearer) { l.changes(8, 8, 9, 8); l.beats(9); l.wants("given") },
+		"waits for a change that comes later than the heartbeat": func(l *overhearer) {
 			l.beats(8)
 			l.wants("nothing")
 			l.changes(8)
 			l.wants("given")
 		},
-		"is void when changes are held up": func(l *listener) {
+		"is void when changes are held up": func(l *overhearer) {
 			l.beats(8)
 			l.wants("nothing")
 			l.beats(8)
@@ -126,7 +126,7 @@ func TestAnAnswerThatWasKept(t *testing.T) {
 			l.beats(9)
 			l.wants("given")
 		},
-		"is void when changes go on being held up": func(l *listener) {
+		"is void when changes go on being held up": func(l *overhearer) {
 			for seq := uint64(8); seq < 20; seq++ {
 				l.beats(seq)
 				if epoch, ok := l.f.Abreast("north"); ok && epoch == l.kept {
@@ -136,20 +136,20 @@ func TestAnAnswerThatWasKept(t *testing.T) {
 				}
 			}
 		},
-		"is void when a change is missing before another": func(l *listener) { l.changes(9); l.wants("another"); l.beats(9); l.wants("another") },
-		"is void in another incarnation":                  func(l *listener) { l.beat("north", heartbeat{Incarnation: "j", Seq: 7}); l.wants("another") },
-		"is void when another member speaks":              func(l *listener) { l.beat("north", heartbeat{Seq: 7, Member: "b", Term: 1}); l.wants("another") },
-		"is void after a restart":                         func(l *listener) { l.beat("north", heartbeat{Seq: 7, Started: l.clock}); l.wants("another") },
-		"is void when the site has lost changes":          func(l *listener) { l.beats(6); l.wants("another"); l.changes(7); l.beats(7); l.wants("another") },
-		"is not given while the site is silent":           func(l *listener) { l.pass(silence); l.wants("given"); l.pass(1); l.wants("nothing") },
-		"is not given while the site is warming":          func(l *listener) { l.beat("north", heartbeat{Seq: 7, Warming: true}); l.wants("nothing") },
-		"is not given while the site takes nothing in":    func(l *listener) { l.say("north", heartbeat{Seq: 7}); l.wants("nothing"); l.beats(7); l.wants("given") },
-		"is not made good by a change of another incarnation": func(l *listener) {
+		"is void when a change is missing before another": func(l *overhearer) { l.changes(9); l.wants("another"); l.beats(9); l.wants("another") },
+		"is void in another incarnation":                  func(l *overhearer) { l.beat("north", heartbeat{Incarnation: "j", Seq: 7}); l.wants("another") },
+		"is void when another member speaks":              func(l *overhearer) { l.beat("north", heartbeat{Seq: 7, Member: "b", Term: 1}); l.wants("another") },
+		"is void after a restart":                         func(l *overhearer) { l.beat("north", heartbeat{Seq: 7, Started: l.clock}); l.wants("another") },
+		"is void when the site has lost changes":          func(l *overhearer) { l.beats(6); l.wants("another"); l.changes(7); l.beats(7); l.wants("another") },
+		"is not given while the site is silent":           func(l *overhearer) { l.pass(silence); l.wants("given"); l.pass(1); l.wants("nothing") },
+		"is not given while the site is warming":          func(l *overhearer) { l.beat("north", heartbeat{Seq: 7, Warming: true}); l.wants("nothing") },
+		"is not given while the site takes nothing in":    func(l *overhearer) { l.say("north", heartbeat{Seq: 7}); l.wants("nothing"); l.beats(7); l.wants("given") },
+		"is not made good by a change of another incarnation": func(l *overhearer) {
 			l.change("j", 8, "")
 			l.beats(8)
 			l.wants("nothing")
 		},
-		"is not made good by a change of another member": func(l *listener) {
+		"is not made good by a change of another member": func(l *overhearer) {
 			l.beat("north", heartbeat{Seq: 7, Member: "b", Term: 2})
 			l.ask()
 			l.change("i", 8, "a/1")
@@ -158,7 +158,7 @@ func TestAnAnswerThatWasKept(t *testing.T) {
 			l.change("i", 8, "b/2")
 			l.wants("given")
 		},
-		"is void when the site was forgotten between": func(l *listener) {
+		"is void when the site was forgotten between": func(l *overhearer) {
 			l.pass(announcedFor + time.Second)
 			delete(l.bySite, "north")
 			l.beats(7)
@@ -166,7 +166,7 @@ func TestAnAnswerThatWasKept(t *testing.T) {
 		},
 	} {
 		t.Run(claim, func(t *testing.T) {
-			l := newListener(t)
+			l := newOverhearer(t)
 			l.beats(7)
 			l.ask()
 			steps(l)
@@ -175,7 +175,7 @@ func TestAnAnswerThatWasKept(t *testing.T) {
 }
 
 func TestChangesBeforeTheFirstHeartbeatSayNothing(t *testing.T) {
-	l := newListener(t)
+	l := newOverhearer(t)
 	l.changes(7, 8)
 	l.wants("nothing")
 	l.beats(8)
