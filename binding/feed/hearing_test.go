@@ -143,7 +143,12 @@ func TestAnAnswerThatWasKept(t *testing.T) {
 		"is void when the site has lost changes":          func(l *overhearer) { l.beats(6); l.wants("another"); l.changes(7); l.beats(7); l.wants("another") },
 		"is not given while the site is silent":           func(l *overhearer) { l.pass(silence); l.wants("given"); l.pass(1); l.wants("nothing") },
 		"is not given while the site is warming":          func(l *overhearer) { l.beat("north", heartbeat{Seq: 7, Warming: true}); l.wants("nothing") },
-		"is not given while the site takes nothing in":    func(l *overhearer) { l.say("north", heartbeat{Seq: 7}); l.wants("nothing"); l.beats(7); l.wants("given") },
+		"is not given while the site takes nothing in": func(l *overhearer) {
+			l.say("north", heartbeat{Seq: 7})
+			l.wants("nothing")
+			l.beats(7)
+			l.wants("given")
+		},
 		"is not made good by a change of another incarnation": func(l *overhearer) {
 			l.change("j", 8, "")
 			l.beats(8)
