@@ -104,7 +104,13 @@ func (s *siteStream) open(ctx context.Context, site string, after uint64, from t
 	if err != nil {
 		return nil, fmt.Errorf("stream %s: %w", s.stream, err)
 	}
-	return consuming.Stop, nil
+	return func() {
+		if ctx.Err() != nil { // it waits for a question to a server that may be frozen
+			go consuming.Stop()
+			return
+		}
+		consuming.Stop()
+	}, nil
 }
 
 // take applies one message of the stream, by the rule for consumers.

@@ -79,7 +79,9 @@ type pair struct {
 	now  func() time.Time
 	drop func(error) // ends the session of the publisher
 	wait time.Duration
-	wake chan struct{} // signals a heartbeat
+	wake chan struct{}    // signals a heartbeat
+	self func() time.Time // when this process started
+	twin func()           // tells that another one has the same name
 
 	mu      sync.Mutex
 	active  bool
@@ -99,16 +101,23 @@ func newPair(f *Feed) *pair {
 	return &pair{
 		Pair: f.cfg.Pair, log: f.log.With("member", f.cfg.Pair.Member), now: time.Now, drop: f.interrupt,
 		wait: silence, wake: make(chan struct{}, 1),
+		self: func() time.Time { return f.asker.Status().Started }, twin: sync.OnceFunc(func() { f.health.alarm(f.log, twinWarning) }),
 	}
 }
 
 // take notes a heartbeat of the site.
 func (p *pair) take(msg *nats.Msg) {
 	h, ok := parseHeartbeat(msg.Subject, msg.Data)
-	if ok && h.Member != p.Member {
+	switch {
+	case !ok:
+	case h.Member != p.Member:
 		p.heardOf(h)
+	case !h.Started.Equal(p.self().Truncate(time.Millisecond)):
+		p.twin()
 	}
 }
+
+const twinWarning = "another simbindd of this site has the same name in the pair: each member needs one of its own"
 
 // heardOf notes what another member says.
 func (p *pair) heardOf(h heartbeat) {

@@ -3,6 +3,7 @@ package feed
 import (
 	"fmt"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/simbind/simbind/binding"
@@ -47,6 +48,19 @@ func (s *station) published() bool { return s.feed.State().Delivered == s.Status
 func (s *station) shadowed() bool {
 	st := s.feed.State()
 	return st.Role == RoleStandby && st.Standing && st.Differ == 0
+}
+
+func TestTwoMembersOfOneNameAreTold(t *testing.T) {
+	t.Parallel()
+	op := newOperator(t, nil)
+	first := newMember(t, "a", op.url())
+	until(t, "a is active", func() bool { return first.feed.State().Role == RoleActive })
+	second := newMember(t, "a", op.url())
+	told := func(s *station) bool { return slices.Contains(s.feed.State().Warnings, twinWarning) }
+	until(t, "both are told", func() bool { return told(first) && told(second) })
+	if both := newCouple(t, newOperator(t, nil).url()); told(both.each["a"]) || told(both.each["b"]) {
+		t.Error("members with names of their own are told too")
+	}
 }
 
 func TestConsumersSeeOneSiteWhoeverOfAPairIsActive(t *testing.T) {

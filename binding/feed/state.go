@@ -184,6 +184,12 @@ func (h *health) setConcerns(log *slog.Logger, concerns []string) {
 	h.concerns = concerns
 }
 
+// alarm is warn, and logs it.
+func (h *health) alarm(log *slog.Logger, text string) {
+	log.Error(text)
+	h.warn(text)
+}
+
 func (h *health) warn(text string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
