@@ -15,7 +15,7 @@ func (g *rig) say(kind Kind, src Source, node, session string, who Subscriber, a
 	return g.on(Event{Kind: kind, Source: src, Node: node, Session: session, MSISDN: who.MSISDN, IMSI: who.IMSI, Time: g.now, Addrs: addresses(addrs...)})
 }
 
-func (g *rig) pass(d time.Duration) { g.now = g.now.Add(d); g.sweepAll() }
+func (g *rig) pass(d time.Duration) { g.now = g.now.Add(d); g.heartbeats(); g.sweepAll() }
 
 var simA, simB, noSIM = oracleSIMs[0], oracleSIMs[1], Subscriber{}
 

@@ -29,7 +29,7 @@ const (
 	SessionStop                   // release: CCR-T, Stop, Delete Session
 	NodeRestart                   // all earlier sessions of the node are gone (rule T7); of a followed site, all that it has not told since NodeBehind
 	NodeDown                      // the transport to the node is lost; ends nothing (rule T8)
-	NodeUp                        // the node is heard again without a restart
+	NodeUp                        // the node is heard again without a restart; of a followed site, each heartbeat by whose Time all its news was heard
 	NewsLost                      // events of observed nodes were missed (rule T12); it names no node
 	NodeCurrent                   // of a followed site: all its news up to now was heard
 	NodeBehind                    // of a followed site: some was not, what it said is unconfirmed

@@ -26,7 +26,10 @@ func (a *arbiter) follow(f *fact) Outcome {
 		return Applied
 	case NodeRestart:
 		return a.endUntold(f)
+	case NodeUp:
+		a.heardWhole(f)
 	case NodeCurrent:
+		a.heardWhole(f)
 		a.m.storeNode(f.node, nodeCurrent, 1)
 		a.m.storeNode(f.node, nodeAnew, 0)
 		return Applied
@@ -36,6 +39,15 @@ func (a *arbiter) follow(f *fact) Outcome {
 		return Applied
 	}
 	return a.transport(f)
+}
+
+// heardWhole notes a heartbeat. Readers hold their own clock against it, so that
+// a site is lost also while nobody looks whether it is: the program may be
+// suspended, or busy.
+func (a *arbiter) heardWhole(f *fact) {
+	if !f.Time.IsZero() {
+		a.m.storeNode(f.node, nodeWhole, uint64(f.t))
+	}
 }
 
 // endUntold ends what the site has not told since it was behind or, if it was
@@ -116,6 +128,10 @@ func (m *memory) judgeFollowed(s *session, n *node, now int64, t *times) Reason 
 		return ReasonNodeLost
 	case atomic.LoadUint64(m.nodeWord(s.node, nodeCurrent)) == 0:
 		return ReasonUnconfirmed
+	}
+	// A clock that was set back by that much says nothing about how long ago.
+	if ago := now - int64(m.loadNode(s.node, nodeWhole)); ago > t.silent || ago < -t.silent {
+		return ReasonNodeLost
 	}
 	return s.doubt()
 }

@@ -32,6 +32,7 @@ func (r *replica) catchUp(t testing.TB, site string, changes []Change) {
 		}
 		r.applied++
 	}
+	r.heartbeats()
 }
 
 // event is what a change says, as binding/feed reads it from the stream.

@@ -293,6 +293,54 @@ func TestFollowedSite(t *testing.T) {
 	}
 }
 
+// TestFollowedSiteThatNobodyWatches: readers see by their own clock that a site
+// has been silent for too long, whoever else runs.
+func TestFollowedSiteThatNobodyWatches(t *testing.T) {
+	const addr = "10.0.0.1"
+	g := newRig(t, oracleConfig)
+	want := func(claim, verdict string) {
+		t.Helper()
+		if got := g.verify(addr, someone.MSISDN); got != verdict {
+			t.Errorf("%s: %s, want %s", claim, got, verdict)
+		}
+	}
+	g.ofSite(NodeCurrent, "a")
+	g.tells("a", addr, someone, ReasonBound)
+	g.now = g.now.Add(oracleConfig.LossTimeout)
+	want("until the loss timeout it counts", "match/bound")
+	g.now = g.now.Add(time.Millisecond)
+	want("then it does not", "stale/node-lost")
+	g.tells("a", addr, someone, ReasonBound)
+	want("what it told before is no heartbeat", "stale/node-lost")
+	g.on(Event{Kind: NodeUp, Source: SourceFeed, Node: "a", Time: g.now.Add(-oracleConfig.LossTimeout)})
+	want("a heartbeat counts from when it was heard", "match/bound")
+	g.now = g.now.Add(time.Millisecond)
+	want("and no longer", "stale/node-lost")
+	g.on(Event{Kind: NodeCurrent, Source: SourceFeed, Node: "a"})
+	want("a position that is kept is no heartbeat", "stale/node-lost")
+	g.ofSite(NodeUp, "a")
+	want("one of now counts", "match/bound")
+	g.now = g.now.Add(-time.Hour)
+	want("a clock that was set back tells nothing of how long ago", "stale/node-lost")
+}
+
+// TestHeartbeatsAreNotKept: a heartbeat that changes nothing makes no batch for the
+// journal.
+func TestHeartbeatsAreNotKept(t *testing.T) {
+	g := newRig(t, oracleConfig)
+	g.ofSite(NodeCurrent, "a")
+	g.commit(t)
+	up := Event{Kind: NodeUp, Source: SourceFeed, Node: "a", Time: g.now}
+	if g.Registry.take(&up); !g.batch.empty() {
+		t.Error("a heartbeat is kept")
+	}
+	g.ofSite(NodeDown, "a")
+	g.commit(t)
+	if g.Registry.take(&up); len(g.batch.Nodes) != 1 {
+		t.Error("that a lost site is heard again is not kept")
+	}
+}
+
 // TestFollowedSitesAreNotPublished: what other sites know is theirs to publish,
 // or two replicas would tell each other the same for ever.
 func TestFollowedSitesAreNotPublished(t *testing.T) {

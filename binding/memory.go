@@ -36,7 +36,7 @@ const (
 	claimWords      = 3
 	wideWords       = 2
 	subscriberWords = 5
-	nodeWords       = 12
+	nodeWords       = 13
 	wideShare       = 4 // one address in so many may be longer than /64
 )
 

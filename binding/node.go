@@ -13,6 +13,7 @@ const (
 	nodeEvents
 	nodeSource  // Source | flags << 8 | unix ms since when it is observed << 16
 	nodeCurrent // of a followed site: 1 while all its news was heard
+	nodeWhole   // of a followed site: unix ms of its last heartbeat by which all its news was heard
 	nodeTold    // of a followed site: unix ms of what it told last, see toldAt
 	nodeAnew    // of a followed site: unix ms since when it tells all anew, 0 if it does not
 	nodeForgot  // unix ms, network's time of the last stop whose tombstone had to make room

@@ -161,6 +161,9 @@ func (r *Registry) takeMore() {
 func (r *Registry) take(ev *Event) {
 	now := r.cfg.Now().UnixMilli()
 	outcome := r.apply(ev, now)
+	if outcome == Duplicate && ev.Kind == NodeUp && ev.Source == SourceFeed && ev.Ack == nil {
+		return // one heartbeat of many: nothing of it is kept
+	}
 	var err error
 	switch outcome {
 	case Applied:

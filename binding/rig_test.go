@@ -69,6 +69,15 @@ func (g *rig) sweepAll() {
 	}
 }
 
+// heartbeats are those of the followed sites that are not behind or lost.
+func (g *rig) heartbeats() {
+	for id, k := range *g.nodeNames.Load() {
+		if k.source == SourceFeed && g.m.loadNode(uint16(id), nodeCurrent) == 1 && g.m.loadNode(uint16(id), nodeDown) == 0 {
+			g.on(Event{Kind: NodeUp, Source: SourceFeed, Node: k.name, Time: g.now})
+		}
+	}
+}
+
 func (g *rig) on(ev Event) Outcome {
 	return g.apply(&ev, g.now.UnixMilli())
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"sync/atomic"
+	"time"
 )
 
 // A session is the working copy of one session record.
@@ -146,13 +147,19 @@ func (m *memory) judge(s *session, now int64, t *times) (life, Reason) {
 type times struct {
 	lease, grace, linger, loss, trustGap, tombstone int64
 
-	markOnly bool // see Config.MarkOnLoss
+	silent   int64 // how long a followed site may be without a heartbeat that is whole
+	markOnly bool  // see Config.MarkOnLoss
 }
+
+// heartbeatsMissed is how long a followed site may be silent at least, however
+// short the loss timeout is.
+const heartbeatsMissed = 3 * time.Second
 
 func newTimes(c Config) *times {
 	return &times{
 		lease: c.Lease.Milliseconds(), grace: c.LeaseGrace.Milliseconds(), linger: c.Linger.Milliseconds(),
 		loss: c.LossTimeout.Milliseconds(), trustGap: c.TrustGap.Milliseconds(), tombstone: c.TombstoneTTL.Milliseconds(),
+		silent:   max(c.LossTimeout, heartbeatsMissed).Milliseconds(),
 		markOnly: c.MarkOnLoss,
 	}
 }

@@ -42,6 +42,7 @@ type follower struct {
 	now    func() time.Time
 
 	beats chan beatAt // from hear
+	pace  pace        // of hear alone
 
 	at       bookmark  // last change applied
 	known    string    // incarnation of what the Registry knows; empty if that is not known
@@ -49,7 +50,6 @@ type follower struct {
 	last     time.Time // of the last event: they must not go back
 	current  bool
 	lost     bool
-	heard    bool // the Registry was told in this run that the site is not lost
 	progress binding.SiteProgress
 
 	// What was submitted and is not durable yet, by token.
@@ -59,7 +59,7 @@ type follower struct {
 	durable atomic.Pointer[bookmark]
 }
 
-// A beatAt is a heartbeat and when it arrived.
+// A beatAt is a heartbeat and when it arrived or, if it had to wait, would have.
 type beatAt struct {
 	heartbeat
 	at time.Time
@@ -73,11 +73,11 @@ func newFollower(site string, source *siteStream, marks *bookmarks, f *Feed) *fo
 	}
 }
 
-// hear takes a heartbeat; any goroutine may call it. One that finds no room is
-// dropped: another comes.
+// hear takes a heartbeat; one goroutine at a time may call it. One that finds no
+// room is dropped: another comes.
 func (f *follower) hear(h heartbeat, at time.Time) {
 	select {
-	case f.beats <- beatAt{h, at}:
+	case f.beats <- beatAt{h, at.Add(-f.pace.waited(h.At, at))}:
 	default:
 	}
 }
@@ -228,19 +228,14 @@ func (f *follower) complete(ctx context.Context) {
 	}
 }
 
-// up tells that the site is not lost, by a heartbeat that is complete: also once
-// in each run, because the journal keeps a loss that the run before has told.
+// up tells of a heartbeat that is complete. Each is told: readers hold their own
+// clock against it, and the journal keeps a loss that a run before has told.
 func (f *follower) up(ctx context.Context, done time.Time) {
-	if !f.lost && f.heard || f.now().Sub(done) >= silence {
+	if f.now().Sub(done) >= silence || f.tell(ctx, binding.Event{Kind: binding.NodeUp, Time: done, Arrived: done}) != nil || !f.lost {
 		return
 	}
-	if f.tell(ctx, binding.Event{Kind: binding.NodeUp, Time: done, Arrived: done}) != nil {
-		return
-	}
-	if f.heard = true; f.lost {
-		f.lost = false
-		f.log.Info("a site is heard again")
-	}
+	f.lost = false
+	f.log.Info("a site is heard again")
 }
 
 // watch looks whether the site is lost (T8): since its last complete heartbeat.

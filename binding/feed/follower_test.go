@@ -95,6 +95,44 @@ func TestHeartbeats(t *testing.T) {
 	}
 }
 
+// TestAHeartbeatThatHadToWait: what was sent while we were suspended says how it
+// was then.
+func TestAHeartbeatThatHadToWait(t *testing.T) {
+	l := newListener(t)
+	sent := l.clock
+	hear := func() {
+		l.hear(heartbeat{Incarnation: "i", Seq: 10, Ingesting: true, At: sent}, l.clock)
+		l.beat(t.Context(), <-l.beats)
+		sent = sent.Add(time.Second)
+	}
+	up := func() time.Time {
+		for _, ev := range slices.Backward(l.told) {
+			if ev.Kind == binding.NodeUp {
+				return ev.Time
+			}
+		}
+		return time.Time{}
+	}
+	hear()
+	l.clock = l.clock.Add(time.Second)
+	hear()
+	if !up().Equal(l.clock) {
+		t.Errorf("told of %v, want %v", up(), l.clock)
+	}
+	heard := l.clock
+	l.clock = l.clock.Add(15 * time.Second)
+	for range 12 {
+		hear()
+		if !up().Equal(heard) {
+			t.Fatalf("what was sent %v ago counts as of %v", l.clock.Sub(sent), up())
+		}
+	}
+	hear() // two seconds ago
+	if want := l.clock.Add(-2 * time.Second); !up().Equal(want) {
+		t.Errorf("told of %v, want %v", up(), want)
+	}
+}
+
 // TestStateOfFollowing: what is shown follows what is known.
 func TestStateOfFollowing(t *testing.T) {
 	l := newListener(t)
