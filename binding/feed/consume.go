@@ -54,7 +54,7 @@ func (f *follower) consume(ctx context.Context) error {
 		case <-tick.C:
 			f.tick(ctx)
 			if len(f.pending) > 0 && f.now().Sub(f.pending[0].at) > stuck && f.now().Sub(heard) > stuck {
-				return fmt.Errorf("%w: change %d of %s is not in the stream", errAnew, f.pending[0].Seq, f.at.Incarnation)
+				return fmt.Errorf("%w: change %d of %s is not in the stream (does the stream here source that of a leaf node?)", errAnew, f.pending[0].Seq, f.at.Incarnation)
 			}
 		}
 	}

@@ -32,7 +32,6 @@ type toldPage struct {
 // of meanwhile are applied too, nothing of it counts.
 func (f *follower) snapshot(ctx context.Context) error {
 	f.say("snapshot")
-	f.progress.Snapshots++
 	f.progress.Rows = 0
 	f.behind(ctx)
 	if err := f.forget(f.known); err != nil {
@@ -71,6 +70,7 @@ func (f *follower) snapshot(ctx context.Context) error {
 	f.at = bookmark{Incarnation: first.Incarnation, Seq: first.Seq, Stream: last}
 	f.forgetBeats()
 	f.progress.Applied = first.Seq
+	f.progress.Snapshots++
 	f.log.Info("a snapshot was taken", "rows", f.progress.Rows, "seq", first.Seq, "took", f.now().Sub(began).Round(time.Millisecond))
 	return nil
 }

@@ -200,6 +200,7 @@ func TestSimulatePlaysBothEndsForTheTap(t *testing.T) {
 		{"gtp", "--from", "127.0.0.1:0", "--to", "127.0.0.1:0"},
 		{"gtp", "--version", "1", "--from", "127.0.0.1:0", "--to", "127.0.0.1:0"},
 		{"pfcp", "--from", "127.0.0.1:0", "--to", "127.0.0.1:0", "--pool6", "2001:db8:cafe::/48", "--anonymous"},
+		{"pfcp", "--no-msisdn", "--from", "127.0.0.1:0", "--to", "127.0.0.1:0"},
 	} {
 		t.Run(strings.Join(args[:2], " "), func(t *testing.T) {
 			line := append([]string{"simulate"}, args...)

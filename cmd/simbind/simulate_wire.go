@@ -22,6 +22,7 @@ type wireRun struct {
 	asker, asked string
 	version      int
 	anonymous    bool
+	noMSISDN     bool
 }
 
 func (c *cli) simulateGTPCommand() *cobra.Command {
@@ -67,12 +68,13 @@ implementation that shares nothing with simbindd's.`,
 			}
 			o := &r.options
 			core := pfcptest.New(o.Asker.Addr(), o.Asked.Addr(), o.APN)
-			core.Anonymous = r.anonymous
+			core.Anonymous, core.NoMSISDN = r.anonymous, r.noMSISDN
 			return c.simulateWire(cmd.Context(), *o, core)
 		},
 	}
 	r.flags(cmd, "127.0.0.4:8805", "127.0.0.7:8805")
 	cmd.Flags().BoolVar(&r.anonymous, "anonymous", false, "send no User ID")
+	cmd.Flags().BoolVar(&r.noMSISDN, "no-msisdn", false, "send no number, as an SMF that leaves it to the directory")
 	return cmd
 }
 

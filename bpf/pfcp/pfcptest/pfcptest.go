@@ -26,8 +26,8 @@ const (
 type Core struct {
 	Asker, Asked netip.Addr
 	APN          string
-	// Anonymous sends no User ID.
-	Anonymous bool
+	// Anonymous sends no User ID; NoMSISDN one without a number.
+	Anonymous, NoMSISDN bool
 
 	started [2]time.Time // of the two functions
 	seq     uint32
@@ -109,12 +109,21 @@ func (c *Core) establish(who crowdtest.Subscriber, seid uint64) (wiretest.Exchan
 		ie.NewCreatePDR(ie.NewPDRID(2), ie.NewPDI(ie.NewSourceInterface(Access), UEIP(who.IPv4, who.IPv6, false)), ie.NewFARID(2)),
 	}
 	if !c.Anonymous {
-		request = append(request, ie.NewUserID(7, who.IMSI, who.IMEISV, who.MSISDN, ""))
+		request = append(request, c.userID(who))
 	}
 	return exchange(
 		message.NewSessionEstablishmentRequest(0, 0, 0, c.seq, 0, request...),
 		message.NewSessionEstablishmentResponse(0, 0, control(seid), c.seq, 0,
 			c.node(c.Asked), ie.NewCause(ie.CauseRequestAccepted), FSEID(seid, c.Asked)))
+}
+
+// userID has the flags of what it names: IMSIF, IMEIF, MSISDNF (TS 29.244 clause
+// 8.2.101).
+func (c *Core) userID(who crowdtest.Subscriber) *ie.IE {
+	if c.NoMSISDN {
+		return ie.NewUserID(3, who.IMSI, who.IMEISV, "", "")
+	}
+	return ie.NewUserID(7, who.IMSI, who.IMEISV, who.MSISDN, "")
 }
 
 // FSEID is an F-SEID of either family.
