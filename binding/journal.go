@@ -22,8 +22,8 @@ type SessionRow struct {
 	IMEI     IMEI
 	APN      uint16 // APNRow.ID
 	RAT      RAT
-	// Via and Doubt are of another site's session: the number of its node's
-	// name (an APNRow.ID), and the site's own doubt.
+	// Via is of another site's session: the number of its node's name (an
+	// APNRow.ID). Doubt is that site's own doubt, or ours (see Registry.Doubt).
 	Via   uint16
 	Doubt Reason
 	// Directory: the MSISDN is a directory's word.

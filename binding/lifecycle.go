@@ -83,6 +83,7 @@ func (a *arbiter) refresh(id uint32, f *fact, apn string) bool {
 	s := a.m.session(id)
 	before := s
 	s.last, s.seen = f.t, f.now
+	s.flags &^= doubtMask
 	s.contexts |= f.Contexts
 	if f.Lease > 0 {
 		s.lease = a.leaseOf(f)

@@ -120,10 +120,10 @@ func (a *arbiter) row(id uint32, s *session) SessionRow {
 	who := a.m.identity(s)
 	row := SessionRow{
 		Key: s.rowKey(), Node: s.node, Epoch: s.epoch, Start: s.start, Last: s.last, Seen: s.seen, Lease: s.lease,
-		Contexts: s.contexts, Ended: s.ended(), MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, APN: s.apn, RAT: s.rat, Directory: s.flags&flagDirectory != 0,
+		Contexts: s.contexts, Ended: s.ended(), MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, APN: s.apn, RAT: s.rat, Directory: s.flags&flagDirectory != 0, Doubt: s.doubt(),
 	}
 	if a.m.node(s.node).source == SourceFeed {
-		row.Contexts, row.Via, row.Doubt = 0, s.contexts, s.doubt()
+		row.Contexts, row.Via = 0, s.contexts
 	}
 	b := a.batch
 	first := len(b.holds)

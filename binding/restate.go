@@ -56,6 +56,18 @@ func (r *Registry) told(c Change, o *address) Change {
 // who was told by somebody else so far. It returns when they are decided. Any
 // goroutine may call it, once Run has started.
 func (r *Registry) Restate(ctx context.Context, places []Place) error {
+	return r.sayAgain(ctx, places, func(Place, int64) {})
+}
+
+// Doubt is Restate for places of which others were told of another holder, by
+// somebody who may have heard more. What is held there is unconfirmed until
+// its sessions are heard of again.
+func (r *Registry) Doubt(ctx context.Context, places []Place) error {
+	return r.sayAgain(ctx, places, r.doubtPlace)
+}
+
+// sayAgain publishes what Told says of the places after each was prepared.
+func (r *Registry) sayAgain(ctx context.Context, places []Place, prepare func(p Place, now int64)) error {
 	for len(places) > 0 {
 		some := places[:min(len(places), restated)]
 		places = places[len(some):]
@@ -63,6 +75,7 @@ func (r *Registry) Restate(ctx context.Context, places []Place) error {
 			now := r.cfg.Now().UnixMilli()
 			f := &fact{Event: &Event{}, now: now, t: now}
 			for _, p := range some {
+				prepare(p, now)
 				c := r.Told(p)
 				c.Why = whyTakeover
 				r.emit(c, f, false)
@@ -73,6 +86,29 @@ func (r *Registry) Restate(ctx context.Context, places []Place) error {
 		}
 	}
 	return nil
+}
+
+// doubtPlace takes the trust from the sessions that claim a place. A followed
+// site says itself what it doubts.
+func (a *arbiter) doubtPlace(p Place, now int64) {
+	k, ok := a.keyOf(p)
+	if !ok {
+		return
+	}
+	if h, held := a.m.holding(k); !held || h.state == holdBlocked {
+		return
+	}
+	o := a.open(k)
+	for _, c := range o.claims {
+		a.update(c.session, func(s *session) {
+			if a.m.node(s.node).source != SourceFeed {
+				s.flags = s.flags&^doubtMask | doubtFlags(ReasonUnconfirmed)
+			}
+		})
+		a.dirty(c.session)
+	}
+	o.h.told = a.tell(k, &o.h, now)
+	a.m.addrs.Put(k, o.h.pack())
 }
 
 // keyOf is the key of a place; false if it is none that can be held.

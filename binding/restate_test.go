@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"testing"
+	"time"
 )
 
 // toldSo is what a change leaves with who applies it: the same for a change and
@@ -66,5 +67,76 @@ func TestOfNoPlaceNothingIsTold(t *testing.T) {
 		if c := g.Told(p); c.Kind != Released || c.State != StateReleased {
 			t.Errorf("of %v: %+v", p, c)
 		}
+	}
+}
+
+// doubt is Registry.Doubt without its goroutine.
+func (g *rig) doubt(t *testing.T, p Place) {
+	t.Helper()
+	g.doubtPlace(p, g.now.UnixMilli())
+	c := g.Told(p)
+	c.Why = whyTakeover
+	g.emit(c, &fact{Event: &Event{}, now: g.now.UnixMilli(), t: g.now.UnixMilli()}, false)
+	g.commit(t)
+}
+
+func TestADoubtedPlaceIsUnconfirmedUntilItIsHeardOfAgain(t *testing.T) {
+	const x, y = "10.0.0.1", "10.0.0.2"
+	for name, c := range map[string]struct {
+		then func(*rig)
+		want string // of simA at x
+	}{
+		"nothing comes":                {func(*rig) {}, "stale/unconfirmed"},
+		"a restart":                    {func(g *rig) { g.boot(t, doubtConfig) }, "stale/unconfirmed"},
+		"its session is heard of":      {func(g *rig) { g.say(SessionUpdate, SourceGx, "pgw1", "g1", simA) }, "match/bound"},
+		"it begins again":              {func(g *rig) { g.say(SessionStart, SourceGx, "pgw1", "g1", simA, x) }, "match/bound"},
+		"another source says the same": {func(g *rig) { g.say(SessionStart, SourceRADIUS, "nas1", "r1", simA, x) }, "match/bound"},
+		"it went to another SIM":       {func(g *rig) { g.say(SessionStart, SourceGx, "pgw1", "g2", simB, x) }, "mismatch/other-number"},
+		"another session is heard of":  {func(g *rig) { g.say(SessionUpdate, SourceGx, "pgw1", "g9", simB) }, "stale/unconfirmed"},
+		"it ends":                      {func(g *rig) { g.say(SessionStop, SourceGx, "pgw1", "g1", simA) }, "unknown/no-binding"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newRig(t, doubtConfig)
+			g.say(SessionStart, SourceGx, "pgw1", "g1", simA, x)
+			g.say(SessionStart, SourceGx, "pgw1", "g9", simB, y)
+			g.pass(time.Second)
+			g.commit(t)
+			p := Place{g.changes[0].Domain, g.changes[0].Addr}
+			g.changes = nil
+			g.doubt(t, p)
+			if n := len(g.changes); n != 1 || toldSo(&g.changes[0]) != fmt.Sprint(simA.MSISDN, " ", simA.IMSI, " stale unconfirmed") || g.changes[0].Why != whyTakeover {
+				t.Errorf("%d changes: %+v", n, g.changes)
+			}
+			wantVerdict(t, g, x, simA, "stale/unconfirmed")
+			wantVerdict(t, g, y, simB, "match/bound")
+			g.pass(time.Second)
+			c.then(g)
+			g.pass(time.Second)
+			g.commit(t)
+			wantVerdict(t, g, x, simA, c.want)
+			last := "stale unconfirmed"
+			for i := range g.changes {
+				if ch := &g.changes[i]; ch.Addr == addresses(x)[0] {
+					last = ch.State.String() + " " + ch.Reason.String()
+				}
+			}
+			told := map[string]string{
+				"stale/unconfirmed": "stale unconfirmed", "match/bound": "bound bound", "mismatch/other-number": "bound bound", "unknown/no-binding": "released ended",
+			}[c.want]
+			if last != told {
+				t.Errorf("consumers were told %q last, want %q", last, told)
+			}
+		})
+	}
+}
+
+func TestOfNoPlaceThereIsNothingToDoubt(t *testing.T) {
+	g := newRig(t, Config{Capacity: 64})
+	p := Place{Domain: "nowhere", Addr: addresses("10.0.0.1")[0]}
+	g.doubtPlace(p, g.now.UnixMilli())
+	g.doubtPlace(Place{}, g.now.UnixMilli())
+	g.commit(t)
+	if len(g.changes) != 0 {
+		t.Errorf("%+v", g.changes)
 	}
 }

@@ -32,7 +32,8 @@ const (
 	flagDirty             // in the current batch
 	flagMemo              // the journal keeps a memo beside it
 
-	// Three bits: what a followed site doubts of its session (see doubts).
+	// Three bits: what a followed site doubts of its session (see doubts), or
+	// that ours is not confirmed since others were told otherwise (see Doubt).
 	doubtShift = 3
 	doubtMask  = 7 << doubtShift
 
@@ -134,6 +135,8 @@ func (m *memory) judge(s *session, now int64, t *times) (life, Reason) {
 		return lifeExpired, ReasonLease
 	case n.lost(now, t.loss):
 		return lifeStale, ReasonNodeLost
+	case s.doubt() != ReasonBound:
+		return lifeStale, s.doubt()
 	case s.seen < int64(atomic.LoadUint64(&m.trust[n.source])), n.observed && s.seen < m.loadObserved(observedTrust):
 		return lifeStale, ReasonUnconfirmed
 	}

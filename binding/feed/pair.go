@@ -36,6 +36,9 @@ type Pair struct {
 type Teller interface {
 	Told(binding.Place) binding.Change
 	Restate(context.Context, []binding.Place) error
+	// Doubt says it again too, with what is held there unconfirmed from now on
+	// until it is heard of again.
+	Doubt(context.Context, []binding.Place) error
 }
 
 func (cfg Config) checkPair() error {

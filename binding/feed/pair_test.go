@@ -144,3 +144,37 @@ func TestAMemberWithoutItsPairsWordBeginsAnew(t *testing.T) {
 		t.Errorf("the replica took no snapshot: %+v", p)
 	}
 }
+
+func TestATakeoverDoesNotBringAFormerHolderBack(t *testing.T) {
+	t.Parallel()
+	op := newOperator(t, nil)
+	both := newCouple(t, op.url())
+	centre := newStation(t, "centre", op.url(), All)
+	a, b := both.each["a"], both.each["b"]
+	both.says(binding.SessionStart, "1", "10.1.0.1", 1)
+	both.says(binding.SessionStart, "2", "10.1.0.2", 2)
+	centre.awaits("10.1.0.1", 1, "match/bound")
+	centre.awaits("10.1.0.2", 2, "match/bound")
+	until(t, "b has heard it", b.shadowed)
+	a.says(binding.SessionStart, "3", "10.1.0.1", 3) // b does not hear of it
+	centre.awaits("10.1.0.1", 3, "match/bound")
+	until(t, "b knows that it differs", func() bool { return b.feed.State().Differ > 0 })
+	a.stop()
+	until(t, "b is active", func() bool { return b.feed.State().Role == RoleActive && b.published() })
+	before := b.Status().JournalSeq
+	centre.awaits("10.1.0.1", 1, "stale/unconfirmed")
+	if got := b.verdict("10.1.0.1", 1); got != "stale/unconfirmed" {
+		t.Errorf("b itself says %s", got)
+	}
+	centre.awaits("10.1.0.2", 2, "match/bound")
+	b.says(binding.SessionUpdate, "1", "10.1.0.1", 1) // the gateway confirms it
+	centre.awaits("10.1.0.1", 1, "match/bound")
+	if got := b.Status().JournalSeq; got != before+1 {
+		t.Errorf("consumers were told %d changes, want one", got-before)
+	}
+	b.says(binding.SessionStart, "3", "10.1.0.1", 3)
+	centre.awaits("10.1.0.1", 3, "match/bound")
+	if p := centre.progress("north"); p.Snapshots != 1 || p.Gaps != 0 {
+		t.Errorf("the replica noticed it: %+v", p)
+	}
+}

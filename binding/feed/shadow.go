@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/simbind/simbind/binding"
@@ -67,6 +68,7 @@ type unlike struct {
 	since  time.Time   // of the first of them
 	last   string      // the last word that the stream told; "" is not known
 	stays  bool        // there is nothing to match, only Told to compare
+	newer  bool        // we have decided something else since that last word
 	// equal is when Told and the stream were seen to say the same: what we had
 	// decided before is told, though its change may come yet.
 	equal time.Time
@@ -81,6 +83,9 @@ type ownChange struct {
 	at   time.Time
 }
 
+// boundWord ends the word of a holder that can be relied on.
+const boundWord = "  "
+
 // word is what a change or a row says of its place, so that two members' words
 // are the same where they mean the same.
 func (t *told) word(kind string) string {
@@ -92,7 +97,7 @@ func (t *told) word(kind string) string {
 	case kind == binding.SIMChange.String():
 		return t.MSISDN + " " + t.IMSI + " " + t.IMEI
 	case t.State == binding.StateBound.String() && t.Reason == binding.ReasonBound.String():
-		return t.MSISDN + " " + t.IMSI + "  "
+		return t.MSISDN + " " + t.IMSI + boundWord
 	}
 	return t.MSISDN + " " + t.IMSI + " " + t.State + " " + t.Reason
 }
@@ -151,7 +156,7 @@ func (s *shadow) hear(c *toldChange, stream uint64) error {
 		return err
 	}
 	u, step := s.at(at), c.step()
-	u.last = c.word(c.Kind)
+	u.last, u.newer = c.word(c.Kind), false
 	if i := slices.IndexFunc(u.ours, func(o ownChange) bool { return o.step == step }); i >= 0 {
 		u.ours, u.theirs = u.ours[i+1:], nil // what was before is settled
 	} else if c.At.Sub(s.began) > lagMax {
@@ -189,7 +194,7 @@ func (s *shadow) own(c *binding.Change) error {
 	} else if old {
 		u.stays = true
 	} else {
-		u.ours = append(u.ours, ownChange{c.Seq, step, c.At})
+		u.ours, u.newer = append(u.ours, ownChange{c.Seq, step, c.At}), true
 	}
 	return s.settle(at, u)
 }
@@ -310,7 +315,9 @@ func (s *shadow) kept() uint64 {
 
 // untold is what consumers still have to be told: changes of ours that the
 // stream did not have, by number, and places of which it told something else.
-func (s *shadow) untold() (changes map[uint64]bool, places []binding.Place, err error) {
+// Those that it gave to another SIM than we know of are apart: the active member
+// may have heard what we have not.
+func (s *shadow) untold() (changes map[uint64]bool, places, doubted []binding.Place, err error) {
 	changes = map[uint64]bool{}
 	for at, u := range s.unlike {
 		for _, c := range u.ours {
@@ -321,11 +328,32 @@ func (s *shadow) untold() (changes map[uint64]bool, places []binding.Place, err 
 		}
 		present, err := s.present(at)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
-		if present != u.last {
+		switch {
+		case present == u.last:
+		case !u.newer && otherSIM(present, u.last):
+			doubted = append(doubted, at.Place)
+		default:
 			places = append(places, at.Place)
 		}
 	}
-	return changes, places, nil
+	return changes, places, doubted, nil
+}
+
+// otherSIM reports whether our word names a holder to be relied on and the
+// stream's last one another, or several.
+func otherSIM(ours, last string) bool {
+	if !strings.HasSuffix(ours, boundWord) {
+		return false
+	}
+	if last == binding.Conflict.String() {
+		return true
+	}
+	a, b := strings.Split(ours, " "), strings.Split(last, " ")
+	if len(b) < 2 {
+		return false // nobody, or not known
+	}
+	differs := func(x, y string) bool { return x != "" && y != "" && x != y }
+	return differs(a[0], b[0]) || differs(a[1], b[1])
 }

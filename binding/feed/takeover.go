@@ -70,13 +70,13 @@ func (s *standby) catchUp(ctx context.Context, end ending) error {
 }
 
 // goOn publishes what the other one did not, under the next numbers, and says
-// again what it told otherwise. At least one message is published: from then on
-// the stream refuses the other one's.
+// again what it told otherwise; with a doubt where it told of another SIM. At
+// least one message is published: from then on the stream refuses the other one's.
 func (s *standby) goOn(ctx context.Context, end ending, term uint64) error {
 	if err := s.readOwn(); err != nil {
 		return err
 	}
-	changes, places, err := s.shadow.untold()
+	changes, places, doubted, err := s.shadow.untold()
 	if err != nil {
 		return err
 	}
@@ -94,11 +94,11 @@ func (s *standby) goOn(ctx context.Context, end ending, term uint64) error {
 		return err
 	}
 	pos.offset = next - pos.after
-	if len(changes)+len(places) == 0 {
+	if len(changes)+len(places)+len(doubted) == 0 {
 		places = s.anyPlace(end.last)
 	}
-	s.pair.log.Info("the takeover is complete", "incarnation", pos.incarnation, "after", s.shadow.seq, "changes", len(changes), "restated", len(places), "term", term)
-	if err := s.pair.Registry.Restate(ctx, places); err != nil {
+	s.pair.log.Info("the takeover is complete", "incarnation", pos.incarnation, "after", s.shadow.seq, "changes", len(changes), "restated", len(places), "doubted", len(doubted), "term", term)
+	if err := errors.Join(s.pair.Registry.Doubt(ctx, doubted), s.pair.Registry.Restate(ctx, places)); err != nil {
 		return err
 	}
 	return s.lead(pos, term)
