@@ -113,8 +113,16 @@ func (f *Feed) ownDomains() []binding.Domain {
 
 // parseHeartbeat reads the heartbeat of the site that the subject names.
 func parseHeartbeat(subject string, data []byte) (heartbeat, bool) {
-	var h heartbeat
-	if len(data) > heartbeatMax || json.Unmarshal(data, &h) != nil || h.V != Version {
+	var m struct {
+		heartbeat
+		Kind string `json:"kind"` // of a change, which somebody has had sent here
+	}
+	err := error(nil)
+	if len(data) <= heartbeatMax {
+		err = json.Unmarshal(data, &m)
+	}
+	h := m.heartbeat
+	if len(data) > heartbeatMax || err != nil || h.V != Version || m.Kind != "" {
 		return h, false
 	}
 	if checkToken("site", h.Site, 64) != nil || h.Incarnation == "" || len(h.Incarnation) > 128 || len(h.Member) > 64 || subject != heartbeatSubject(h.Site) {

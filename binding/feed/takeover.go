@@ -159,6 +159,7 @@ func (s *standby) lead(pos position, term uint64) error {
 	s.shadow = nil
 	s.p.moveTo(pos)
 	s.pair.lead(term)
+	s.p.state.hold(false)
 	s.p.state.lead()
 	return s.start()
 }
