@@ -32,11 +32,28 @@ const (
 	batchCommitHeader   = "Nats-Batch-Commit"
 )
 
+// few is up to how many changes go one at a time, each naming the one that it must
+// follow: one server alone syncs each batch to its disk, which takes longer.
+const few = 16
+
 // duplicateInBatch is the server's error for a batch of which it has seen a
 // message before, within its dedupe window.
 const duplicateInBatch jetstream.ErrorCode = 10201
 
-func (s *atomicSender) store(ctx context.Context, incarnation string, expect uint64, rows []binding.Change) (uint64, error) {
+func (s *atomicSender) store(ctx context.Context, incarnation string, expect uint64, rows []binding.Change) (last uint64, err error) {
+	if len(rows) > few {
+		return s.storeBatch(ctx, incarnation, expect, rows)
+	}
+	for i := range rows {
+		if expect, err = s.storeBatch(ctx, incarnation, expect, rows[i:i+1]); err != nil {
+			return 0, err
+		}
+	}
+	return expect, nil
+}
+
+// storeBatch stores all of the rows or none.
+func (s *atomicSender) storeBatch(ctx context.Context, incarnation string, expect uint64, rows []binding.Change) (uint64, error) {
 	s.count++
 	id, n := s.name+strconv.FormatUint(s.count, 36), len(rows)
 	for i := range rows[:n-1] {

@@ -125,7 +125,7 @@ type outcome struct {
 	err error
 }
 
-// stalled has a sender store changes 2 to 9 behind change 1, over a link that
+// stalled has a sender store changes 2 to 40 behind change 1, over a link that
 // hangs within change 6.
 func stalled(t *testing.T, op *operator, member string) (link *stall, result chan outcome) {
 	t.Helper()
@@ -134,7 +134,7 @@ func stalled(t *testing.T, op *operator, member string) (link *stall, result cha
 	s := sending(t, "nats://"+link.Addr().String(), member, 1)
 	result = make(chan outcome, 1)
 	go func() {
-		seq, err := s.store(context.WithoutCancel(t.Context()), "abc", 1, changes(2, 9))
+		seq, err := s.store(context.WithoutCancel(t.Context()), "abc", 1, changes(2, 40))
 		result <- outcome{seq, err}
 	}()
 	<-link.held
@@ -208,18 +208,22 @@ func TestABatchIsRefusedThatTheStreamHasInPart(t *testing.T) {
 			streamOf(t, op, stream.fast, stream.atomic)
 			s := sending(t, op.url(), "a", 1)
 			last := store(t, op.url(), s, "abc", changes(1, 5)...)
-			for _, rows := range [][]binding.Change{changes(5, 5), changes(5, 8)} {
+			for _, rows := range [][]binding.Change{changes(5, 5), changes(5, 8), changes(5, 8+few)} {
 				if _, err := s.store(t.Context(), "abc", last, rows); !errors.Is(err, errRepeated) {
 					t.Errorf("%d changes: %v, want %v", len(rows), err, errRepeated)
 				}
 			}
-			if _, err := s.store(t.Context(), "abc", last-1, changes(6, 7)); err == nil || errors.Is(err, errRepeated) {
-				t.Errorf("two that do not follow: %v", err)
+			for _, rows := range [][]binding.Change{changes(6, 7), changes(6, 8+few)} {
+				if _, err := s.store(t.Context(), "abc", last-1, rows); err == nil || errors.Is(err, errRepeated) {
+					t.Errorf("%d that do not follow: %v", len(rows), err)
+				}
 			}
-			if last = store(t, op.url(), s, "abc", changes(6, 8)...); last != 8 {
-				t.Errorf("the last one is number %d of the stream, want 8", last)
+			for _, end := range []uint64{8, 8 + 2*few, 8 + 2*few + 1} {
+				if last = store(t, op.url(), s, "abc", changes(last+1, end)...); last != end {
+					t.Errorf("the last one is number %d of the stream, want %d", last, end)
+				}
 			}
-			wantChanges(t, readAll(t, client(t, op.url())), "abc", 1, 8)
+			wantChanges(t, readAll(t, client(t, op.url())), "abc", 1, last)
 		})
 	}
 }
