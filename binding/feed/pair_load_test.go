@@ -83,8 +83,16 @@ type hearing struct {
 	g    *gateway
 	s    *station
 	at   atomic.Int64 // events heard
+	kept atomic.Int64 // of them those that its journal has
 	stop func()
 	over <-chan struct{}
+}
+
+// Acknowledge implements binding.Acknowledger.
+func (h *hearing) Acknowledge(token uint64, err error) {
+	if err == nil {
+		h.kept.Store(int64(token))
+	}
 }
 
 func (h *hearing) start() {
@@ -95,7 +103,7 @@ func (h *hearing) start() {
 		for {
 			some, over := h.g.after(int(h.at.Load()))
 			for _, ev := range some {
-				ev.Arrived = time.Now()
+				ev.Arrived, ev.Ack, ev.Token = time.Now(), h, uint64(h.at.Load()+1)
 				if err := binding.SubmitFunc(h.s.Submit).Wait(h.g.t.Context(), ev); err != nil {
 					return // the member is stopping: said again later
 				}
@@ -270,6 +278,7 @@ func testPairUnderLoad(t *testing.T, missed bool) {
 		} else {
 			both.each[active].stop()
 		}
+		hears[active].at.Store(hears[active].kept.Load()) // the gateway repeats the rest
 		until(t, "the other one is active", func() bool { return both.each[other].feed.State().Role == RoleActive })
 		both.each[active].start()
 		if missed {
@@ -289,6 +298,7 @@ func testPairUnderLoad(t *testing.T, missed bool) {
 	speaking.Wait()
 	for _, h := range hears {
 		<-h.over
+		until(t, "all that was heard is decided", func() bool { return h.kept.Load() == h.at.Load() })
 	}
 	var whole map[spot][]word
 	still.stop()
