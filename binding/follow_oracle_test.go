@@ -142,7 +142,7 @@ func (g *rig) held(q Query) Address {
 // TestFollowerOfTwoSitesIsNoSurerThanThey: whoever follows two sites that share
 // addresses matches nobody whom one of them disputes.
 func TestFollowerOfTwoSitesIsNoSurerThanThey(t *testing.T) {
-	histories := uint64(10)
+	histories := uint64(40)
 	if testing.Short() {
 		histories = 2
 	}
@@ -162,7 +162,7 @@ func TestFollowerOfTwoSitesIsNoSurerThanThey(t *testing.T) {
 func followTwo(t *testing.T, seed uint64) (matches int, fault string) {
 	names := []string{"a", "b"}
 	patient := oracleConfig
-	patient.Linger = 24 * time.Hour // what lingers is dropped, although its site holds on to it
+	patient.Linger = 8 * time.Second // what lingers is dropped, although its site holds on to it
 	follower := newReplica(t, patient, names...)
 	var sites []*rig
 	var lives []*network

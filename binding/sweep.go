@@ -114,11 +114,16 @@ func (a *arbiter) sweepAddress(pos uint32, now int64) int {
 		return 0
 	}
 	o := a.open(k)
+	left := uint32(0)
 	for _, c := range o.claims {
+		if s := a.m.session(c.session); a.m.node(s.node).source == SourceFeed {
+			left = h.deadline // its site has the last word: until it says so nothing is over, nor certain
+			continue
+		}
 		o.remove(c.session)
 		a.dirty(c.session)
 	}
-	a.settle(&o, f, 0)
+	a.settle(&o, f, left)
 	a.counters.add(countReleasedLinger, 1)
 	return 0
 }
