@@ -117,14 +117,10 @@ func parseHeartbeat(subject string, data []byte) (heartbeat, bool) {
 		heartbeat
 		Kind string `json:"kind"` // of a change, which somebody has had sent here
 	}
-	err := error(nil)
-	if len(data) <= heartbeatMax {
-		err = json.Unmarshal(data, &m)
+	if len(data) > heartbeatMax || json.Unmarshal(data, &m) != nil || m.V != Version || m.Kind != "" {
+		return m.heartbeat, false
 	}
 	h := m.heartbeat
-	if len(data) > heartbeatMax || err != nil || h.V != Version || m.Kind != "" {
-		return h, false
-	}
 	if checkToken("site", h.Site, 64) != nil || h.Incarnation == "" || len(h.Incarnation) > 128 || len(h.Member) > 64 || subject != heartbeatSubject(h.Site) {
 		return h, false
 	}
