@@ -143,6 +143,9 @@ func (a *arbiter) teach(who Subscriber, f *fact) {
 			a.number(id, m, f)
 		}
 	}
+	if m != 0 && a.directory.resolve != nil {
+		a.directory.resolve(who.IMSI, m) // whether it contradicts
+	}
 }
 
 // revoke takes the directory's number from sessions of other SIMs than the one
@@ -189,5 +192,6 @@ type directory struct {
 	resolve  func(IMSI, MSISDN)
 	doubt    func(IMSI)
 	learn    bool
-	disputes map[MSISDN]int64 // unix ms, when they are over
+	disputes map[MSISDN]dispute
+	tidied   int64 // unix ms, when those that are over were looked for
 }

@@ -242,31 +242,6 @@ func TestTheDirectoryIsAskedForEverySIM(t *testing.T) {
 	}
 }
 
-// TestADisputedNumberIsAskedForAnew for the SIM that had it first.
-func TestADisputedNumberIsAskedForAnew(t *testing.T) {
-	var doubted []IMSI
-	c := oracleConfig
-	c.Doubt = func(i IMSI) { doubted = append(doubted, i) }
-	g := newRig(t, c)
-	g.say(SessionStart, SourcePFCP, "smf", "1", sim(someone), "10.0.0.1")
-	g.say(SessionStart, SourcePFCP, "smf", "2", sim(someoneElse), "10.0.0.2")
-	g.knows(someone.IMSI, someone.MSISDN)
-	g.knows(someoneElse.IMSI, someone.MSISDN)
-	if len(doubted) != 1 || doubted[0] != someone.IMSI {
-		t.Errorf("%v", doubted)
-	}
-	g.knows(someoneElse.IMSI, someone.MSISDN)
-	if got := g.verify("10.0.0.2", someone.MSISDN); got != "unknown/no-msisdn" {
-		t.Errorf("within its time: %s", got)
-	}
-	g.now = g.now.Add(disputeTime)
-	g.say(SessionUpdate, SourcePFCP, "smf", "2", sim(someoneElse), "10.0.0.2")
-	g.knows(someoneElse.IMSI, someone.MSISDN)
-	if got := g.verify("10.0.0.2", someone.MSISDN); got != "match/bound" {
-		t.Errorf("after it: %s", got)
-	}
-}
-
 // TestAnotherSitesNumbersAreItsOwn, whatever our directory says.
 func TestAnotherSitesNumbersAreItsOwn(t *testing.T) {
 	const addr = "10.0.0.1"

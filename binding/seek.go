@@ -11,7 +11,7 @@ const (
 
 // seekSome goes on to the sessions behind those that the last piece visited.
 func (a *arbiter) seekSome(sw *sweeper, n int, now int64) {
-	if a.directory.resolve == nil || sw.seeker == 0 && now < sw.seekFrom {
+	if a.directory.resolve == nil || sw.seeker == 0 && now < sw.seekFrom && sw.seekFrom-now <= seekEvery.Milliseconds() {
 		return
 	}
 	if sw.seeker == 0 {

@@ -112,10 +112,18 @@ func TestWhoHasNoNumberIsAskedForBeforeWhoHasOne(t *testing.T) {
 	d.Changed(imsi(2))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	for _, want := range []binding.IMSI{imsi(1), imsi(2), imsi(100)} {
-		if q, ok := d.queue.next(ctx); !ok || q.imsi != want {
-			t.Errorf("%v is next, want %v", q.imsi, want)
+	next := func() binding.IMSI {
+		q, ok := d.queue.next(ctx)
+		if !ok {
+			t.Fatal("nothing waits")
 		}
+		return q.imsi
+	}
+	if a, b := next(), next(); a+b != imsi(1)+imsi(2) {
+		t.Errorf("%v and %v are next", a, b)
+	}
+	if a := next(); a != imsi(100) {
+		t.Errorf("then %v", a)
 	}
 	close(source.answer)
 }
@@ -212,4 +220,78 @@ func TestASourceThatDoesNotAnswerSaysWhy(t *testing.T) {
 	ahead.Add(int64(pauseAfterError))
 	d.Ask(imsi(1), 0)
 	until(t, "it answers again", func() bool { return problem() == "" })
+}
+
+// TestAChangeIsNotHeldUpByOthers whose questions never end.
+func TestAChangeIsNotHeldUpByOthers(t *testing.T) {
+	q := newQueue(64)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for n := range 64 {
+		q.put(question{imsi: imsi(n)})
+	}
+	q.wait(ctx, question{imsi: imsi(100), void: true})
+	q.put(question{imsi: imsi(101), has: number(101)})
+	left := map[binding.IMSI]bool{imsi(100): true, imsi(101): true}
+	for n := 0; len(left) > 0; n++ {
+		if n == 5000 {
+			t.Fatalf("%v wait after 5000 others", left)
+		}
+		one, ok := q.next(ctx)
+		if !ok {
+			t.Fatal("nothing waits")
+		}
+		q.done(one)
+		delete(left, one.imsi)
+		q.put(question{imsi: imsi(1000 + n)}) // there is always another one
+	}
+}
+
+func TestACheckIsServedByAQuestionWithoutANumber(t *testing.T) {
+	source := &book{knows: map[binding.IMSI]binding.MSISDN{imsi(1): number(2)}, answer: make(chan struct{})}
+	var learned atomic.Uint64
+	d, registry, _ := newDirectory(t, func(c *Config) {
+		c.Learned = func(binding.IMSI) binding.MSISDN { return binding.MSISDN(learned.Load()) }
+	}, source)
+	d.Ask(imsi(1), 0)
+	until(t, "it is asked", func() bool { return source.asked.Load() == 1 })
+	learned.Store(uint64(number(1))) // it serves the sessions at once
+	d.Ask(imsi(1), number(1))
+	close(source.answer)
+	registry.is(t, imsi(1), 0) // the two differ
+}
+
+func TestWhatConfirmsIsNotTold(t *testing.T) {
+	source := &book{knows: map[binding.IMSI]binding.MSISDN{imsi(1): number(1)}}
+	d, registry, _ := newDirectory(t, nil, source)
+	d.Ask(imsi(1), number(1))
+	until(t, "it is asked", func() bool { return source.asked.Load() == 1 })
+	d.idle(t)
+	if _, n := registry.of(imsi(1)); n != 0 {
+		t.Errorf("told %d times", n)
+	}
+}
+
+// TestAChangeWhileAnAnswerIsTold counts.
+func TestAChangeWhileAnAnswerIsTold(t *testing.T) {
+	source := &book{knows: map[binding.IMSI]binding.MSISDN{imsi(1): number(1)}}
+	var d *Directory
+	ready := make(chan struct{})
+	d, registry, _ := newDirectory(t, func(c *Config) {
+		submit, once := c.Submit, false
+		c.Submit = func(ev binding.Event) error {
+			<-ready
+			err := submit(ev)
+			if !once {
+				once = true
+				source.set(imsi(1), 0, errors.New("down"))
+				d.ChangedLater(context.Background(), ev.IMSI)
+			}
+			return err
+		}
+	}, source)
+	close(ready)
+	d.Ask(imsi(1), 0)
+	until(t, "it is asked for again", func() bool { return source.asked.Load() > 1 })
+	registry.is(t, imsi(1), 0)
 }

@@ -34,13 +34,19 @@ type Answer struct {
 	Source string
 	// Failed: a source could not say, so that no number does not mean none.
 	Failed bool
+
+	nobody bool // answers, and what was known is void
 }
 
 // sure reports that the answer is one.
 func (a Answer) sure() bool { return a.MSISDN != 0 || !a.Failed }
 
-// learnedName is the source of what signalling brought.
-const learnedName = "learned"
+// learnedName is the source of what signalling brought, differ that of no number
+// because it and another source say two.
+const (
+	learnedName = "learned"
+	differ      = "learned and another, which differ"
+)
 
 // A Near keeps answers; cache.Near is one. A generation ends with Invalidate.
 type Near interface {
@@ -156,15 +162,15 @@ func (d *Directory) Run(ctx context.Context) error {
 func (d *Directory) Ask(imsi binding.IMSI, has binding.MSISDN) {
 	d.telling.Lock()
 	others, ok := d.cfg.Near.Peek(imsi)
-	if ok {
+	if ok = ok || len(d.cfg.Sources) == 0; ok {
 		d.near.Add(1)
-		if answer := strict(d.together(imsi, others), d.void.has(imsi)); answer.MSISDN != has && answer.sure() {
-			_ = d.cfg.Submit(known(imsi, answer.MSISDN)) // busy: asked again
+		if answer := strict(d.together(imsi, others), d.void.since(imsi) != 0); answer.MSISDN != has && answer.sure() {
+			_ = d.cfg.Submit(known(imsi, answer)) // busy: asked again
 		}
 	}
 	d.telling.Unlock()
 	if !ok {
-		d.queue.put(question{imsi: imsi, check: has != 0})
+		d.queue.put(question{imsi: imsi, has: has, void: d.void.since(imsi) != 0})
 	}
 }
 
@@ -181,25 +187,26 @@ func (d *Directory) Changed(imsi binding.IMSI) {
 func (d *Directory) ChangedLater(ctx context.Context, imsi binding.IMSI) {
 	d.void.add(imsi)
 	d.cfg.Near.Invalidate(imsi)
-	d.queue.wait(ctx, question{imsi: imsi, check: true})
+	d.queue.wait(ctx, question{imsi: imsi, void: true})
 }
 
 // answer finds the number of a SIM and tells the Registry. An answer of before a
 // change is not told: what was asked is asked again.
 func (d *Directory) answer(ctx context.Context, q question) {
 	for ctx.Err() == nil {
-		generation, void := d.cfg.Near.Generation(q.imsi), q.void || d.void.has(q.imsi)
+		generation, since := d.cfg.Near.Generation(q.imsi), d.void.since(q.imsi)
+		void := q.void || since != 0
 		found, err := d.Find(ctx, q.imsi)
 		if err != nil {
 			continue // somebody else asked, and gave up; or ctx ended
 		}
 		answer := strict(found, void)
-		if !answer.sure() || answer.MSISDN == 0 && !void && !q.check {
-			return
+		if !answer.sure() || answer.MSISDN == q.has && answer.Source != differ && !void {
+			return // it is what the Registry has
 		}
-		if d.tell(ctx, q.imsi, answer.MSISDN, generation) {
+		if d.tell(ctx, q.imsi, answer, generation) {
 			if !found.Failed {
-				d.void.remove(q.imsi)
+				d.void.remove(q.imsi, since)
 			}
 			return
 		}
@@ -210,14 +217,14 @@ func (d *Directory) answer(ctx context.Context, q question) {
 // it is none.
 func strict(a Answer, void bool) Answer {
 	if void && a.Failed {
-		return Answer{}
+		return Answer{nobody: true}
 	}
 	return a
 }
 
 // tell submits an answer until it is taken. It reports false if something has
 // changed since it was asked for.
-func (d *Directory) tell(ctx context.Context, imsi binding.IMSI, m binding.MSISDN, generation uint64) (current bool) {
+func (d *Directory) tell(ctx context.Context, imsi binding.IMSI, a Answer, generation uint64) (current bool) {
 	once := binding.SubmitFunc(func(ev binding.Event) error {
 		d.telling.Lock()
 		defer d.telling.Unlock()
@@ -226,12 +233,16 @@ func (d *Directory) tell(ctx context.Context, imsi binding.IMSI, m binding.MSISD
 		}
 		return d.cfg.Submit(ev)
 	})
-	_ = once.Wait(ctx, known(imsi, m)) // a Registry that is closed needs none
+	_ = once.Wait(ctx, known(imsi, a)) // a Registry that is closed needs none
 	return current
 }
 
-func known(imsi binding.IMSI, m binding.MSISDN) binding.Event {
-	return binding.Event{Kind: binding.NumberKnown, IMSI: imsi, MSISDN: m}
+func known(imsi binding.IMSI, a Answer) binding.Event {
+	ev := binding.Event{Kind: binding.NumberKnown, IMSI: imsi, MSISDN: a.MSISDN}
+	if a.nobody {
+		ev.Doubt = binding.ReasonUnconfirmed
+	}
+	return ev
 }
 
 // Find returns the number of a SIM: what was learned, unless the first source
@@ -274,7 +285,7 @@ func (d *Directory) together(imsi binding.IMSI, others Answer) Answer {
 	}
 	d.learned.found.Add(1)
 	if others.MSISDN != 0 && others.MSISDN != m {
-		return Answer{Source: learnedName + " and " + others.Source + ", which differ"}
+		return Answer{Source: differ}
 	}
 	return Answer{MSISDN: m, Source: learnedName, Failed: others.Failed}
 }

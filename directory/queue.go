@@ -12,12 +12,13 @@ import (
 // asks for these again, so that more would be of no use.
 const maxChecks = 1024
 
-// A question is for one SIM. Check: it has a number, which may be right. Void: it
-// has one that is not, or may not be.
+// A question is for one SIM: has is the number that the Registry has of it, zero
+// if none. Void: that is not right, or may not be.
 type question struct {
-	imsi        binding.IMSI
-	check, void bool
-	from        place
+	imsi binding.IMSI
+	has  binding.MSISDN
+	void bool
+	from place
 }
 
 // A place is where questions for a SIM are, as bits.
@@ -25,69 +26,81 @@ type place uint8
 
 const (
 	inFirst place = 1 << iota
+	inVoid
 	inChecks
 	underWay
 )
 
-// A queue has the questions that wait: first those for SIMs that have no number or
-// one that is void, then checks. For a SIM one of each waits.
+// A queue has the questions that wait: for SIMs that have no number, for those
+// whose number is void, and checks. For a SIM one of each waits.
 type queue struct {
-	first, checks chan question
-	dropped       atomic.Uint64 // of the first
+	first, void, checks chan question
+	dropped             atomic.Uint64 // of the former two
+	turn                atomic.Uint64
 
 	mu    sync.Mutex
 	where map[binding.IMSI]place
 }
 
 func newQueue(limit int) *queue {
-	return &queue{first: make(chan question, limit), checks: make(chan question, min(limit, maxChecks)), where: map[binding.IMSI]place{}}
+	return &queue{
+		first: make(chan question, limit), void: make(chan question, limit), checks: make(chan question, min(limit, maxChecks)),
+		where: map[binding.IMSI]place{},
+	}
 }
 
 // put adds a question, unless one waits that serves as well, or there is no room.
 // One under way serves too, but not if what it finds may be void.
 func (q *queue) put(one question) {
-	served, lane := inFirst|underWay, q.first
-	one.from = inFirst
+	var lane chan question
+	var served place
 	switch {
 	case one.void:
-		served = inFirst
-	case one.check:
-		served, one.from, lane = inFirst|inChecks|underWay, inChecks, q.checks
+		one.from, lane = inVoid, q.void
+	case one.has == 0:
+		one.from, lane, served = inFirst, q.first, inVoid|underWay
+	default:
+		one.from, lane, served = inChecks, q.checks, inVoid|inFirst|underWay
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.where[one.imsi]&served != 0 {
+	if q.where[one.imsi]&(served|one.from) != 0 {
 		return
 	}
 	select {
 	case lane <- one:
 		q.where[one.imsi] |= one.from
 	default:
-		if !one.check {
+		if one.from != inChecks {
 			q.dropped.Add(1)
 		}
 	}
 }
 
-// wait adds a check when there is room, or gives up when ctx ends.
+// wait adds a question about a void number when there is room, or gives up when
+// ctx ends.
 func (q *queue) wait(ctx context.Context, one question) {
 	select {
-	case q.checks <- one:
+	case q.void <- one:
 	case <-ctx.Done():
 	}
 }
 
+// checkShare: one in so many questions may be a check while others wait.
+const checkShare = 8
+
 // next waits for a question. Not ok: ctx ended.
 func (q *queue) next(ctx context.Context) (one question, ok bool) {
+	checks := q.checks
+	if len(q.first)+len(q.void) > 0 && q.turn.Add(1)%checkShare != 0 {
+		checks = nil
+	}
 	select {
 	case one = <-q.first:
-	default:
-		select {
-		case one = <-q.first:
-		case one = <-q.checks:
-		case <-ctx.Done():
-			return one, false
-		}
+	case one = <-q.void:
+	case one = <-checks:
+	case <-ctx.Done():
+		return one, false
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -104,7 +117,7 @@ func (q *queue) done(one question) {
 	}
 }
 
-func (q *queue) waiting() int { return len(q.first) + len(q.checks) }
+func (q *queue) waiting() int { return len(q.first) + len(q.void) + len(q.checks) }
 
 // maxVoids bounds how many SIMs are remembered whose number is void and about
 // which nobody has answered since.
@@ -113,29 +126,33 @@ const maxVoids = 65536
 // voids are those.
 type voids struct {
 	mu  sync.Mutex
-	all map[binding.IMSI]struct{}
+	all map[binding.IMSI]uint64 // by when it became so
+	n   uint64
 }
 
 func (v *voids) add(imsi binding.IMSI) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.all == nil {
-		v.all = map[binding.IMSI]struct{}{}
+		v.all = map[binding.IMSI]uint64{}
 	}
-	if len(v.all) < maxVoids {
-		v.all[imsi] = struct{}{}
+	if v.n++; len(v.all) < maxVoids || v.all[imsi] != 0 {
+		v.all[imsi] = v.n
 	}
 }
 
-func (v *voids) has(imsi binding.IMSI) bool {
+// since is when the number became void, zero if it is not.
+func (v *voids) since(imsi binding.IMSI) uint64 {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	_, has := v.all[imsi]
-	return has
+	return v.all[imsi]
 }
 
-func (v *voids) remove(imsi binding.IMSI) {
+// remove forgets that it was, unless it became so again.
+func (v *voids) remove(imsi binding.IMSI, since uint64) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	delete(v.all, imsi)
+	if v.all[imsi] == since {
+		delete(v.all, imsi)
+	}
 }
