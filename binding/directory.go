@@ -12,13 +12,15 @@ func (a *arbiter) numberKnown(ev *Event, now int64) Outcome {
 		return RefusedMalformed
 	}
 	f := &fact{Event: ev, now: now, t: now, why: whyDirectory}
+	if ev.Doubt == ReasonBound { // that nobody answers is no word
+		a.directory.disputes.leave(ev.IMSI, ev.MSISDN)
+	}
 	outcome := Duplicate
 	for _, id := range a.withoutNumber(ev.IMSI) {
 		if a.number(id, ev.MSISDN, f) {
 			outcome = Applied
 		}
 	}
-	a.endDisputes(ev)
 	if outcome == Duplicate {
 		return a.count(countDuplicate, Duplicate)
 	}
@@ -192,6 +194,5 @@ type directory struct {
 	resolve  func(IMSI, MSISDN)
 	doubt    func(IMSI)
 	learn    bool
-	disputes map[MSISDN]dispute
-	tidied   int64 // unix ms, when those that are over were looked for
+	disputes disputes
 }

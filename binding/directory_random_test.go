@@ -43,6 +43,7 @@ type directoryWorld struct {
 	// By SIM: the directory's last word, and the numbers that it was seen with.
 	word [worldSIMs]MSISDN
 	with [worldSIMs]map[MSISDN]bool
+	told [worldSIMs]MSISDN // the word, if its session has heard it
 	// By number: the SIM that signalling saw it with last.
 	seen map[MSISDN]int
 }
@@ -81,15 +82,16 @@ func (w *directoryWorld) step(t *testing.T) string {
 		w.say(SessionStop, SourcePFCP, "smf", id, Subscriber{})
 		return fmt.Sprint("it ends: ", i)
 	case n < 75:
-		w.word[i] = m
+		w.word[i], w.told[i] = m, m
 		w.knows(who.IMSI, m)
 		return fmt.Sprint("the directory's word: ", i, m)
 	case n < 80:
-		w.word[i] = 0
+		w.word[i], w.told[i] = 0, 0
 		w.knows(who.IMSI, 0)
 		return fmt.Sprint("the directory has none: ", i)
 	case n < 83:
 		w.seen[m], w.with[i][m] = i, true
+		w.told[i] = 0 // it says which number the SIM has
 		w.sessions++ // each has an id of its own
 		w.say(SessionStart, SourceGx, "pgw", fmt.Sprint(w.sessions), who, fmt.Sprintf("10.1.0.%d", i+1))
 		w.say(SessionStop, SourceGx, "pgw", fmt.Sprint(w.sessions), Subscriber{})
@@ -100,12 +102,18 @@ func (w *directoryWorld) step(t *testing.T) string {
 	}
 	w.commit(t)
 	w.boot(t, w.cfg)
+	w.told = [worldSIMs]MSISDN{} // what was disputed is not stored
 	return "a restart of ours"
 }
 
 // check counts who matches, and says what is wrong with that.
 func (w *directoryWorld) check() (matches int, fault string) {
 	holder := map[MSISDN]int{}
+	for i := range worldSIMs {
+		if _, a := w.Lookup(ask(w.addr(i), 0)); a.Verdict != Match && a.Reason != ReasonNoMSISDN {
+			w.told[i] = 0 // no session hears it
+		}
+	}
 	for i := range worldSIMs {
 		for n := range worldSIMs {
 			m := MSISDN(491700000001 + n)
@@ -120,6 +128,8 @@ func (w *directoryWorld) check() (matches int, fault string) {
 				return matches, fmt.Sprintf("%v is that of %d and of %d", m, other, i)
 			case signalled && by != i:
 				return matches, fmt.Sprintf("%v is that of %d, and signalling saw it with %d last", m, i, by)
+			case !(signalled && by == i) && w.alsoTold(i, m):
+				return matches, fmt.Sprintf("%v is that of %d, and the directory says so of another too", m, i)
 			case m != w.word[i] && !(w.learn && w.with[i][m]):
 				return matches, fmt.Sprintf("%v is that of %d, of whom the directory said %v", m, i, w.word[i])
 			}
@@ -127,4 +137,15 @@ func (w *directoryWorld) check() (matches int, fault string) {
 		}
 	}
 	return matches, w.audit()
+}
+
+// alsoTold reports that the directory gave a number to another SIM whose session
+// goes on, too.
+func (w *directoryWorld) alsoTold(i int, m MSISDN) bool {
+	for j, other := range w.told {
+		if j != i && other == m && w.told[i] == m {
+			return true
+		}
+	}
+	return false
 }
