@@ -24,7 +24,8 @@ const (
 	// may show what the active member has not told yet.
 	theirWindow = 15 * time.Second
 	ourWindow   = 10 * time.Second
-	// lagMax is how far this member may lag behind the active one.
+	// lagMax is how far this member may lag behind the active one, and how far
+	// apart the two may date the same news.
 	lagMax = 2 * time.Second
 	// compareEvery is how often differences that stay are looked at.
 	compareEvery = 30 * time.Second
@@ -64,7 +65,7 @@ type spot struct {
 // An unlike is a spot at which the stream and this member differ so far.
 type unlike struct {
 	ours   []ownChange // not told by the stream
-	theirs []string    // steps told by the stream and not by us
+	theirs []move      // told by the stream and not by us
 	since  time.Time   // of the first of them
 	last   string      // the last word that the stream told; "" is not known
 	stays  bool        // there is nothing to match, only Told to compare
@@ -78,9 +79,20 @@ type unlike struct {
 func (u *unlike) same() bool { return len(u.ours)+len(u.theirs) == 0 && !u.stays }
 
 type ownChange struct {
-	seq  uint64
+	seq uint64
+	move
+	at time.Time // when it was decided
+}
+
+// A move is a step and the moment of the news that it is of, by which it is told
+// from the same step of another time: who had an address may get it again.
+type move struct {
 	step string
-	at   time.Time
+	of   time.Time
+}
+
+func (m move) same(other move) bool {
+	return m.step == other.step && m.of.Sub(other.of).Abs() <= lagMax
 }
 
 // boundWord ends the word of a holder that can be relied on.
@@ -155,9 +167,9 @@ func (s *shadow) hear(c *toldChange, stream uint64) error {
 	if err != nil {
 		return err
 	}
-	u, step := s.at(at), c.step()
+	u, step := s.at(at), move{c.step(), c.EventTime}
 	u.last, u.newer = c.word(c.Kind), false
-	if i := slices.IndexFunc(u.ours, func(o ownChange) bool { return o.step == step }); i >= 0 {
+	if i := slices.IndexFunc(u.ours, func(o ownChange) bool { return o.same(step) }); i >= 0 {
 		u.ours, u.theirs = u.ours[i+1:], nil // what was before is settled
 	} else if c.At.Sub(s.began) > lagMax {
 		if len(u.theirs) == 0 {
@@ -185,11 +197,11 @@ func (s *shadow) own(c *binding.Change) error {
 	if old && at.sim != "" {
 		return nil
 	}
-	u, step := s.at(at), t.step()
+	u, step := s.at(at), move{t.step(), c.EventTime}
 	if c.At.Before(u.equal) {
 		return nil
 	}
-	if i := slices.Index(u.theirs, step); i >= 0 {
+	if i := slices.IndexFunc(u.theirs, step.same); i >= 0 {
 		u.ours, u.theirs = nil, u.theirs[i+1:]
 	} else if old {
 		u.stays = true

@@ -248,3 +248,26 @@ func TestAMemberThatWasSuspendedAsksTheStreamFirst(t *testing.T) {
 		t.Error("it does not go on")
 	}
 }
+
+// TestTheSameStepOfAnotherTimeIsAnother: who had an address gets it again, and
+// what lies between is not told.
+func TestTheSameStepOfAnotherTimeIsAnother(t *testing.T) {
+	p := newPlot(t)
+	c := p.change("bound 1")
+	c.Seq = 1
+	before, err := p.published(&c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.clock = p.clock.Add(5 * time.Second)
+	for _, step := range []string{"bound 2", "released 2", "bound 1"} {
+		p.ours(step)
+	}
+	if err := p.hear(&before, 1); err != nil {
+		t.Fatal(err)
+	}
+	changes, _, _, err := p.untold()
+	if err != nil || len(changes) != 3 {
+		t.Errorf("%v are to be told, %v", changes, err)
+	}
+}
