@@ -23,6 +23,7 @@ type atomicSender struct {
 	nc    *nats.Conn
 	name  string // of this sender, among all that send to the stream
 	count uint64 // batches
+	alone bool   // the server takes no batches as large as ours
 }
 
 // Headers of the batch protocol.
@@ -40,9 +41,21 @@ const few = 16
 // message before, within its dedupe window.
 const duplicateInBatch jetstream.ErrorCode = 10201
 
+// Errors of the server for a batch of which it stores nothing, while it may take
+// the changes one at a time: a part is missing, it has too many batches open
+// (whoever has a beginning of one stored again opens one), or takes none as large.
+const (
+	incompleteBatch jetstream.ErrorCode = 10176
+	tooLargeBatch   jetstream.ErrorCode = 10199
+	tooManyBatches  jetstream.ErrorCode = 10210
+)
+
 func (s *atomicSender) store(ctx context.Context, incarnation string, expect uint64, rows []binding.Change) (last uint64, err error) {
-	if len(rows) > few {
-		return s.storeBatch(ctx, incarnation, expect, rows)
+	if len(rows) > few && !s.alone {
+		last, err = s.storeBatch(ctx, incarnation, expect, rows)
+		if !s.noBatch(err) {
+			return last, err
+		}
 	}
 	for i := range rows {
 		if expect, err = s.storeBatch(ctx, incarnation, expect, rows[i:i+1]); err != nil {
@@ -50,6 +63,23 @@ func (s *atomicSender) store(ctx context.Context, incarnation string, expect uin
 		}
 	}
 	return expect, nil
+}
+
+// noBatch reports whether the server did not take the changes because they were
+// a batch: one at a time it may.
+func (s *atomicSender) noBatch(err error) bool {
+	apiErr := (*jetstream.APIError)(nil)
+	if !errors.As(err, &apiErr) {
+		return false
+	}
+	switch apiErr.ErrorCode {
+	case tooLargeBatch:
+		s.alone = true
+	case incompleteBatch, tooManyBatches:
+	default:
+		return false
+	}
+	return true
 }
 
 // storeBatch stores all of the rows or none.

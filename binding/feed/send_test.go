@@ -12,6 +12,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/simbind/simbind/binding"
@@ -226,6 +228,46 @@ func TestABatchIsRefusedThatTheStreamHasInPart(t *testing.T) {
 			wantChanges(t, readAll(t, client(t, op.url())), "abc", 1, last)
 		})
 	}
+}
+
+func TestAServerThatTakesNoBatchAsLargeGetsOneChangeAtATime(t *testing.T) {
+	op := newOperator(t, func(o *server.Options) { o.JetStreamLimits.MaxBatchSize = 100 })
+	streamOf(t, op, true, true)
+	s := sending(t, op.url(), "a", 1)
+	store(t, op.url(), s, "abc", change(1))
+	for _, end := range []uint64{300, 600} {
+		store(t, op.url(), s, "abc", changes(end-300+2, end)...)
+		store(t, op.url(), s, "abc", change(end+1))
+	}
+	if _, err := s.store(t.Context(), "abc", 599, changes(602, 900)); err == nil {
+		t.Error("changes are stored that do not follow")
+	}
+	wantChanges(t, readAll(t, client(t, op.url())), "abc", 1, 601)
+}
+
+func TestBatchesThatAreLeftOpenHoldNobodyUp(t *testing.T) {
+	op := newOperator(t, nil)
+	streamOf(t, op, true, true)
+	store(t, op.url(), sending(t, op.url(), "a", 1), "abc", change(1))
+	nc := client(t, op.url())
+	for i := range 60 { // more than the server takes for a stream
+		msg := &nats.Msg{Subject: "simbind.v1.lab.change.bound", Reply: nc.NewInbox(), Header: nats.Header{
+			batchIDHeader: {fmt.Sprint(i)}, batchSequenceHeader: {"1"},
+		}}
+		if err := nc.PublishMsg(msg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	s := sending(t, op.url(), "a", 1)
+	store(t, op.url(), s, "abc", changes(2, 300)...)
+	if _, err := s.store(t.Context(), "abc", 299, changes(301, 400)); err == nil {
+		t.Error("changes are stored that do not follow")
+	}
+	store(t, op.url(), s, "abc", changes(301, 400)...)
+	wantChanges(t, readAll(t, nc), "abc", 1, 400)
 }
 
 func TestAPairWithoutAtomicBatchesIsToldSo(t *testing.T) {
