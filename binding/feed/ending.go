@@ -24,8 +24,11 @@ type ending struct {
 	far    bool    // the last message of a publisher may be further back than was looked
 }
 
-// lookBackMax bounds how many messages are looked through for a change.
+// lookBackMax bounds how many messages of the site are looked through for a change.
 const lookBackMax = 1 << 14
+
+// errFar: what the site told last cannot be known.
+var errFar = errors.New("the site's last change is too far back in the stream")
 
 // lastStored asks the stream how it ends. The stream's leader is asked: any copy
 // may answer a direct get, and one that lags behind would have us send again
@@ -92,18 +95,13 @@ func (p *publisher) lookBack(before uint64) *backward {
 
 // next is the one before; nil if none is near.
 func (b *backward) next(ctx context.Context) (*stored, error) {
-	for b.seq > 1 && b.room > 0 {
-		b.seq, b.room = b.seq-1, b.room-1
-		msg, err := b.get(ctx)
-		if errors.Is(err, nats.ErrMsgNotFound) {
-			continue // removed
+	for b.room > 0 {
+		b.room--
+		msg, err := b.p.msgBefore(ctx, b.seq)
+		if msg == nil {
+			return nil, err
 		}
-		if err != nil {
-			return nil, fmt.Errorf("message %d of the stream: %w", b.seq, err)
-		}
-		if !covers(siteSubjects(b.p.cfg.Site), msg.Subject) {
-			continue
-		}
+		b.seq = msg.Sequence
 		if s := b.p.published(msg); s != nil {
 			return s, nil
 		}
@@ -112,30 +110,34 @@ func (b *backward) next(ctx context.Context) (*stored, error) {
 	return nil, nil
 }
 
-func (b *backward) get(ctx context.Context) (*nats.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, b.p.timeout, errNoAnswer)
-	defer cancel()
-	return b.p.leader.GetMsg(b.p.cfg.Stream.Name, b.seq, nats.Context(ctx))
-}
-
-// beforeRepeats returns the last message that is no repetition of what this
-// publisher had stored up to a position: one that was stored later, under a
-// number that was told by then.
-func (p *publisher) beforeRepeats(ctx context.Context, last *stored, pos position, term uint64) (*stored, error) {
-	back, n := p.lookBack(0), 0
+// beforeRepeats returns the last message that is no repetition: one that was
+// stored later than our last change, and is of before. A publisher's may be
+// further back than was looked.
+func (p *publisher) beforeRepeats(ctx context.Context, last *stored, pos position, term uint64) (_ *stored, far bool, err error) {
+	back, n, known := p.lookBack(0), 0, former{}
 	defer func() { p.passOver(n + back.noise) }()
-	for last != nil && last.streamSeq > pos.streamSeq && repeats(last, pos, term) {
+	for last != nil && last.streamSeq > pos.own {
+		again := repeats(last, pos, term)
+		if !again && (p.pair == nil || last.term <= term) && !p.mine(last, pos, term) {
+			if again, err = p.repeated(ctx, last, pos.own, known); err != nil {
+				return nil, false, err
+			}
+		}
+		if !again {
+			break
+		}
 		if n++; n == 1 {
 			back.seq = last.streamSeq
 		}
-		var err error
 		if last, err = back.next(ctx); err != nil {
-			return nil, err
+			return nil, false, err
 		}
 	}
-	return last, nil
+	return last, last == nil && back.room == 0, nil
 }
 
+// repeats reports whether the message is a repetition of what this publisher had
+// stored up to a position, under a number that was told by then.
 func repeats(last *stored, pos position, term uint64) bool {
 	return last.term <= term && (last.incarnation == pos.incarnation && last.seq <= pos.after+pos.offset || precedes(last.incarnation, pos.incarnation))
 }

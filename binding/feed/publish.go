@@ -39,10 +39,9 @@ type publisher struct {
 }
 
 // A leader is asked for what the stream's leader has. Of the client's two
-// interfaces only the older one has such questions.
+// interfaces only the older one has such a question.
 type leader interface {
 	GetLastMsg(stream, subject string, opts ...nats.JSOpt) (*nats.RawStreamMsg, error)
-	GetMsg(stream string, seq uint64, opts ...nats.JSOpt) (*nats.RawStreamMsg, error)
 }
 
 // A sender stores changes in order, as a whole or up to some change. expect is
@@ -158,7 +157,7 @@ func (p *publisher) deliver(ctx context.Context, rows []binding.Change) error {
 	if err != nil {
 		return err
 	}
-	p.pos.after, p.pos.streamSeq = last, streamSeq
+	p.pos.after, p.pos.streamSeq, p.pos.own = last, streamSeq, streamSeq
 	p.trim.stored(last, time.Now())
 	if p.state.delivered(last, len(rows)) {
 		p.log.Info("changes are being delivered again", "number", last+p.pos.offset)

@@ -17,6 +17,12 @@ func (s *standby) reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if end.far {
+		return errFar
+	}
+	if end.last, err = s.p.original(ctx, end.last); err != nil {
+		return err
+	}
 	now := s.pair.now()
 	shadow := &shadow{
 		began: now.Add(-ourWindow), from: now.Add(-theirWindow), compared: now, unlike: map[spot]*unlike{},

@@ -20,6 +20,7 @@ type position struct {
 	incarnation string
 	after       uint64 // the last change that is stored, by the journal's number
 	streamSeq   uint64 // of the site's last message in the stream, zero if none
+	own         uint64 // of our last change there: what publishers stored up to it is accounted for
 	// offset is added to the journal's numbers, modulo 2^64. It holds for
 	// changes above floor: consumers were told the others by another member.
 	offset, floor uint64
@@ -70,7 +71,14 @@ func (p *publisher) resume(ctx context.Context) error {
 // has had, so that no id can stand for two changes.
 func (p *publisher) firstPosition(ctx context.Context, end ending) (position, error) {
 	own := p.cfg.Journal
-	last, err := p.beforeOld(ctx, end.last)
+	last := end.last
+	if last != nil && (baseOf(last.incarnation) != own.Incarnation || last.member != "") {
+		var err error
+		if last, err = p.original(ctx, last); err != nil {
+			return position{}, err
+		}
+	}
+	last, err := p.beforeOld(ctx, last)
 	if err != nil {
 		return position{}, err
 	}
@@ -81,10 +89,10 @@ func (p *publisher) firstPosition(ctx context.Context, end ending) (position, er
 			return position{}, err
 		}
 		if same {
-			return position{incarnation: last.incarnation, after: last.seq, streamSeq: end.site}, nil
+			return position{incarnation: last.incarnation, after: last.seq, streamSeq: end.site, own: last.streamSeq}, nil
 		}
 	}
-	pos, err := p.anew(end, ours || own.Seq > 0)
+	pos, err := p.anew(end, ours || end.far || own.Seq > 0)
 	if ours && last.member == "" {
 		p.warn(fmt.Sprintf("the stream has change %d of this journal, which does not know it: was data_dir restored from a copy? consumers see the new incarnation %s", last.seq, pos.incarnation))
 	}
@@ -94,7 +102,7 @@ func (p *publisher) firstPosition(ctx context.Context, end ending) (position, er
 // anew begins an incarnation, under the journal's own if its numbers cannot have
 // been used.
 func (p *publisher) anew(end ending, used bool) (position, error) {
-	pos := position{incarnation: p.cfg.Journal.Incarnation, streamSeq: end.site}
+	pos := position{incarnation: p.cfg.Journal.Incarnation, streamSeq: end.site, own: end.site}
 	if used {
 		pos.incarnation += "." + strconv.FormatUint(end.stream, 10)
 	}
@@ -105,13 +113,13 @@ func (p *publisher) anew(end ending, used bool) (position, error) {
 func (p *publisher) nextPosition(ctx context.Context, end ending) (position, error) {
 	pos := p.pos
 	_, term := p.pair.ours()
-	last, err := p.beforeRepeats(ctx, end.last, pos, term)
+	last, far, err := p.beforeRepeats(ctx, end.last, pos, term)
 	if err != nil {
 		return position{}, err
 	}
 	pos.streamSeq = end.site
 	switch {
-	case last == nil && end.far:
+	case last == nil && (far || end.far):
 		return pos, nil // where ours end is too far back to be looked for
 	case last == nil: // emptied
 	case p.mine(last, pos, term):
@@ -122,12 +130,13 @@ func (p *publisher) nextPosition(ctx context.Context, end ending) (position, err
 		if !same {
 			return position{}, p.foreign(last)
 		}
-		pos.after = last.seq - pos.offset
+		pos.after, pos.own = last.seq-pos.offset, last.streamSeq
 		return pos, nil
-	case last.streamSeq > p.pos.streamSeq:
+	case last.streamSeq > pos.own:
 		return position{}, p.foreign(last)
 	default: // ours are gone, an older one is left
 	}
+	pos.own = end.site
 	return p.fromOutbox(pos)
 }
 

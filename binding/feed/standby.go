@@ -30,6 +30,7 @@ type standby struct {
 	tried    time.Time     // to reconcile
 	said     string        // why the last snapshot failed
 	fresh    bool          // no session was before
+	known    former        // of other incarnations
 }
 
 // standTick is how often to look whether it is this member's turn.
@@ -53,7 +54,7 @@ func (s *standby) session(ctx context.Context) error {
 	if err := os.Remove(s.pair.File); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("pair: %w", err)
 	}
-	s.p.pos = position{}
+	s.p.pos, s.known = position{}, former{}
 	s.pair.patience()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -72,7 +73,7 @@ func (s *standby) session(ctx context.Context) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case msg := <-s.messages:
-			if err := s.hearAll(msg); err != nil {
+			if err := s.hearAll(ctx, msg); err != nil {
 				return err
 			}
 		case <-s.p.outbox.OutboxNotify():
@@ -184,13 +185,13 @@ func (s *standby) void(why string) {
 }
 
 // hearAll takes a message of the stream and those that wait behind it.
-func (s *standby) hearAll(msg jetstream.Msg) error {
+func (s *standby) hearAll(ctx context.Context, msg jetstream.Msg) error {
 	for {
 		meta, err := msg.Metadata()
 		if err != nil {
 			return err
 		}
-		s.hear(msg.Data(), meta.Sequence.Stream)
+		s.hear(ctx, msg.Data(), meta.Sequence.Stream)
 		select {
 		case msg = <-s.messages: // none without a shadow
 		default:
@@ -201,9 +202,12 @@ func (s *standby) hearAll(msg jetstream.Msg) error {
 
 // hear takes a message of the stream, number seq there. One that does not follow
 // makes the shadow void.
-func (s *standby) hear(data []byte, seq uint64) {
+func (s *standby) hear(ctx context.Context, data []byte, seq uint64) {
 	sh := s.shadow
 	c, err := parseChange(s.p.cfg.Site, data)
+	if err == nil && sh.seq > 0 && c.Incarnation != sh.incarnation && s.repeated(ctx, &c, data) {
+		err = errRepeated
+	}
 	if err != nil { // noise or, if the next one shows a gap, a change
 		sh.stream = max(sh.stream, seq)
 		s.p.passOver(1)
@@ -222,6 +226,16 @@ func (s *standby) hear(data []byte, seq uint64) {
 	if err != nil {
 		s.void(err.Error())
 	}
+}
+
+// repeated reports whether a change of another incarnation was in the stream
+// before; not if that cannot be found out.
+func (s *standby) repeated(ctx context.Context, c *toldChange, data []byte) bool {
+	again, err := s.p.repeated(ctx, &stored{incarnation: c.Incarnation, seq: c.Seq, payload: data}, s.shadow.stream, s.known)
+	if err != nil {
+		s.pair.log.Warn("the stream does not say whether a change was there before", "err", err)
+	}
+	return again
 }
 
 // readOwn takes what the outbox has.

@@ -8,8 +8,6 @@ import (
 	"io/fs"
 	"os"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"github.com/simbind/simbind/binding"
 )
 
@@ -25,6 +23,11 @@ func (s *standby) takeOver(ctx context.Context) error {
 		term = end.last.term
 	}
 	term = s.pair.nextTerm(term)
+	if s.shadow != nil && end.last != nil && end.last.incarnation != s.shadow.incarnation {
+		if end.last, err = s.p.original(ctx, end.last); err != nil {
+			return err
+		}
+	}
 	if err := s.p.openSender(term); err != nil {
 		return err
 	}
@@ -57,11 +60,14 @@ func (s *standby) catchUp(ctx context.Context, end ending) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.p.timeout, errNoAnswer)
 	defer cancel()
 	for s.shadow != nil && s.shadow.stream < end.site {
-		msg, err := s.p.stream.GetMsg(ctx, s.shadow.stream+1, jetstream.WithGetMsgSubject(siteSubjects(s.p.cfg.Site)))
+		msg, err := s.p.nextMsg(ctx, s.shadow.stream+1)
 		if err != nil {
 			return fmt.Errorf("catch up with the stream: %w", err)
 		}
-		s.hear(msg.Data, msg.Sequence)
+		if msg == nil {
+			break // removed
+		}
+		s.hear(ctx, msg.Data, msg.Sequence)
 	}
 	if s.shadow != nil && (last.incarnation != s.shadow.incarnation || last.seq > s.shadow.seq) {
 		s.void(fmt.Sprintf("the stream ends with change %d of %s, not %d of %s", last.seq, last.incarnation, s.shadow.seq, s.shadow.incarnation))
@@ -80,7 +86,7 @@ func (s *standby) goOn(ctx context.Context, end ending, term uint64) error {
 	if err != nil {
 		return err
 	}
-	pos := position{incarnation: s.shadow.incarnation, after: s.shadow.read, floor: s.shadow.read, streamSeq: end.site}
+	pos := position{incarnation: s.shadow.incarnation, after: s.shadow.read, floor: s.shadow.read, streamSeq: end.site, own: end.site}
 	next := s.shadow.seq
 	err = s.eachOwn(changes, func(rows []binding.Change) (err error) {
 		for i := range rows {
@@ -88,6 +94,7 @@ func (s *standby) goOn(ctx context.Context, end ending, term uint64) error {
 			rows[i].Seq = next
 		}
 		pos.streamSeq, err = s.p.send.store(ctx, pos.incarnation, pos.streamSeq, rows)
+		pos.own = pos.streamSeq
 		return err
 	})
 	if err != nil {
@@ -192,15 +199,20 @@ func (s *standby) resume(ctx context.Context) (resumed bool, err error) {
 		return false, err
 	}
 	last := end.last
-	s.fresh = false
 	pos := position{incarnation: kept.Incarnation, offset: kept.Offset, floor: kept.Floor}
+	if last != nil && !s.p.mine(last, pos, kept.Term) {
+		if last, err = s.p.original(ctx, last); err != nil {
+			return false, err
+		}
+	}
+	s.fresh = false
 	if last == nil || !s.p.mine(last, pos, kept.Term) {
 		return false, nil // somebody else's, or data_dir was restored from a copy
 	}
 	if same, err := s.p.agrees(last, pos); err != nil || !same {
 		return false, err
 	}
-	pos.after, pos.streamSeq = last.seq-pos.offset, end.site
+	pos.after, pos.streamSeq, pos.own = last.seq-pos.offset, end.site, last.streamSeq
 	if err := s.p.openSender(kept.Term); err != nil {
 		return false, err
 	}
