@@ -15,13 +15,13 @@ import (
 // of another journal or of before there was a pair. It has the number of one that
 // was stored before, while a publisher goes on with the next.
 
-// A former is of incarnations the highest number that is known to have been stored.
-type former map[string]uint64
+// A former is of incarnations the highest change that was found.
+type former map[string]*stored
 
 // repeated reports whether the change, or a later one of its incarnation, was
 // stored up to a number of the stream.
 func (p *publisher) repeated(ctx context.Context, s *stored, upto uint64, known former) (bool, error) {
-	if known[s.incarnation] >= s.seq {
+	if k := known[s.incarnation]; k != nil && k.covers(s) && k.streamSeq < s.streamSeq {
 		return true, nil
 	}
 	found, err := p.search(ctx, s, upto)
@@ -35,7 +35,7 @@ func (p *publisher) repeated(ctx context.Context, s *stored, upto uint64, known 
 	if found == nil || err != nil {
 		return false, err
 	}
-	known[s.incarnation] = found.seq
+	known[s.incarnation] = found
 	return true, nil
 }
 
@@ -97,15 +97,15 @@ func (p *publisher) publishedWithin(ctx context.Context, from, end uint64) (*sto
 	return nil, nil
 }
 
-// original is the last message up to this one that is no repetition. Where there
-// are many it is left open.
+// original is the last message up to this one that is no repetition. It is left
+// open where that is far back.
 func (p *publisher) original(ctx context.Context, last *stored) (*stored, error) {
 	if last == nil {
 		return nil, nil
 	}
-	back, s := p.lookBack(last.streamSeq), last
-	for n := range nearMax {
-		again, err := p.repeated(ctx, s, s.streamSeq-1, former{})
+	back, s, known := p.lookBack(last.streamSeq), last, former{}
+	for n := 0; ; n++ {
+		again, err := p.repeated(ctx, s, s.streamSeq-1, known)
 		if err != nil {
 			return nil, err
 		}
@@ -117,7 +117,6 @@ func (p *publisher) original(ctx context.Context, last *stored) (*stored, error)
 			return last, err
 		}
 	}
-	return last, nil
 }
 
 // msgBefore is the site's last message before a number; nil: there is none. The

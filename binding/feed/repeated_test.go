@@ -111,6 +111,25 @@ func TestARepeatedChangeOfAFormerPairStopsNobody(t *testing.T) {
 	wantChanges(t, ofIncarnation(readAll(t, nc), "abc"), "abc", 1, 8)
 }
 
+func TestManyRepetitionsBeginNoIncarnation(t *testing.T) {
+	op, nc, js := forgetful(t)
+	old := func() {
+		for n := range 10 * nearMax {
+			publishForged(t, js, "simbind.v1.lab.change.bound", fmt.Sprintf("lab-old-%d", n+1))
+		}
+	}
+	old()
+	cfg := clusterConfig(op.url())
+	outbox := deliver(t, cfg, 1, 5)
+	awaitWindow(t, js)
+	old()
+	outbox.fill(6, 8)
+	cfg.Journal.Seq = 8
+	f := start(t, cfg, outbox, nil)
+	f.awaitDelivered(8)
+	wantChanges(t, ofIncarnation(readAll(t, nc), "abc"), "abc", 1, 8)
+}
+
 func TestARepetitionThatIsKnownIsNotTakenForTheLastChange(t *testing.T) {
 	op, nc, _ := forgetful(t)
 	outbox := newFakeOutbox()
@@ -145,6 +164,14 @@ func TestARepeatedChangeOfAnotherPublisherSaysThatThereIsOne(t *testing.T) {
 	publishForged(t, js, "simbind.v1.lab.change.bound", "lab-def-1")
 	outbox.fill(6, 8)
 	f.awaitProblem("another publisher uses this site's name")
+	p := looker(t, op)
+	end, err := p.lastStored(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last, err := p.original(t.Context(), end.last); err != nil || last == nil || last.incarnation != "def" || last.seq != 2 {
+		t.Errorf("the last one that is no repetition: %+v, %v", last, err)
+	}
 }
 
 func TestARepeatedChangeOfBeforeDisturbsNoPair(t *testing.T) {

@@ -205,7 +205,7 @@ func (s *standby) hearAll(ctx context.Context, msg jetstream.Msg) error {
 func (s *standby) hear(ctx context.Context, data []byte, seq uint64) {
 	sh := s.shadow
 	c, err := parseChange(s.p.cfg.Site, data)
-	if err == nil && sh.seq > 0 && c.Incarnation != sh.incarnation && s.repeated(ctx, &c, data) {
+	if err == nil && sh.seq > 0 && c.Incarnation != sh.incarnation && s.repeated(ctx, &c, data, seq) {
 		err = errRepeated
 	}
 	if err != nil { // noise or, if the next one shows a gap, a change
@@ -230,8 +230,8 @@ func (s *standby) hear(ctx context.Context, data []byte, seq uint64) {
 
 // repeated reports whether a change of another incarnation was in the stream
 // before; not if that cannot be found out.
-func (s *standby) repeated(ctx context.Context, c *toldChange, data []byte) bool {
-	again, err := s.p.repeated(ctx, &stored{incarnation: c.Incarnation, seq: c.Seq, payload: data}, s.shadow.stream, s.known)
+func (s *standby) repeated(ctx context.Context, c *toldChange, data []byte, seq uint64) bool {
+	again, err := s.p.repeated(ctx, &stored{incarnation: c.Incarnation, seq: c.Seq, streamSeq: seq, payload: data}, s.shadow.stream, s.known)
 	if err != nil {
 		s.pair.log.Warn("the stream does not say whether a change was there before", "err", err)
 	}
