@@ -2,6 +2,7 @@ package feed
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -74,7 +75,7 @@ func (f *Feed) hearChange(msg *nats.Msg) {
 const changesPending = 1 << 16
 
 // Abreast reports whether what was kept of a site's answers may still be given:
-// it was heard lately, it knows all and takes all in, and every change that it
+// what it said lately was heard, it knows all and takes all in, and every change that it
 // had decided by its last heartbeat was heard. An answer that was got in another
 // epoch may not be given.
 func (f *Feed) Abreast(site string) (epoch uint64, ok bool) {
@@ -83,7 +84,7 @@ func (f *Feed) Abreast(site string) (epoch uint64, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	k := s.bySite[site]
-	if k == nil || now.Sub(k.at) > silence || k.last.Warming || !k.last.Ingesting || k.last.Seq > k.heard {
+	if k == nil || k.silent(now) || k.last.Warming || !k.last.Ingesting || k.last.Seq > k.heard {
 		return 0, false
 	}
 	return k.epoch, true
@@ -107,12 +108,13 @@ func (s *sites) hears(c *toldChange, member string, term uint64) {
 }
 
 // weigh holds a new heartbeat of a site against the one before it and what was
-// heard since. The caller holds the lock.
-func (s *sites) weigh(k *knownSite, h *heartbeat) {
+// heard since, when it arrives. The caller holds the lock.
+func (s *sites) weigh(k *knownSite, h *heartbeat, at time.Time) {
 	last := &k.last
 	switch {
 	case h.Incarnation != last.Incarnation || h.Member != last.Member || h.Term != last.Term || !h.Started.Equal(last.Started):
 	case h.Seq < last.Seq: // it has lost some
+	case k.silent(at): // nobody knows what was lost meanwhile
 	case last.Seq > k.heard: // changes are held up, or were lost on the way
 	default:
 		return

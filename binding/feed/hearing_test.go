@@ -60,6 +60,22 @@ func newOverhearer(t *testing.T) *overhearer {
 // beats takes a heartbeat after so many changes.
 func (l *overhearer) beats(seq uint64) { l.t.Helper(); l.beat("north", heartbeat{Seq: seq}) }
 
+// sent takes a heartbeat that was sent so long ago, by a clock that agrees.
+func (l *overhearer) sent(ago time.Duration) {
+	l.t.Helper()
+	l.beat("north", heartbeat{Seq: 7, At: l.clock.Add(-ago)})
+}
+
+// stall: the link stands still, then comes the first of what was held up.
+func (l *overhearer) stall() {
+	l.t.Helper()
+	l.sent(0)
+	l.ask()
+	l.pass(25 * time.Second)
+	l.wants("nothing")
+	l.sent(24 * time.Second)
+}
+
 // change is told as a message of the incarnation i, with the header of a member if
 // there is one.
 func (l *overhearer) change(incarnation string, seq uint64, member string) {
@@ -163,6 +179,10 @@ func TestAnAnswerThatWasKept(t *testing.T) {
 			l.change("i", 8, "b/2")
 			l.wants("given")
 		},
+		"is void after a silence":                            func(l *overhearer) { l.pass(silence + 1); l.beats(7); l.wants("another") },
+		"is not given for a heartbeat that had to wait":      func(l *overhearer) { l.stall(); l.wants("nothing") },
+		"is not given again when the link has caught up":     func(l *overhearer) { l.stall(); l.sent(silence); l.wants("another") },
+		"is given when a heartbeat had to wait for a moment": func(l *overhearer) { l.sent(0); l.ask(); l.pass(silence); l.sent(silence); l.wants("given") },
 		"is void when the site was forgotten between": func(l *overhearer) {
 			l.pass(announcedFor + time.Second)
 			delete(l.bySite, "north")

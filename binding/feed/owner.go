@@ -30,7 +30,7 @@ func (s *sites) owner(addr netip.Addr, domain string) (site string, no binding.R
 		case k.announces(addr, domain):
 			owners++
 			site = name
-			doubt = doubt || now.Sub(k.at) > silence
+			doubt = doubt || k.silent(now)
 		case k.last.Truncated: // it may have it
 			doubt = true
 		}

@@ -116,6 +116,16 @@ func TestTheOwnerOfAnAddress(t *testing.T) {
 			a.announces("north", "internet", private)
 			a.wants("north", "10.0.0.1", "")
 		},
+		"cannot be reached while what it says had to wait": func(a *audience) {
+			pools := []pool{{"internet", []netip.Prefix{netip.MustParsePrefix(private)}}}
+			sent := a.clock
+			a.beat("north", heartbeat{Pools: pools, At: sent})
+			a.pass(silence + 2*time.Second)
+			a.beat("north", heartbeat{Pools: pools, At: sent.Add(time.Second)})
+			a.wants("site-unreachable", "10.0.0.1", "")
+			a.beat("north", heartbeat{Pools: pools, At: sent.Add(2 * time.Second)})
+			a.wants("north", "10.0.0.1", "")
+		},
 		"is not who announces another pool by now": func(a *audience) {
 			a.announces("north", "internet", private)
 			a.announces("south", "corp", private)

@@ -31,6 +31,8 @@ type sites struct {
 type knownSite struct {
 	last     heartbeat
 	at       time.Time // when it arrived
+	fresh    time.Time // at, but for how long it had to wait: how things were then it says
+	pace     pace
 	progress binding.SiteProgress
 	heard    uint64 // every change up to it was heard, or decided before the epoch began
 	epoch    uint64 // see Abreast
@@ -59,13 +61,19 @@ func (s *sites) take(msg *nats.Msg) {
 		return
 	}
 	k := s.site(h.Site)
-	s.weigh(k, &h)
-	k.last, k.at = h, at
+	s.weigh(k, &h, at)
+	k.last, k.at, k.fresh = h, at, at.Add(-k.pace.waited(h.At, at))
 	heard := s.heard
 	s.mu.Unlock()
 	if heard != nil {
 		heard(h, at)
 	}
+}
+
+// silent reports that what it said last is too old to go by. Both clocks are
+// asked: one stands still while we are suspended, the other one may be set back.
+func (k *knownSite) silent(now time.Time) bool {
+	return max(now.Sub(k.fresh), now.Round(0).Sub(k.fresh.Round(0))) > silence
 }
 
 // setHeard has fn told about each heartbeat, in the order in which they come.
