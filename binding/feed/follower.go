@@ -77,7 +77,7 @@ func newFollower(site string, source *siteStream, marks *bookmarks, f *Feed) *fo
 // room is dropped: another comes.
 func (f *follower) hear(h heartbeat, at time.Time) {
 	select {
-	case f.beats <- beatAt{h, at.Add(-f.pace.waited(h.At, at))}:
+	case f.beats <- beatAt{h, at.Add(-f.pace.waited(&h, at))}:
 	default:
 	}
 }

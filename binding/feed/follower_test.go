@@ -133,6 +133,40 @@ func TestAHeartbeatThatHadToWait(t *testing.T) {
 	}
 }
 
+// TestALinkThatStaysLate: heartbeats that come a second apart and late do not
+// count as those of now.
+func TestALinkThatStaysLate(t *testing.T) {
+	for claim, gap := range map[string]time.Duration{"after a stall it drains at 1.25 times the speed": 800 * time.Millisecond, "after a stall it stays as late": time.Second} {
+		t.Run(claim, func(t *testing.T) {
+			l := newListener(t)
+			sent := l.clock
+			hear := func() (up time.Time) {
+				l.hear(heartbeat{Incarnation: "i", Seq: 10, Ingesting: true, At: sent}, l.clock)
+				l.beat(t.Context(), <-l.beats)
+				sent = sent.Add(time.Second)
+				for _, ev := range l.told {
+					if ev.Kind == binding.NodeUp {
+						up = ev.Time
+					}
+				}
+				return up
+			}
+			for range 4 {
+				hear()
+				l.clock = l.clock.Add(time.Second)
+			}
+			l.clock = l.clock.Add(20 * time.Second)
+			for range 20 {
+				up, late := hear(), l.clock.Sub(sent.Add(-time.Second))
+				if age := l.clock.Sub(up); age < late-100*time.Millisecond {
+					t.Fatalf("a heartbeat that is %v old counts as %v old", late, age)
+				}
+				l.clock = l.clock.Add(gap)
+			}
+		})
+	}
+}
+
 // TestStateOfFollowing: what is shown follows what is known.
 func TestStateOfFollowing(t *testing.T) {
 	l := newListener(t)

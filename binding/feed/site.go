@@ -62,7 +62,7 @@ func (s *sites) take(msg *nats.Msg) {
 	}
 	k := s.site(h.Site)
 	s.weigh(k, &h, at)
-	k.last, k.at, k.fresh = h, at, at.Add(-k.pace.waited(h.At, at))
+	k.last, k.at, k.fresh = h, at, at.Add(-k.pace.waited(&h, at))
 	heard := s.heard
 	s.mu.Unlock()
 	if heard != nil {
