@@ -53,11 +53,18 @@ func (f *follower) consume(ctx context.Context) error {
 			f.beat(ctx, h)
 		case <-tick.C:
 			f.tick(ctx)
-			if len(f.pending) > 0 && f.now().Sub(f.pending[0].at) > stuck && f.now().Sub(heard) > stuck {
+			if f.isStuck(heard) {
 				return fmt.Errorf("%w: change %d of %s is not in the stream (does the stream here source that of a leaf node?)", errAnew, f.pending[0].Seq, f.at.Incarnation)
 			}
 		}
 	}
+}
+
+// isStuck reports that changes are missing of which a heartbeat told long ago. One
+// that was held up may have come before them just now.
+func (f *follower) isStuck(heard time.Time) bool {
+	now := f.now()
+	return len(f.pending) > 0 && now.Sub(f.pending[0].came) > stuck && now.Sub(heard) > stuck
 }
 
 // tick does what is to be done every second.

@@ -59,10 +59,10 @@ type follower struct {
 	durable atomic.Pointer[bookmark]
 }
 
-// A beatAt is a heartbeat and when it arrived or, if it had to wait, would have.
+// A beatAt is a heartbeat, when it came and, if it had to wait, when it would have.
 type beatAt struct {
 	heartbeat
-	at time.Time
+	at, came time.Time
 }
 
 func newFollower(site string, source *siteStream, marks *bookmarks, f *Feed) *follower {
@@ -77,7 +77,7 @@ func newFollower(site string, source *siteStream, marks *bookmarks, f *Feed) *fo
 // room is dropped: another comes.
 func (f *follower) hear(h heartbeat, at time.Time) {
 	select {
-	case f.beats <- beatAt{h, at.Add(-f.pace.waited(&h, at))}:
+	case f.beats <- beatAt{h, at.Add(-f.pace.waited(&h, at)), at}:
 	default:
 	}
 }

@@ -33,7 +33,7 @@ func newListener(t *testing.T) *listener {
 
 // hears takes a heartbeat of a member, and a second passes.
 func (l *listener) hears(member string, seq uint64) {
-	l.beat(l.t.Context(), beatAt{heartbeat{Incarnation: "i", Seq: seq, Ingesting: true, Member: member}, l.clock})
+	l.beat(l.t.Context(), beatAt{heartbeat{Incarnation: "i", Seq: seq, Ingesting: true, Member: member}, l.clock, l.clock})
 	l.watch(l.t.Context())
 	l.clock = l.clock.Add(time.Second)
 }
@@ -130,6 +130,37 @@ func TestAHeartbeatThatHadToWait(t *testing.T) {
 	hear() // two seconds ago
 	if want := l.clock.Add(-2 * time.Second); !up().Equal(want) {
 		t.Errorf("told of %v, want %v", up(), want)
+	}
+}
+
+// TestChangesThatAreMissing: they are, when they do not come for long after the
+// heartbeat that tells of them.
+func TestChangesThatAreMissing(t *testing.T) {
+	l := newListener(t)
+	hear := func(seq uint64, sent time.Time) {
+		l.hear(heartbeat{Incarnation: "i", Seq: seq, Ingesting: true, At: sent}, l.clock)
+		l.beat(t.Context(), <-l.beats)
+	}
+	began := l.clock
+	hear(10, began)
+	l.clock = l.clock.Add(stuck + 5*time.Second)
+	hear(11, began.Add(time.Second))
+	if l.isStuck(began) {
+		t.Error("a change is missing as soon as the late heartbeat is there")
+	}
+	l.clock = l.clock.Add(stuck)
+	if l.isStuck(began) {
+		t.Error("it is missing too early")
+	}
+	l.clock = l.clock.Add(1)
+	if !l.isStuck(began) {
+		t.Error("it is never missing")
+	}
+	if l.isStuck(l.clock) {
+		t.Error("it is missing while others come")
+	}
+	if l.applies(11); l.isStuck(began) {
+		t.Error("it is missing when it was applied")
 	}
 }
 
