@@ -31,6 +31,8 @@ type toldPage struct {
 // snapshot tells the Registry all that the site knows, anew. Until the changes
 // of meanwhile are applied too, nothing of it counts.
 func (f *follower) snapshot(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // who asks for the pages ends too
 	f.say("snapshot")
 	f.progress.Rows = 0
 	f.behind(ctx)
@@ -50,7 +52,20 @@ func (f *follower) snapshot(ctx context.Context) error {
 		return err
 	}
 	began := f.now()
-	for page := first; ok; page, ok = <-pages {
+	if err := f.fillAll(ctx, first, pages); err != nil {
+		return err
+	}
+	f.at = bookmark{Incarnation: first.Incarnation, Seq: first.Seq, Stream: last}
+	f.forgetBeats()
+	f.progress.Applied = first.Seq
+	f.progress.Snapshots++
+	f.log.Info("a snapshot was taken", "rows", f.progress.Rows, "seq", first.Seq, "took", f.now().Sub(began).Round(time.Millisecond))
+	return nil
+}
+
+// fillAll tells the Registry the rows of all pages, and that there are no others.
+func (f *follower) fillAll(ctx context.Context, first pageOr, rest <-chan pageOr) error {
+	for page, ok := first, true; ok; page, ok = <-rest {
 		if page.err == nil && page.Incarnation != first.Incarnation {
 			page.err = errors.New("the incarnation changed within the snapshot")
 		}
@@ -64,15 +79,7 @@ func (f *follower) snapshot(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if err := f.endUntold(ctx); err != nil {
-		return err
-	}
-	f.at = bookmark{Incarnation: first.Incarnation, Seq: first.Seq, Stream: last}
-	f.forgetBeats()
-	f.progress.Applied = first.Seq
-	f.progress.Snapshots++
-	f.log.Info("a snapshot was taken", "rows", f.progress.Rows, "seq", first.Seq, "took", f.now().Sub(began).Round(time.Millisecond))
-	return nil
+	return f.endUntold(ctx)
 }
 
 // fill tells the Registry the rows of a page.

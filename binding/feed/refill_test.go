@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -109,6 +111,29 @@ func TestASnapshotOfTwoProcessesIsNotTakenForWhole(t *testing.T) {
 			})
 		}
 	}
+}
+
+func TestASnapshotThatFailsLeavesNobodyBehind(t *testing.T) {
+	op := newOperator(t, nil)
+	nc := client(t, op.url())
+	streamOf(t, op, true, true)
+	(&pagedSite{rows: 9, instances: []string{"one"}}).answer(t, nc)
+	l := newListener(t)
+	failed := errors.New("no room")
+	l.offer = func(ev binding.Event) error {
+		if ev.Kind == binding.SessionStart {
+			return failed
+		}
+		return nil
+	}
+	l.source = &siteStream{nc: nc, js: jetStream(t, nc), stream: DefaultStream, timeout: answerTimeout}
+	if err := l.snapshot(t.Context()); !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	until(t, "nobody asks for pages", func() bool {
+		stacks := make([]byte, 1<<20)
+		return !strings.Contains(string(stacks[:runtime.Stack(stacks, true)]), "(*siteStream).pages")
+	})
 }
 
 func TestEachProcessHasAnInstance(t *testing.T) {
