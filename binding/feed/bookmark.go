@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
@@ -26,7 +27,8 @@ type bookmarks struct {
 	file string
 
 	mu     sync.Mutex
-	bySite map[string]bookmark
+	bySite map[string]bookmark // as they were written down
+	unsure bool                // what the file has, because it could not be written
 }
 
 // openBookmarks reads the file. One that is missing or cannot be understood means
@@ -56,18 +58,24 @@ func (m *bookmarks) get(site string) bookmark {
 func (m *bookmarks) set(site string, at bookmark) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.bySite[site] == at {
+	if m.bySite[site] == at && !m.unsure {
 		return nil
 	}
-	m.bySite[site] = at
+	next := maps.Clone(m.bySite)
+	next[site] = at
 	if at == (bookmark{}) {
-		delete(m.bySite, site)
+		delete(next, site)
 	}
-	text, err := json.Marshal(m.bySite)
+	text, err := json.Marshal(next)
 	if err != nil {
 		return err
 	}
-	return writeDurably(m.file, text)
+	m.unsure = true
+	if err := writeDurably(m.file, text); err != nil {
+		return err
+	}
+	m.bySite, m.unsure = next, false
+	return nil
 }
 
 // writeDurably replaces a file as one step that survives a loss of power.

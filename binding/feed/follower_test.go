@@ -1,6 +1,7 @@
 package feed
 
 import (
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -262,6 +263,46 @@ func TestSnapshotOrder(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAPositionThatCouldNotBeWritten: what is known is what the file has.
+func TestAPositionThatCouldNotBeWritten(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "later", "follow.json")
+	marks := &bookmarks{file: file, bySite: map[string]bookmark{}}
+	was, next := bookmark{"i", 10, 20}, bookmark{"i", 11, 21}
+	tell := func(at bookmark, claim string) {
+		t.Helper()
+		if err := marks.set("north", at); err != nil {
+			t.Fatal(err)
+		}
+		if kept, err := openBookmarks(file); err != nil || kept.get("north") != at {
+			t.Errorf("%s: the file has %+v (%v), want %+v", claim, kept.get("north"), err, at)
+		}
+	}
+	fail := func() {
+		t.Helper()
+		if err := marks.set("north", next); err == nil {
+			t.Fatal("it was written")
+		}
+	}
+	dir := filepath.Dir(file)
+	fail()
+	if at := marks.get("north"); at != (bookmark{}) {
+		t.Errorf("a position counts that was not written: %+v", at)
+	}
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	tell(next, "again, with room")
+	tell(was, "another one")
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	fail()
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	tell(was, "the old one, which the file may not have")
 }
 
 // TestAPositionWithoutANumber: whose snapshot was interrupted is told anew, and
