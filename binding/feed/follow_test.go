@@ -159,6 +159,38 @@ func (s *station) kept(site string) uint64 {
 	return marks.get(site).Seq
 }
 
+func TestAChangeThatIsSentAsAHeartbeatEndsNoFollowing(t *testing.T) {
+	op := newOperator(t, nil)
+	nc := client(t, op.url())
+	cfg := clusterConfig(op.url()) // the site's journal of before
+	cfg.Site, cfg.Journal.Incarnation = "north", "old"
+	outbox := newFakeOutbox()
+	outbox.fill(1, 3)
+	old := start(t, cfg, outbox, newFakeAsker(t))
+	old.awaitDelivered(3)
+	old.stop()
+	north := newStation(t, "north", op.url())
+	centre := newStation(t, "centre", op.url(), All)
+	north.says(binding.SessionStart, "1", "10.1.0.1", 1)
+	centre.awaits("10.1.0.1", 1, "match/bound")
+	refused := func() uint64 {
+		s := centre.feed.sites
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.refused
+	}
+	was := centre.progress("north").Snapshots
+	for n := range uint64(3) {
+		request(t, nc, "$JS.API.DIRECT.GET.SIMBIND", heartbeatSubject("north"), `{"seq":2}`)
+		until(t, "the change has come", func() bool { return refused() > n || centre.progress("north").Snapshots > was })
+	}
+	last := centre.progress("north").Complete
+	until(t, "a heartbeat counts", func() bool { return centre.progress("north").Complete.After(last) })
+	if p := centre.progress("north"); p.Snapshots != was || p.State != stateCurrent {
+		t.Errorf("it is followed anew: %+v", p)
+	}
+}
+
 func TestAReplicaAnswersLikeItsSite(t *testing.T) {
 	op := newOperator(t, nil)
 	north := newStation(t, "north", op.url())

@@ -126,6 +126,14 @@ func TestTheOwnerOfAnAddress(t *testing.T) {
 			a.beat("north", heartbeat{Pools: pools, At: sent.Add(2 * time.Second)})
 			a.wants("north", "10.0.0.1", "")
 		},
+		"is not decided by a change on the subject of heartbeats": func(a *audience) {
+			a.announces("north", "internet", private)
+			a.announces("south", "internet", private)
+			c := change(3)
+			enc := encoder{site: "south", incarnation: "i", privacy: Clear}
+			a.take(&nats.Msg{Subject: heartbeatSubject("south"), Data: enc.appendChange(nil, &c)})
+			a.wants("conflict", "10.0.0.1", "internet")
+		},
 		"is not who announces another pool by now": func(a *audience) {
 			a.announces("north", "internet", private)
 			a.announces("south", "corp", private)

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/simbind/simbind/binding"
 )
@@ -86,6 +87,19 @@ func TestConsumersSeeOneSiteWhoeverOfAPairIsActive(t *testing.T) {
 	centre.awaits("10.1.0.50", 49, "match/bound")
 	if p := centre.progress("north"); p.Snapshots != 1 || p.Gaps != 0 {
 		t.Errorf("the replica noticed the takeovers: %+v", p)
+	}
+}
+
+func TestAMemberThatTakesOverSpeaksThoughItWasHeldBefore(t *testing.T) {
+	p := newTestPublisher(newFakeOutbox(), nil, 0)
+	file := filepath.Join(t.TempDir(), "pair.json")
+	s := &standby{p: p, pair: &pair{Pair: Pair{Member: "a", File: file}, now: time.Now}, start: func() error { return nil }}
+	p.state.hold(true)
+	if err := s.lead(position{incarnation: "abc"}, 1); err != nil {
+		t.Fatal(err)
+	}
+	if p.state.isHeld() || !s.pair.pulse() {
+		t.Error("it sends no heartbeats")
 	}
 }
 
