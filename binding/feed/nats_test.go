@@ -132,18 +132,27 @@ func newOperator(t testing.TB, change func(*server.Options)) *operator {
 	return o
 }
 
+// start starts the server. Its port may be that of somebody's connection for a
+// while, if it had been stopped.
 func (o *operator) start() {
 	o.t.Helper()
-	opts := o.opts
-	srv, err := server.NewServer(&opts)
-	if err != nil {
-		o.t.Fatal(err)
+	for deadline := time.Now().Add(testDeadline); ; {
+		opts := o.opts
+		srv, err := server.NewServer(&opts)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		go srv.Start()
+		if srv.ReadyForConnections(testDeadline / 4) {
+			o.srv, o.opts.Port = srv, srv.Addr().(*net.TCPAddr).Port
+			return
+		}
+		srv.Shutdown()
+		srv.WaitForShutdown()
+		if time.Now().After(deadline) {
+			o.t.Fatal("nats server is not ready")
+		}
 	}
-	go srv.Start()
-	if !srv.ReadyForConnections(testDeadline) {
-		o.t.Fatal("nats server is not ready")
-	}
-	o.srv, o.opts.Port = srv, srv.Addr().(*net.TCPAddr).Port
 }
 
 func (o *operator) stop() {
