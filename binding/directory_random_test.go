@@ -92,7 +92,7 @@ func (w *directoryWorld) step(t *testing.T) string {
 	case n < 83:
 		w.seen[m], w.with[i][m] = i, true
 		w.told[i] = 0 // it says which number the SIM has
-		w.sessions++ // each has an id of its own
+		w.sessions++  // each has an id of its own
 		w.say(SessionStart, SourceGx, "pgw", fmt.Sprint(w.sessions), who, fmt.Sprintf("10.1.0.%d", i+1))
 		w.say(SessionStop, SourceGx, "pgw", fmt.Sprint(w.sessions), Subscriber{})
 		return fmt.Sprint("signalling brings both: ", i, m)
