@@ -54,6 +54,10 @@ func TestAKilledDaemonKnowsTheOverheardSessionsAgain(t *testing.T) {
 	pfcp(crowdtest.Attach)
 	says("match bound", 1)
 	says("match bound", 2)
+	eventually(t, "both are in the journal", func() bool { // answers do not wait for that
+		status, err := p.client(t).Status(t.Context())
+		return err == nil && status.JournalSeq >= 2
+	})
 
 	p.signal(t, syscall.SIGKILL)
 	p = h.spawn(t)
