@@ -53,10 +53,21 @@ func (k Kind) String() string {
 type Event struct {
 	Kind   Kind
 	Source Source
+	// Owner is who brought the event: the client entry (secret or certificate) or
+	// the group of entries that stand for each other, of a Gx connection its
+	// peer's identity or group, of what is overheard the address that sent it.
+	// Two owners that use one node's name are two nodes. Empty for sources whose
+	// Node is itself the sender's address, and for other sites.
+	Owner string
 	// Node is the owner of the session: Origin-Host, NAS-Identifier or
-	// NAS-IP-Address, GTP-C entity, PFCP Node ID. Empty only for NewsLost.
+	// NAS-IP-Address, GTP-C entity, PFCP Node ID. Empty only for NewsLost and
+	// NumberKnown.
 	Node string
-	// Session is the session's id, unique within (Source, Node); empty for
+	// Also is a second name that came beside Node in the same message
+	// (NAS-IP-Address beside NAS-Identifier): the same node, if it comes with no
+	// other one. Empty if there was none.
+	Also string
+	// Session is the session's id, unique within (Source, Owner, Node); empty for
 	// events of a node.
 	Session string
 
@@ -64,16 +75,43 @@ type Event struct {
 	// know of us and will not repeat what we missed (rule T12).
 	Observed bool
 
-	// Time is the network's time of the event (rule T2); zero means Arrived.
+	// Arrived is when the edge received it, by our clock, before any queue of
+	// ours. Zero: when the Registry decides about it.
+	Arrived time.Time
+	// Time is what the node's own clock says (Event-Timestamp, RFC 2869 section
+	// 5.3): the time of the event or, as many a node has it, of its sending. Zero:
+	// it tells none.
 	Time time.Time
 	// Slack is how much later than Time the event may really have happened,
 	// when the network's own words leave that open.
 	Slack time.Duration
-	// Age is how long the session already existed at Time (Acct-Session-Time),
-	// for a session whose start we did not hear.
-	Age time.Duration
-	// Arrived is when the edge received it.
-	Arrived time.Time
+	// Delay is for how long the node has been trying to send it (Acct-Delay-Time,
+	// RFC 2866 section 5.2), in whole seconds; Delayed says that it tells so, if
+	// only zero.
+	Delay   time.Duration
+	Delayed bool
+	// Age is how long the session had existed (Acct-Session-Time, RFC 2866
+	// section 5.7), in whole seconds; Aged says that the node tells so, if only
+	// zero.
+	Age  time.Duration
+	Aged bool
+	// Link names the ordered transport that the event came by, one connection or
+	// one capture, by a number that this process never uses again: what comes by
+	// one Link happened in the order of coming. Zero: datagrams, in any order.
+	Link uint64
+	// Repeated says that the event may have been sent before (the T bit, RFC 6733
+	// section 3).
+	Repeated bool
+	// Order is the place of the event within its session (CC-Request-Number plus
+	// one, RFC 8506 section 8.2): what is greater is later. Zero: not known.
+	Order uint32
+	// OriginState is the Origin-State-Id that came with it (RFC 6733 section
+	// 8.16): a greater one than the node's last tells of its restart. Of a
+	// NodeRestart it is the node's new one, greater or not. Zero: none.
+	OriginState uint32
+	// Blind is how late an event may come whose node tells no time at all; zero
+	// means the configured one.
+	Blind time.Duration
 
 	MSISDN MSISDN
 	IMSI   IMSI
