@@ -70,6 +70,8 @@ type Binding struct {
 // A Node is an owner of sessions as the Registry knows it.
 type Node struct {
 	Name     string
+	Owner    string   // who brings its events, see Event.Owner; empty if it speaks itself
+	Also     []string // other names of it
 	Source   Source
 	Up       bool
 	Since    time.Time // of the current up or down
@@ -77,9 +79,15 @@ type Node struct {
 	Restart  time.Time // last restart that it told, by its own clock; zero if none
 	Restarts uint64    // how many
 	Observed bool      // only overheard
-	Degraded time.Time // news of it was lost then; zero if none is missing
-	Sessions int       // live ones
-	Events   uint64
+	// Offset is how far its clock is ahead of ours, as far as its words tell;
+	// OffsetKnown says that they tell it surely enough. Timeless: its words tell no
+	// time, so that each change leaves a doubt for a while.
+	Offset      time.Duration
+	OffsetKnown bool
+	Timeless    bool
+	Degraded    time.Time // news of it was lost then; zero if none is missing
+	Sessions    int       // live ones
+	Events      uint64
 	// Link is the connection to it, of a source that keeps connections; nil if
 	// there is none. The Registry leaves it to the edge.
 	Link *Link

@@ -1,0 +1,664 @@
+package registry
+
+import (
+	"math/bits"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
+	"github.com/simbind/simbind/binding/index"
+	"github.com/simbind/simbind/binding/table"
+)
+
+// places are the addresses: who claims them, and what the claims of sessions on
+// the same, a wider or a narrower one mean for each other. What changes is only
+// touched while an event is decided; settle.go shows it when all is.
+type places struct {
+	*core
+	sessions *sessions
+	nodes    *nodes
+	remains  *remains
+	people   *people
+	touched  []touch
+	ends     []pendingEnd
+	garbage  []uint32 // claims to free when nothing leads to them
+	freed    []uint32 // sessions likewise
+	sweeping bool     // what changes is no event's
+}
+
+// A touch is one address as it was before the event.
+type touch struct {
+	key     index.Key
+	h       table.Holding // Claim, Contested and Inner are of now
+	existed bool
+	was     binding.Subscriber // the holder before, if there was one
+	before  binding.SourceSet
+	why     string
+	changed bool // claims came or went
+	// attributes: what is published of a session that holds it has changed.
+	attributes bool
+}
+
+// A pendingEnd is a session that is found to be over.
+type pendingEnd struct {
+	id    uint32
+	bound clock.Bound
+	e     ending
+}
+
+// An ending says why a session ends.
+type ending struct {
+	why string
+	// said: a source said so, or it follows from what one said; others that say
+	// otherwise are in doubt. A lease does not.
+	said bool
+}
+
+var (
+	endStop       = ending{why: "stop", said: true}
+	endRestart    = ending{why: "node-restart", said: true}
+	endSuperseded = ending{why: "superseded", said: true}
+	endUntold     = ending{why: "stop", said: true}
+	endLease      = ending{why: "lease"}
+)
+
+// touch opens an address for change. A shared one is withdrawn from readers
+// until it is settled, because they walk its claims: a reader sees the claims of
+// one moment or "cannot say".
+func (p *places) touch(k index.Key, why string) *touch {
+	for i := range p.touched {
+		if p.touched[i].key == k {
+			return &p.touched[i]
+		}
+	}
+	t := touch{key: k, why: why}
+	if t.h, t.existed = p.m.Holding(k); t.existed {
+		st := p.standing(&t.h)
+		t.before = st.sources
+		if t.h.State == table.Bound {
+			t.was = st.who
+		}
+		if t.h.Shared {
+			moving := t.h
+			moving.State = table.Conflict
+			p.m.Addrs.Put(k, moving.Pack())
+		}
+	}
+	p.touched = append(p.touched, t)
+	return &p.touched[len(p.touched)-1]
+}
+
+// touchAll touches every address of a session. With attributes, each is
+// published anew even if its holder stays the same.
+func (p *places) touchAll(id uint32, why string, attributes bool) {
+	for _, k := range p.sessions.keys(id) {
+		t := p.touch(k, why)
+		t.attributes = t.attributes || attributes
+	}
+}
+
+// holding is what is known of an address now.
+func (p *places) holding(k index.Key) (table.Holding, bool) {
+	for i := range p.touched {
+		if p.touched[i].key == k {
+			return p.touched[i].h, true
+		}
+	}
+	return p.m.Holding(k)
+}
+
+// claim lets a session claim an address; false if there is no room.
+func (p *places) claim(id uint32, k index.Key, f *fact) bool {
+	h, _ := p.holding(k)
+	n := 0
+	for c := h.Claim; c != 0; n++ {
+		cl := p.m.Claim(c)
+		if cl.Session == id {
+			return true
+		}
+		c = cl.NextOfAddress
+	}
+	if n == table.MaxClaims && !p.forgetOneAt(&h, f) {
+		return false
+	}
+	t := p.touch(k, f.why)
+	s := p.m.Session(id)
+	cid, ok := p.m.NewClaim(table.Claim{Session: id, Key: k, NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
+	for !ok && p.sessions.makeRoom(f) {
+		t = p.touch(k, f.why)
+		cid, ok = p.m.NewClaim(table.Claim{Session: id, Key: k, NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
+	}
+	if !ok {
+		return false
+	}
+	s = p.m.Session(id)
+	s.Claim = cid
+	p.m.PutSession(id, &s)
+	t.h.Claim, t.changed = cid, true
+	if t.h.Inner != 0 || !p.counted(k) {
+		t.h.Contested = p.round // who lies inside is known when the sweep has been around
+	}
+	p.sessions.dirty(id)
+	if table.IsPart(k) {
+		p.touch(table.PartOf(k), f.why).h.Inner = p.round
+	}
+	return true
+}
+
+// forgetOneAt has one of the ended sessions of an address leave it.
+func (p *places) forgetOneAt(h *table.Holding, f *fact) bool {
+	var oldest uint32
+	var when int64
+	for c := p.m.AllClaimants(h); c.Next(); {
+		if c.Session.Ended() && (oldest == 0 || c.Session.After.Our < when) {
+			oldest, when = c.ID, c.Session.After.Our
+		}
+	}
+	if oldest == 0 {
+		return false
+	}
+	p.sessions.forget(oldest, f.now)
+	return true
+}
+
+// unclaim takes a claim away. If messages may still come that it would decide
+// about, its bounds go into the coarse memory.
+func (p *places) unclaim(id uint32, k index.Key, early bool) {
+	s := p.m.Session(id)
+	if early {
+		end := int64(0)
+		if s.Ended() {
+			end = s.After.Our
+		}
+		p.remains.claim(&s, k, end)
+	}
+	t := p.touch(k, "")
+	var before uint32
+	for c := t.h.Claim; c != 0; {
+		cl := p.m.Claim(c)
+		if cl.Session != id {
+			before, c = c, cl.NextOfAddress
+			continue
+		}
+		if before == 0 {
+			t.h.Claim = cl.NextOfAddress
+		} else {
+			p.m.SetNextOfAddress(before, cl.NextOfAddress)
+		}
+		p.unlinkOfSession(id, c)
+		p.garbage = append(p.garbage, c)
+		t.changed = t.changed || !s.Ended()
+		return
+	}
+}
+
+func (p *places) unlinkOfSession(id, gone uint32) {
+	s := p.m.Session(id)
+	next := p.m.Claim(gone).NextOfSession
+	if s.Claim == gone {
+		s.Claim = next
+		p.m.PutSession(id, &s)
+		return
+	}
+	for c := s.Claim; c != 0; {
+		cl := p.m.Claim(c)
+		if cl.NextOfSession == gone {
+			p.m.SetNextOfSession(c, next)
+			return
+		}
+		c = cl.NextOfSession
+	}
+}
+
+// free gives a session's record back when nothing leads to it any more.
+func (p *places) free(id uint32) { p.freed = append(p.freed, id) }
+
+// drop takes away a claim that a session gave up by its own word: for others it
+// has ended there.
+func (p *places) drop(id uint32, k index.Key, f *fact) {
+	s := p.m.Session(id)
+	p.touch(k, f.why)
+	ended := s
+	ended.Flags |= table.Ended
+	ended.After = f.hi
+	p.remains.claim(&s, k, f.hi.Our)
+	p.unclaim(id, k, false)
+	p.sessions.dirty(id)
+	p.ended(id, &ended, k, f)
+	p.finish(f)
+}
+
+// doubt has a session speak after a bound before its word counts again.
+func (p *places) doubt(id uint32, after clock.Bound, why binding.Reason) {
+	s := p.m.Session(id)
+	if s.Doubt == binding.ReasonBound || s.Doubt == binding.ReasonUnconfirmed {
+		s.Doubt, s.After = why, after
+	} else {
+		s.After = clock.Upper(s.After, after)
+		if rank(why) > rank(s.Doubt) {
+			s.Doubt = why
+		}
+	}
+	if before := p.m.Session(id); before.Doubt == s.Doubt && before.After == s.After {
+		return
+	}
+	for _, k := range p.sessions.keys(id) {
+		p.touch(k, "state")
+	}
+	p.m.PutSession(id, &s)
+	p.sessions.dirty(id)
+}
+
+// rank orders doubts by how much of them is left when another one is settled.
+func rank(why binding.Reason) int {
+	switch why {
+	case binding.ReasonNumber:
+		return 5
+	case binding.ReasonConflict:
+		return 4
+	case binding.ReasonOrder:
+		return 3
+	case binding.ReasonReleased:
+		return 2
+	case binding.ReasonCapacity:
+		return 1
+	}
+	return 0
+}
+
+// end ends a session. What follows for others is decided at once, what follows
+// for whom that ends in turn after it.
+func (p *places) end(id uint32, bound clock.Bound, e ending, f *fact) {
+	p.endOne(id, bound, e, f)
+	p.finish(f)
+}
+
+func (p *places) endOne(id uint32, bound clock.Bound, e ending, f *fact) {
+	s := p.m.Session(id)
+	if s.Key[0] == 0 || s.Ended() {
+		return
+	}
+	for _, k := range p.sessions.keys(id) {
+		t := p.touch(k, e.why)
+		t.changed = true
+		if t.why == "" || t.why == "state" {
+			t.why = e.why
+		}
+	}
+	multiple := s.Flags&table.MultiSIM != 0
+	p.sessions.entomb(id, bound, f.now)
+	p.sessions.count(s.Node, -1)
+	if multiple {
+		p.people.countSIMs(s.Sub, nil)
+	}
+	if !e.said {
+		return
+	}
+	s = p.m.Session(id)
+	for _, k := range p.sessions.keys(id) {
+		p.ended(id, &s, k, f)
+	}
+}
+
+// finish ends what is found to be over, until nothing is.
+func (p *places) finish(f *fact) {
+	for len(p.ends) > 0 {
+		e := p.ends[0]
+		p.ends = p.ends[1:]
+		p.endOne(e.id, e.bound, e.e, f)
+	}
+	p.ends = nil
+}
+
+// ended tells all who live on an address, or around or inside of it, that s has
+// ended there.
+func (p *places) ended(id uint32, s *table.Session, k index.Key, f *fact) {
+	for o := p.overlapping(k); o.next(); {
+		if x := &o.session; o.id != id && !x.Ended() {
+			p.against(o.id, x, s)
+		}
+	}
+}
+
+// against applies what y means for x, which lives.
+func (p *places) against(id uint32, x, y *table.Session) {
+	switch effect, bound, why := p.m.Against(x, y); effect {
+	case table.Doubts:
+		p.doubt(id, bound, why)
+	case table.Ends:
+		p.ends = append(p.ends, pendingEnd{id, bound, endSuperseded})
+	}
+}
+
+// relate compares a session that has spoken with all others on its addresses,
+// both ways: rules T4 to T6.
+func (p *places) relate(id uint32, f *fact) {
+	for _, k := range p.sessions.keys(id) {
+		p.relateAt(id, k, f)
+	}
+	p.finish(f)
+}
+
+func (p *places) relateAt(id uint32, k index.Key, f *fact) {
+	x := p.m.Session(id)
+	if !x.Ended() {
+		if at := p.remains.after(&x, k); at != 0 && at >= x.HeldAt.Our {
+			p.doubt(id, clock.Bound{Our: at}, binding.ReasonCapacity)
+		}
+	}
+	if p.alone(id, k) {
+		return
+	}
+	for o := p.overlapping(k); o.next(); {
+		if o.id == id {
+			continue
+		}
+		y := &o.session
+		if !y.Ended() {
+			p.bury(o.id, y, f)
+			*y = p.m.Session(o.id)
+		}
+		if o.key != k {
+			p.contest(&x, y, k, o.key)
+		}
+		if !y.Ended() {
+			p.against(o.id, y, &x)
+		}
+		if !x.Ended() {
+			p.against(id, &x, y)
+		}
+	}
+}
+
+// alone reports that a session is the only one on an address, around and inside
+// of it.
+func (p *places) alone(id uint32, k index.Key) bool {
+	h, ok := p.holding(k)
+	if !ok || table.IsWide(k) {
+		return false
+	}
+	if cl := p.m.Claim(h.Claim); cl.Session != id || cl.NextOfAddress != 0 {
+		return false
+	}
+	_, _, _, wider := p.m.Addrs.Longest(k.Domain(), k.Class(), k.Hi, k.Lo, k.Bits()-1)
+	return !wider
+}
+
+// bury ends a session that is over by its node's restart, or was not refreshed
+// for longer than its lease: against one that speaks it holds nothing.
+func (p *places) bury(id uint32, y *table.Session, f *fact) {
+	switch l, _ := p.m.Judge(y, f.now, p.t); l {
+	case table.Over:
+		end, _ := p.m.EndOf(y)
+		p.endOne(id, end, endRestart, f)
+	case table.Gone, table.Expired:
+		p.endOne(id, y.Last, endLease, f)
+	}
+}
+
+// contest marks the wider of two addresses if living sessions of two SIMs claim
+// them, or one SIM's whose order is not known: whoever asks for the rest of it
+// finds the narrower one no more.
+func (p *places) contest(x, y *table.Session, kx, ky index.Key) {
+	if x.Ended() || y.Ended() || p.m.OneSIM(x, y) {
+		return
+	}
+	if effect, _, _ := p.m.Against(x, y); effect == table.Nothing {
+		return
+	}
+	if kx.Bits() < ky.Bits() {
+		p.mark(kx)
+	} else {
+		p.mark(ky)
+	}
+}
+
+// mark has an address contested until the sweep has been around without finding
+// why.
+func (p *places) mark(k index.Key) {
+	if h, ok := p.holding(k); ok && h.Contested != p.round {
+		p.touch(k, "state").h.Contested = p.round
+	}
+}
+
+// had applies what an event says of the past: its session, which is not one that
+// goes on, had these addresses when it happened. Who had them before at its node
+// does not have them any more. id is the session of that id that is known now.
+func (p *places) had(id uint32, f *fact, keys []index.Key) {
+	x := table.Session{
+		Key: f.key, Node: f.root, BegunFrom: f.begunFrom, BegunBy: f.begunBy, HeldAt: f.lo, Last: f.hi, After: f.hi, Flags: table.Ended,
+		IMSI: f.IMSI, Restarts: uint16(p.m.Node(f.root, table.NodeRestarts)),
+	}
+	if !f.begins {
+		x.BegunFrom = clock.Bound{}
+	}
+	if sub, ok := p.m.FindSubscriber(f.identity()); ok && !table.Nobody(f.identity()) {
+		x.Sub = sub
+	}
+	for _, k := range keys {
+		p.remains.claim(&x, k, 0)
+		for o := p.overlapping(k); o.next(); {
+			if o.id != id && !o.session.Ended() && p.m.Root(o.session.Node) == f.root {
+				p.against(o.id, &o.session, &x)
+			}
+		}
+	}
+	p.finish(f)
+}
+
+// refuse notes that a session found no room for its claims: nothing old is kept
+// alive on them, and who asks is told. Its next word may find room.
+func (p *places) refuse(f *fact, keys []index.Key) {
+	p.sessions.refusedAt.Store(f.now)
+	p.had(0, f, keys)
+	for _, k := range keys {
+		p.m.Refuse(k, f.now)
+		for o := p.overlapping(k); o.next(); {
+			if !o.session.Ended() && p.m.Root(o.session.Node) != f.root {
+				p.doubt(o.id, clock.Bound{Our: f.hi.Our}, binding.ReasonCapacity)
+			}
+		}
+	}
+}
+
+// remember keeps the memo of a new session.
+func (p *places) remember(id uint32, f *fact) { p.sessions.remember(id, f) }
+
+// attached: a SIM that attaches anew at a node and APN where it has a session
+// leaves that one in doubt, whatever address it has; it is over if both are of
+// one default bearer (3GPP TS 29.274 clause 7.2.1). And a session of a SIM that
+// another source has ended, without saying on which address, must speak after
+// that.
+func (p *places) attached(id uint32, f *fact) {
+	x := p.m.Session(id)
+	if x.Sub == 0 {
+		return
+	}
+	n := 0
+	for other := p.m.Subscriber(x.Sub).Head; other != 0 && n < simsMost; n++ {
+		y := p.m.Session(other)
+		next := y.Next
+		if other != id {
+			p.attachedBeside(id, &x, other, &y)
+		}
+		other = next
+	}
+	p.finish(f)
+}
+
+func (p *places) attachedBeside(id uint32, x *table.Session, other uint32, y *table.Session) {
+	if p.m.SourceOf(x.Node) == binding.SourceFeed || p.m.SourceOf(y.Node) == binding.SourceFeed || !p.m.OneSIM(x, y) {
+		return
+	}
+	if y.Ended() {
+		if end := y.After; y.Claim == 0 && p.m.SourceOf(y.Node) != p.m.SourceOf(x.Node) && sameAPN(x, y) && end.Our >= x.HeldAt.Our {
+			p.doubt(id, clock.Bound{Our: end.Our}, binding.ReasonEnding)
+		}
+		return
+	}
+	if p.parallel || p.m.Root(x.Node) != p.m.Root(y.Node) || x.APN == 0 || x.APN != y.APN || !p.oneFamily(x, y) {
+		return
+	}
+	bearer := x.Contexts != 0 && x.Contexts == y.Contexts
+	switch {
+	case clock.Before(y.BegunBy, x.BegunFrom) && bearer:
+		p.ends = append(p.ends, pendingEnd{other, x.Last, endSuperseded})
+	case clock.Before(x.BegunBy, y.BegunFrom) && bearer:
+		p.ends = append(p.ends, pendingEnd{id, y.Last, endSuperseded})
+	default:
+		if !clock.Before(x.BegunBy, y.BegunFrom) && !clock.Before(x.BegunBy, y.HeldAt) {
+			p.doubt(other, x.BegunBy, binding.ReasonEnding)
+		}
+		if !clock.Before(y.BegunBy, x.BegunFrom) && !clock.Before(y.BegunBy, x.HeldAt) {
+			p.doubt(id, y.BegunBy, binding.ReasonEnding)
+		}
+	}
+}
+
+// sameAPN reports that two sessions may be of one APN.
+func sameAPN(x, y *table.Session) bool { return x.APN == 0 || y.APN == 0 || x.APN == y.APN }
+
+// oneFamily reports that two sessions hold addresses of one family. A UE may
+// have one for IPv4 and one for IPv6 (3GPP TS 23.401 clause 5.3.1.1).
+func (p *places) oneFamily(x, y *table.Session) bool {
+	families := func(s *table.Session) (set uint8) {
+		for c := s.Claim; c != 0; {
+			cl := p.m.Claim(c)
+			set |= 1 << table.FamilyOf(cl.Key)
+			c = cl.NextOfSession
+		}
+		return set
+	}
+	return families(x)&families(y) != 0
+}
+
+// endedUnseen: the end of a session that was never heard of, and that names no
+// address, puts the sessions of its SIM and APN that other sources tell of in
+// doubt.
+func (p *places) endedUnseen(id uint32, f *fact) {
+	y := p.m.Session(id)
+	if y.Sub == 0 {
+		return
+	}
+	n := 0
+	for other := p.m.Subscriber(y.Sub).Head; other != 0 && n < simsMost; n++ {
+		x := p.m.Session(other)
+		next := x.Next
+		if other != id && !x.Ended() && p.m.SourceOf(x.Node) != binding.SourceFeed && p.m.OneSIM(&x, &y) {
+			p.attachedBeside(other, &x, id, &y)
+		}
+		other = next
+	}
+	p.finish(f)
+}
+
+// An overlap goes through the sessions that claim a key, or a wider or narrower
+// one, ended ones too.
+type overlap struct {
+	id      uint32
+	session table.Session
+	key     index.Key // that it claims
+
+	p     *places
+	keys  []index.Key
+	claim table.Claimants
+}
+
+// overlapping begins with the key itself.
+func (p *places) overlapping(k index.Key) *overlap {
+	o := &overlap{p: p, keys: append(make([]index.Key, 0, 4), k)}
+	for wide := k; wide.Bits() > 1; {
+		var ok bool
+		if wide, _, _, ok = p.m.Addrs.Longest(wide.Domain(), wide.Class(), wide.Hi, wide.Lo, wide.Bits()-1); !ok {
+			break
+		}
+		o.keys = append(o.keys, wide)
+	}
+	for i := range p.touched { // what is new and not shown yet
+		if t := &p.touched[i]; !t.existed && t.key != k && (table.Within(t.key, k) || table.Within(k, t.key)) {
+			o.keys = append(o.keys, t.key)
+		}
+	}
+	o.keys = p.inside(k, o.keys)
+	return o
+}
+
+func (o *overlap) next() bool {
+	for {
+		if o.claim.Next() {
+			o.id, o.session = o.claim.ID, o.claim.Session
+			return true
+		}
+		if len(o.keys) == 0 {
+			return false
+		}
+		o.key, o.keys = o.keys[0], o.keys[1:]
+		h, _ := o.p.holding(o.key)
+		o.claim = o.p.m.AllClaimants(&h)
+	}
+}
+
+// insideMost bounds how many keys inside of a wider one are looked for.
+const insideMost = 512
+
+// inside adds the keys in the table that lie inside of a wide one. Parts of
+// addresses are not among them: they leave their mark with the address.
+func (p *places) inside(k index.Key, list []index.Key) []index.Key {
+	if !p.counted(k) {
+		return list
+	}
+	low, _ := p.m.Addrs.Lengths(k.Class())
+	leaf := table.LeafBits(k.Class())
+	for n := k.Bits() + 1; n <= leaf; n++ {
+		if low>>(n-1)&1 == 0 {
+			continue
+		}
+		step := uint64(1) << (64 - n)
+		for i, hi := uint64(0), k.Hi; i < 1<<(n-k.Bits()); i, hi = i+1, hi+step {
+			at := index.NewKey(k.Domain(), k.Class(), n, hi, 0)
+			if _, _, ok := p.m.Addrs.Get(at); ok {
+				list = append(list, at)
+			}
+		}
+	}
+	return list
+}
+
+// counted reports that what lies inside of a key can be looked for: there are
+// few enough keys, of the lengths that are in use.
+func (p *places) counted(k index.Key) bool {
+	if !table.IsWide(k) {
+		return true
+	}
+	low, _ := p.m.Addrs.Lengths(k.Class())
+	n := 0
+	for in := low >> k.Bits() << k.Bits(); in != 0; in &= in - 1 {
+		n += 1 << min(bits.TrailingZeros64(in)+1-int(k.Bits()), 20)
+	}
+	return n <= insideMost
+}
+
+// around compares the sessions of an address with those on wider ones, for the
+// sweep: what a word could not find from the wider side is found from the
+// narrower. It returns how many changes that made.
+func (p *places) around(k index.Key, h *table.Holding, f *fact) int {
+	if table.IsPart(k) {
+		whole := table.PartOf(k)
+		if w, _ := p.holding(whole); w.Inner != p.round && h.Claim != 0 {
+			t := p.touch(whole, "state")
+			t.h.Inner, t.changed = p.round, true
+			p.settle(f)
+		}
+	}
+	if _, _, _, wider := p.m.Addrs.Longest(k.Domain(), k.Class(), k.Hi, k.Lo, k.Bits()-1); !wider || h.State == table.None {
+		return 0
+	}
+	n := p.seq
+	for c := p.m.AllClaimants(h); c.Next(); {
+		if s := p.m.Session(c.ID); s.Key == c.Session.Key && !s.Ended() {
+			p.relateAt(c.ID, k, f)
+		}
+	}
+	p.finish(f)
+	p.settle(f)
+	return int(p.seq - n)
+}

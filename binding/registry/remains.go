@@ -1,0 +1,153 @@
+package registry
+
+import (
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/index"
+	"github.com/simbind/simbind/binding/table"
+)
+
+// remains are what is kept of sessions that had to be forgotten before their
+// time, or found no room: the latest moments of all that fall together in one
+// of so many slots. Only our clock goes in, so that a clock that is ahead cannot
+// reach in; what is greater than the truth only adds doubt. Nothing about a
+// whole node is ever refused.
+type remains struct {
+	*core
+	tables [3][remainsLen]remnant
+}
+
+const remainsLen = 1 << 16
+
+// Tables.
+const (
+	remainsIDs     = iota // by session: its end
+	remainsBegun          // by node and address: the beginning of a session there
+	remainsSources        // by source and address: the end of a session there, for other sources
+)
+
+// A remnant is one slot.
+type remnant struct {
+	at int64  // unix ms, our clock
+	of uint32 // a hash of the one session that it is of; 0: of several
+}
+
+// remainsAt names a slot.
+type remainsAt struct {
+	table uint8
+	slot  uint16
+}
+
+func (r *remains) put(table uint8, hash uint64, at int64, of uint32) {
+	slot := uint16(hash)
+	e := &r.tables[table][slot]
+	switch {
+	case e.at+r.limits.MaxDelay < at: // what was there decides about nothing any more
+		e.of = of
+	case e.of != of:
+		e.of = 0
+	}
+	e.at = max(e.at, at)
+	r.batch.remains = append(r.batch.remains, remainsAt{table, slot})
+}
+
+// sessionMark is the hash by which a slot knows the one session that it is of.
+func sessionMark(key [2]uint64) uint32 { return uint32(key[1]) | 1 }
+
+func keyHash(k index.Key) uint64 { return table.Mix(k.Hi ^ table.Mix(k.Lo^uint64(k.Meta))) }
+
+func begunHash(root uint16, k index.Key) uint64 { return table.Mix(keyHash(k) ^ uint64(root)<<1) }
+
+func sourceHash(s binding.Source, k index.Key) uint64 {
+	return table.Mix(keyHash(k) ^ uint64(s)<<40 ^ 1)
+}
+
+// ended notes what is left of an ended session.
+func (r *remains) ended(s *table.Session) {
+	r.put(remainsIDs, s.Key[1], s.After.Our, sessionMark(s.Key))
+}
+
+// claim notes what is left of a session's claim on an address, ended or given
+// up: at its own level, and at those by which a wider claim finds it.
+func (r *remains) claim(s *table.Session, k index.Key, end int64) {
+	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
+	for _, at := range levels(k) {
+		r.put(remainsBegun, begunHash(root, at), s.BegunBy.Our, of)
+		if end != 0 {
+			r.put(remainsSources, sourceHash(source, at), end, of)
+		}
+	}
+}
+
+// levels are the keys under which something about an address is noted.
+func levels(k index.Key) []index.Key {
+	list := []index.Key{k}
+	if table.IsPart(k) {
+		list = append(list, table.PartOf(k))
+	}
+	bits := uint8(24)
+	if k.Class() == table.Class6 {
+		bits = 48
+	}
+	if k.Bits() > bits {
+		list = append(list, index.NewKey(k.Domain(), k.Class(), bits, k.Hi, k.Lo))
+	}
+	return list
+}
+
+// idEnded is when a session with this key ended that was forgotten, zero if none
+// was.
+func (r *remains) idEnded(key [2]uint64) int64 {
+	e := &r.tables[remainsIDs][uint16(key[1])]
+	if e.of != 0 && e.of != sessionMark(key) {
+		return 0
+	}
+	return e.at
+}
+
+// after is what a session must have spoken after to count on an address, zero
+// if nothing was forgotten there. Its own remains do not hinder it.
+func (r *remains) after(s *table.Session, k index.Key) (at int64) {
+	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
+	look := func(e *remnant) {
+		if e.of != of {
+			at = max(at, e.at)
+		}
+	}
+	see := func(k index.Key) {
+		look(&r.tables[remainsBegun][uint16(begunHash(root, k))])
+		for other := binding.SourceGx; other < binding.SourceFeed; other++ {
+			if other != source {
+				look(&r.tables[remainsSources][uint16(sourceHash(other, k))])
+			}
+		}
+	}
+	see(k)
+	switch {
+	case table.IsPart(k):
+		see(table.PartOf(k))
+	case table.IsWide(k):
+		list := levels(k)
+		see(list[len(list)-1])
+	}
+	return at
+}
+
+// rows makes the rows of what changed.
+func (r *remains) rows(b *batch) {
+	done := map[remainsAt]bool{}
+	for _, at := range b.remains {
+		if done[at] {
+			continue
+		}
+		done[at] = true
+		e := r.tables[at.table][at.slot]
+		b.Remains = append(b.Remains, binding.ForgottenRow{Table: at.table, Slot: at.slot, At: e.at, Of: e.of})
+	}
+}
+
+// load takes a stored slot in.
+func (r *remains) load(row *binding.ForgottenRow) {
+	if int(row.Table) < len(r.tables) {
+		r.tables[row.Table][row.Slot] = remnant{row.At, row.Of}
+	}
+}

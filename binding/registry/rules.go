@@ -1,0 +1,550 @@
+package registry
+
+import (
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
+	"github.com/simbind/simbind/binding/index"
+	"github.com/simbind/simbind/binding/table"
+)
+
+// rules are what an event means for its own session and node: the rules of
+// truth, T1 to T14, in the order in which an event meets them. What it means
+// for all others follows in places.go.
+type rules struct {
+	*core
+	nodes    *nodes
+	sessions *sessions
+	places   *places
+	people   *people
+	sites    *sites
+}
+
+// apply decides about one event. It is the only entry for what sources say.
+func (r *rules) apply(ev *binding.Event, now int64) Outcome {
+	switch ev.Kind {
+	case binding.NewsLost:
+		return r.missed(now)
+	case binding.NumberKnown:
+		f := own(now, whyDirectory)
+		f.Event = ev
+		return r.done(f, r.people.numberKnown(f))
+	}
+	f, ok := newFact(ev, now)
+	if !ok {
+		return RefusedMalformed
+	}
+	if !r.nodes.hear(f) {
+		return r.counters.outcome(countRefusedNode, RefusedNode)
+	}
+	return r.done(f, r.decide(f))
+}
+
+// done settles what the event has touched.
+func (r *rules) done(f *fact, o Outcome) Outcome {
+	r.people.settle(f)
+	r.places.settle(f)
+	return o
+}
+
+func (r *rules) decide(f *fact) Outcome {
+	if f.Source == binding.SourceFeed {
+		return r.sites.decide(f)
+	}
+	switch f.Kind {
+	case binding.SessionStart, binding.SessionUpdate:
+		return r.word(f)
+	case binding.SessionStop:
+		return r.stop(f)
+	case binding.NodeRestart:
+		return r.restart(f)
+	}
+	return r.transport(f)
+}
+
+// word applies a start or an update.
+func (r *rules) word(f *fact) Outcome {
+	r.people.strip(f.Event)
+	stale := r.nodes.originState(f)
+	id, known := r.nodes.find(f)
+	if known {
+		r.lapse(id, f)
+	}
+	if stale || r.beforeRestart(f) {
+		// It happened before its node's last restart: nothing goes on, but it says
+		// who had the address.
+		return r.former(id, f)
+	}
+	if !known {
+		return r.begin(f, false)
+	}
+	s := r.m.Session(id)
+	switch r.incarnation(&s, f) {
+	case later:
+		reused := !s.Ended()
+		if reused { // its end was not heard
+			r.places.end(id, f.begunBy, endSuperseded, f)
+		}
+		r.sessions.forget(id, f.now)
+		return r.begin(f, reused)
+	case earlier:
+		return r.former(id, f)
+	}
+	if s.Ended() {
+		return r.afterEnd(id, &s, f)
+	}
+	return r.goOn(id, &s, f)
+}
+
+// lapse marks a session that its node's restart has ended, or that was not
+// refreshed for too long, as over.
+func (r *rules) lapse(id uint32, f *fact) {
+	s := r.m.Session(id)
+	if s.Ended() {
+		return
+	}
+	switch l, _ := r.m.Judge(&s, f.now, r.t); l {
+	case table.Over:
+		end, _ := r.m.EndOf(&s)
+		r.places.end(id, end, endRestart, f)
+	case table.Gone:
+		r.places.end(id, s.Last, endLease, f)
+	}
+}
+
+// beforeRestart reports that the event surely happened before its node's last
+// restart.
+func (r *rules) beforeRestart(f *fact) bool {
+	_, told := r.m.RestartBy(f.root)
+	return told && clock.Before(f.hi, r.m.RestartFrom(f.root))
+}
+
+// A turn says which session with one id an event is of.
+type turn uint8
+
+const (
+	same    turn = iota // the known one, as far as can be told
+	later               // surely one that began after it
+	earlier             // surely one from before it
+)
+
+// incarnation: a node uses ids again. An event is of a later session if its
+// beginning surely follows that of the known one, or its end, or if its SIM is
+// another and it surely follows all that was heard; of an earlier one if its
+// beginning surely precedes.
+func (r *rules) incarnation(s *table.Session, f *fact) turn {
+	switch {
+	case clock.Before(f.begunBy, s.BegunFrom):
+		return earlier
+	case f.Order != 0 && f.Order <= s.Order && !(s.Ended() && f.Kind == binding.SessionStart):
+		return same // a repetition, by its own number
+	case f.begins && clock.Before(s.BegunBy, f.begunFrom):
+		return later
+	case s.Ended() && clock.Before(s.After, f.lo):
+		if s.Order != 0 && s.Flags&table.Stopped != 0 && f.Kind != binding.SessionStart {
+			return same // a session of Gx that was terminated does not come back
+		}
+		return later
+	case contradict(r.m.Identity(s), f.identity()) && clock.Before(s.Last, f.lo):
+		return later
+	}
+	return same
+}
+
+// contradict reports whether two identities cannot be one SIM's.
+func contradict(x, y binding.Subscriber) bool {
+	if x.IMSI != 0 && y.IMSI != 0 {
+		return x.IMSI != y.IMSI
+	}
+	return false
+}
+
+// former applies what is of a session that is over: one that had the id before,
+// or that its node's restart has ended. It claims nothing, but says who had the
+// address: those who had it before that one do not have it any more (T4).
+func (r *rules) former(id uint32, f *fact) Outcome {
+	r.places.had(id, f, r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys)
+	return r.counters.outcome(countLate, Late)
+}
+
+// afterEnd applies a word that is not surely of after the end of its session:
+// nothing revives (T3), but it widens what is known of the session, and all that
+// follows for others.
+func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
+	keys := r.admit(f, r.apnOf(s, f), f.Addrs).keys
+	if f.begins {
+		s.BegunFrom = clock.Later(s.BegunFrom, f.begunFrom)
+	}
+	s.BegunBy = clock.Sooner(s.BegunBy, f.begunBy)
+	s.HeldAt, s.Last = clock.Later(s.HeldAt, f.lo), clock.Upper(s.Last, f.hi)
+	r.m.PutSession(id, s)
+	r.sessions.dirty(id)
+	if s.Sub == 0 {
+		r.people.adopt(id, f.identity(), f)
+	}
+	for _, k := range keys {
+		r.places.claim(id, k, f)
+	}
+	r.places.relate(id, f)
+	return r.counters.outcome(countLate, Late)
+}
+
+// begin makes a session: by its start or, where that was lost, by an update
+// (T3). reused: its id was another session's, whose end was not heard.
+func (r *rules) begin(f *fact, reused bool) Outcome {
+	got := r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs)
+	if len(got.keys) == 0 && got.refused != Applied {
+		return got.refused
+	}
+	id, ok := r.sessions.create(f)
+	if !ok {
+		// T14: refused loudly, and nothing old is kept alive on what it claims.
+		r.places.refuse(f, got.keys)
+		return r.counters.outcome(countRefusedCapacity, RefusedCapacity)
+	}
+	if reused {
+		r.sessions.update(id, func(s *table.Session) { s.Flags |= table.Reused })
+	}
+	r.places.remember(id, f)
+	outcome := r.claimAll(id, got.keys, f, got.refused)
+	r.places.relate(id, f)
+	r.places.attached(id, f)
+	return outcome
+}
+
+// goOn applies a word to a session that lives.
+func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
+	when := r.order(s, f)
+	apn := r.apnOf(s, f)
+	got := r.admit(f, apn, f.Addrs)
+	if when == older {
+		// A repetition, or overtaken: it says no more than who had the address.
+		r.places.had(id, f, got.keys)
+		if f.Order != 0 {
+			return r.counters.outcome(countDuplicate, Duplicate)
+		}
+		return r.counters.outcome(countLate, Late)
+	}
+	changed, settled := r.sessions.refresh(id, f, when, apn)
+	changed = r.people.named(id, f, when == newer || settled) || changed
+	r.dropGone(id, f, when, apn)
+	r.dropOthers(id, f, when, got.keys)
+	outcome := r.claimAll(id, got.keys, f, got.refused)
+	r.places.relate(id, f)
+	if changed {
+		r.places.touchAll(id, f.why, true)
+	}
+	return outcome
+}
+
+// apnOf is the APN of a session that an event may name.
+func (r *rules) apnOf(s *table.Session, f *fact) string {
+	if apn := binding.CanonicalAPN(f.APN); apn != "" {
+		return apn
+	}
+	return r.m.APN(s.APN)
+}
+
+// A when says how an event stands to what was heard of its session before.
+type when uint8
+
+const (
+	unsure when = iota
+	newer
+	older
+)
+
+// ageTolerance is how far apart (ms) two messages may place the beginning of one
+// session for their ages to be comparable.
+const ageTolerance = 2000
+
+// order compares an event with all that its session has said: by the session's
+// own count (CC-Request-Number), its own clock (Acct-Session-Time, as far as
+// both place its beginning alike), or the bounds of their moments.
+func (r *rules) order(s *table.Session, f *fact) when {
+	if f.Order != 0 && s.Order != 0 {
+		if f.Order > s.Order {
+			return newer
+		}
+		return older
+	}
+	if f.Aged && f.Kind != binding.SessionStart && s.Age != 0 && alike(s.BegunBy, f.begunBy) {
+		switch age := sessionAge(f); {
+		case age > s.Age:
+			return newer
+		case age < s.Age:
+			return older
+		}
+	}
+	switch {
+	case clock.Before(s.Last, f.lo):
+		return newer
+	case clock.Before(f.hi, s.HeldAt):
+		return older
+	}
+	return unsure
+}
+
+// sessionAge is an age as a session's record keeps it.
+func sessionAge(f *fact) uint32 {
+	if !f.Aged {
+		return 0
+	}
+	return uint32(min(f.Age.Milliseconds()/1000, 1<<31)) + 1
+}
+
+func alike(x, y clock.Bound) bool {
+	near := func(a, b int64) bool { return a-b <= ageTolerance && b-a <= ageTolerance }
+	return near(x.Our, y.Our) || x.Epoch != 0 && x.Epoch == y.Epoch && near(x.Node, y.Node)
+}
+
+// claimAll lets a session claim addresses. The outcome is that of the least
+// fortunate.
+func (r *rules) claimAll(id uint32, keys []index.Key, f *fact, outcome Outcome) Outcome {
+	for _, k := range keys {
+		if !r.places.claim(id, k, f) {
+			r.places.refuse(f, []index.Key{k})
+			outcome = r.counters.outcome(countRefusedCapacity, RefusedCapacity)
+		}
+	}
+	return outcome
+}
+
+// dropOthers takes away the claims of a session on addresses of the families
+// that the event names completely that it does not name. An address that was
+// refused is named too: the session does not have its former one any more. If
+// the event may be the older, the session must speak again.
+func (r *rules) dropOthers(id uint32, f *fact, when when, keys []index.Key) {
+	if !f.Complete {
+		return
+	}
+	for _, k := range r.sessions.keys(id) {
+		named := false
+		for _, a := range f.Addrs {
+			named = named || table.FamilyOfAddress(a) == table.FamilyOf(k)
+		}
+		for _, kept := range keys {
+			named = named && kept != k
+		}
+		if named {
+			r.give(id, k, f, when)
+		}
+	}
+}
+
+// dropGone takes away what a session gave up. An IPv4 address without ports
+// stands for all its blocks of ports too.
+func (r *rules) dropGone(id uint32, f *fact, when when, apn string) {
+	if len(f.Gone) == 0 {
+		return
+	}
+	gone := r.admit(f, apn, f.Gone).keys
+	for _, k := range r.sessions.keys(id) {
+		for _, g := range gone {
+			if g == k || table.FamilyOf(g) == table.Family4 && table.FamilyOf(k) == table.FamilyPorts && table.PartOf(k) == g {
+				r.give(id, k, f, when)
+				break
+			}
+		}
+	}
+}
+
+// give takes one claim of a session away that the event says it does not have,
+// if that is surely its latest word on it.
+func (r *rules) give(id uint32, k index.Key, f *fact, when when) {
+	if when != newer {
+		s := r.m.Session(id)
+		r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonOrder)
+		return
+	}
+	r.places.drop(id, k, f)
+}
+
+// stop applies a stop: rule T1. It acts on its own session only, and may carry
+// no address.
+func (r *rules) stop(f *fact) Outcome {
+	r.people.strip(f.Event)
+	stale := r.nodes.originState(f)
+	id, known := r.nodes.find(f)
+	if known {
+		r.lapse(id, f)
+	}
+	switch {
+	case stale || r.beforeRestart(f):
+		return r.former(id, f)
+	case !known:
+		return r.stopUnknown(f)
+	}
+	s := r.m.Session(id)
+	sure := clock.Before(s.BegunBy, f.lo) || r.order(&s, f) == newer
+	switch {
+	case r.incarnation(&s, f) == earlier:
+		return r.former(id, f)
+	case r.incarnation(&s, f) == later && f.begins:
+		// It began after the known one, whose own end was not heard.
+		if !s.Ended() {
+			r.places.end(id, f.begunBy, endSuperseded, f)
+		}
+		r.sessions.forget(id, f.now)
+		return r.stopUnknown(f)
+	case s.Ended():
+		s.After, s.Last = clock.Upper(s.After, f.hi), clock.Upper(s.Last, f.hi)
+		r.m.PutSession(id, &s)
+		r.sessions.dirty(id)
+		r.places.relate(id, f)
+		return r.counters.outcome(countDuplicate, Duplicate)
+	case s.Flags&table.Reused != 0 && !sure:
+		r.places.doubt(id, f.hi, binding.ReasonEnding)
+		return r.counters.outcome(countLate, Unclear)
+	case f.Contexts != 0 && !f.Last && s.Contexts&^f.Contexts != 0:
+		// Secondary contexts may go on; or the one that there is got another
+		// number, at a handover say. Its next word tells.
+		r.sessions.update(id, func(s *table.Session) { s.Contexts &^= f.Contexts })
+		r.places.doubt(id, f.hi, binding.ReasonEnding)
+		return OneContext
+	}
+	if f.Last {
+		r.endSiblings(id, f)
+	}
+	keys := r.admit(f, r.apnOf(&s, f), f.Addrs).keys
+	for _, k := range keys {
+		r.places.claim(id, k, f) // it says that it had it
+	}
+	r.sessions.spoke(id, f)
+	r.places.end(id, f.hi, endStop, f)
+	r.places.relate(id, f)
+	return Applied
+}
+
+// stopUnknown remembers the end of a session that was never heard of: its start
+// may still be on its way, and it says who had the address.
+func (r *rules) stopUnknown(f *fact) Outcome {
+	keys := r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys
+	if id, ok := r.sessions.create(f); ok {
+		for _, k := range keys {
+			r.places.claim(id, k, f)
+		}
+		r.places.end(id, f.hi, endStop, f)
+		r.places.relate(id, f)
+		if len(keys) == 0 {
+			r.places.endedUnseen(id, f)
+		}
+	} else {
+		r.places.refuse(f, keys)
+	}
+	return r.counters.outcome(countUnknownStop, Late)
+}
+
+// endSiblings ends the other contexts of a session of which the last stopped
+// (3GPP TS 29.061 clause 16.4.7.2, Session-Stop-Indicator).
+func (r *rules) endSiblings(id uint32, f *fact) {
+	s := r.m.Session(id)
+	for _, k := range r.sessions.keys(id) {
+		h, _ := r.places.holding(k)
+		for c := r.m.AllClaimants(&h); c.Next(); {
+			if o := &c.Session; c.ID != id && !o.Ended() && r.m.Root(o.Node) == f.root && o.Contexts != 0 && r.m.OneSIM(o, &s) {
+				r.places.end(c.ID, f.hi, endStop, f)
+			}
+		}
+	}
+}
+
+// restart applies a node's restart: rule T7, in O(1). It is a repetition if one
+// reading of its own words is the moment that the last one told.
+func (r *rules) restart(f *fact) Outcome {
+	st := r.nodes.state(f.root)
+	if f.OriginState != 0 {
+		if f.OriginState == st.origin {
+			return r.counters.outcome(countDuplicate, Duplicate)
+		}
+		st.origin, st.contradicted = f.OriginState, 0
+	}
+	if !f.Time.IsZero() {
+		sent := f.Time.UnixMilli()
+		happened := sent - f.Delay.Milliseconds()
+		for _, last := range st.restart {
+			if f.Delay > 0 && last != 0 && (sent == last || happened == last) {
+				return r.counters.outcome(countDuplicate, Duplicate)
+			}
+		}
+		st.restart = [2]int64{sent, happened}
+	} else {
+		st.restart = [2]int64{}
+	}
+	by := f.hi
+	if f.OriginState != 0 {
+		by.Our, by.Node = by.Our-1, by.Node-1 // what comes on this way next is of after it
+	}
+	r.nodes.restart(f, f.lo, by)
+	return Applied
+}
+
+// transport notes that a node is lost or heard again: rule T8. It ends
+// nothing.
+func (r *rules) transport(f *fact) Outcome {
+	down := r.m.Node(f.root, table.NodeDown)
+	switch {
+	case f.Kind == binding.NodeDown && down == 0:
+		since := f.now
+		if f.Source == binding.SourceFeed {
+			since = min(f.at, f.now) // its last heartbeat
+		}
+		r.m.SetNode(f.root, table.NodeDown, uint64(since))
+	case f.Kind == binding.NodeUp && down != 0:
+		r.m.SetNode(f.root, table.NodeDown, 0)
+	default:
+		return Duplicate
+	}
+	r.nodes.save(f.root)
+	return Applied
+}
+
+// missed notes that events of observed nodes were lost up to now: any of their
+// sessions may have ended. It takes the trust from all of them in O(1); those
+// that are heard again have it back.
+func (r *rules) missed(now int64) Outcome {
+	trust, _ := r.m.Overheard()
+	if !r.t.MarkOnly {
+		trust = now + 1
+	}
+	r.m.SetOverheard(trust, now)
+	r.counters.add(countNewsLost)
+	return Applied
+}
+
+// admitted are the keys of addresses that a session may hold. refused says why,
+// if some were refused.
+type admitted struct {
+	keys    []index.Key
+	refused Outcome
+}
+
+// admit turns the addresses of an event into keys: rules T10 and T11, and no
+// more than one session may hold.
+func (r *rules) admit(f *fact, apn string, addrs []binding.Address) admitted {
+	if len(addrs) == 0 {
+		return admitted{refused: Applied}
+	}
+	set := r.m.Domains.Load()
+	d, ok := set.ForAPN(apn)
+	if f.Source == binding.SourceFeed {
+		d, ok = set.Named(f.Domain)
+	}
+	if !ok {
+		return admitted{refused: r.counters.outcome(countRefusedDomain, RefusedDomain)}
+	}
+	got := admitted{refused: Applied}
+	for _, addr := range addrs {
+		canonical, err := binding.NewAddress(addr.Prefix)
+		switch {
+		case err != nil || !d.Has(canonical.Prefix) || len(got.keys) > table.MaxHolds:
+			got.refused = r.counters.outcome(countRefusedPool, RefusedPool)
+			continue
+		case f.Source != binding.SourceFeed && d.TooWide(canonical.Prefix):
+			got.refused = r.counters.outcome(countRefusedWide, RefusedWide)
+			continue
+		}
+		canonical.PortLow, canonical.PortHigh = addr.PortLow, addr.PortHigh
+		got.keys = append(got.keys, table.Keys(d.ID, canonical)...)
+	}
+	return got
+}

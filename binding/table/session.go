@@ -1,0 +1,226 @@
+package table
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
+	"github.com/simbind/simbind/binding/index"
+)
+
+// A Session is the working copy of one session record: one incarnation of an id
+// at a node. What ended is kept, with its claims, for as long as a message may
+// still come that it decides about.
+type Session struct {
+	Key [2]uint64
+	// BegunFrom and BegunBy bound its beginning. HeldAt is the greatest lower
+	// bound of a word that says that it lives, Last is above every moment that a
+	// word of it can be of.
+	BegunFrom, BegunBy, HeldAt, Last clock.Bound
+	// After is, of a session that goes on, what it must speak after (Doubt says
+	// why); of one that ended, the upper bound of its end.
+	After clock.Bound
+	Doubt binding.Reason // ReasonBound: none
+
+	IMSI       binding.IMSI
+	Sub        uint32 // subscriber record; 0 if no identity is known
+	Next, Prev uint32 // of the subscriber's sessions
+	Claim      uint32 // first claim
+	Age        uint32 // seconds that it told of itself, plus one; 0: it told none. Of an ended one: 0
+	Older      uint32 // of the ended ones, by when their end was heard
+	Newer      uint32
+	Order      uint32 // see binding.Event
+	Seen       int64  // unix ms, our clock: when its newest word was sent, as far as is known
+	Lease      uint32 // seconds
+	Node       uint16
+	APN        uint16
+	Contexts   uint16 // of a followed site: the number of its node's name
+	Restarts   uint16 // of the node, when the session was last heard
+	RAT        binding.RAT
+	Flags      uint8
+}
+
+// Flags of a session.
+const (
+	Ended     = 1 << iota // it is over, and remembered
+	Dirty                 // its row is to be written
+	Memo                  // the journal keeps a memo beside it
+	Directory             // its number is the directory's word
+	Reused                // its id was another session's, whose end was not heard
+	MultiSIM              // other SIMs have its number
+	Stopped               // it ended by its own stop
+)
+
+// Ended reports that the session is over by its own or its node's word. What a
+// restart of its node ended may not be marked yet: see Judge.
+func (s *Session) Ended() bool { return s.Flags&Ended != 0 }
+
+const mask48 = 1<<48 - 1
+
+// NewSessionKey names a session of a node for good: collisions cannot be made.
+func NewSessionKey(node *NodeName, id string) [2]uint64 {
+	var buf [512]byte
+	n := len(node.Name)
+	if node.Owner != "" && !node.Plain {
+		n += len(node.Owner) + 1
+	}
+	b := append(buf[:0], byte(node.Source), byte(n), byte(n>>8))
+	if n > len(node.Name) {
+		b = append(append(b, node.Owner...), 0)
+	}
+	b = append(append(b, node.Name...), id...)
+	sum := sha256.Sum256(b)
+	// The first word is never zero: zero marks a free record.
+	return [2]uint64{binary.BigEndian.Uint64(sum[:]) | 1, binary.BigEndian.Uint64(sum[8:])}
+}
+
+// RowKey is the key of the session's row.
+func (s *Session) RowKey() (k binding.SessionKey) {
+	binary.BigEndian.PutUint64(k[:], s.Key[0])
+	binary.BigEndian.PutUint64(k[8:], s.Key[1])
+	return k
+}
+
+// Session reads a record. The parts are of one moment only for the writer, or
+// if the reader proves it afterwards. A record that is free reads as zero.
+func (m *Memory) Session(id uint32) Session {
+	if id == 0 || id > m.Sessions.Limit() {
+		return Session{}
+	}
+	w := func(i int) uint64 { return m.Sessions.Load(id, i) }
+	w13 := w(13)
+	node := uint16(w13 >> 32)
+	s := Session{
+		Key:       [2]uint64{w(0), w(1)},
+		BegunFrom: m.bound(node, w(2)), BegunBy: m.bound(node, w(3)), HeldAt: m.bound(node, w(4)), Last: m.bound(node, w(5)), After: m.bound(node, w(6)),
+		IMSI: binding.IMSI(w(7)), Order: uint32(w13), Node: node, Flags: uint8(w13 >> 48), Doubt: binding.Reason(w13 >> 56),
+	}
+	w8, w9, w10, w11, w12 := w(8), w(9), w(10), w(11), w(12)
+	s.Sub, s.Claim = uint32(w8), uint32(w8>>32)
+	s.Next, s.Prev = uint32(w9), uint32(w9>>32)
+	if s.Ended() {
+		s.Older, s.Newer = uint32(w10), uint32(w10>>32)
+	} else {
+		s.Age = uint32(w10)
+	}
+	s.Seen, s.APN = int64(w11&mask48), uint16(w11>>48)
+	s.Lease, s.Restarts, s.Contexts, s.RAT = uint32(w12&MaxLease), uint16(w12>>20), uint16(w12>>36), binding.RAT(w12>>52)
+	return s
+}
+
+// bound unpacks a bound of a session of a node.
+func (m *Memory) bound(node uint16, w uint64) clock.Bound {
+	b := clock.Unpack(w)
+	if b.Epoch == 0 {
+		return b
+	}
+	return b.Since(m.SlotSince(node, b.Epoch))
+}
+
+// PutSession writes the words of a record that differ. Writer only.
+func (m *Memory) PutSession(id uint32, s *Session) {
+	w10 := uint64(s.Age)
+	if s.Ended() {
+		w10 = uint64(s.Older) | uint64(s.Newer)<<32
+	}
+	words := [sessionWords]uint64{
+		s.Key[0], s.Key[1],
+		s.BegunFrom.Pack(), s.BegunBy.Pack(), s.HeldAt.Pack(), s.Last.Pack(), s.After.Pack(),
+		uint64(s.IMSI),
+		uint64(s.Sub) | uint64(s.Claim)<<32,
+		uint64(s.Next) | uint64(s.Prev)<<32,
+		w10,
+		uint64(s.Seen)&mask48 | uint64(s.APN)<<48,
+		uint64(s.Lease) | uint64(s.Restarts)<<20 | uint64(s.Contexts)<<36 | uint64(s.RAT)<<52,
+		uint64(s.Order) | uint64(s.Node)<<32 | uint64(s.Flags)<<48 | uint64(s.Doubt)<<56,
+	}
+	for i, w := range words {
+		if m.Sessions.Load(id, i) != w {
+			m.Sessions.Store(id, i, w)
+		}
+	}
+}
+
+// FindSession finds the record of a key. Any goroutine may call it.
+func (m *Memory) FindSession(key [2]uint64) (uint32, bool) {
+	return m.BySession.Find(key[0], func(id uint32) bool {
+		return m.Sessions.Load(id, 0) == key[0] && m.Sessions.Load(id, 1) == key[1]
+	})
+}
+
+// A Claim is one session's hold on one address. It is in two lists: of its
+// session and of its address. What is over keeps its claims.
+type Claim struct {
+	Session       uint32
+	Key           index.Key
+	NextOfSession uint32
+	NextOfAddress uint32
+}
+
+// Claim reads a claim record: session and next of session, the high half of
+// the key (or, beyond /64, the record that holds both halves), meta and next of
+// address.
+func (m *Memory) Claim(id uint32) Claim {
+	if id == 0 || id > m.Claims.Limit() {
+		return Claim{}
+	}
+	w0, w1, w2 := m.Claims.Load(id, 0), m.Claims.Load(id, 1), m.Claims.Load(id, 2)
+	c := Claim{
+		Session: uint32(w0), NextOfSession: uint32(w0 >> 32),
+		Key: index.Key{Hi: w1, Meta: uint32(w2)}, NextOfAddress: uint32(w2 >> 32),
+	}
+	if w2&0xFF > 64 {
+		c.Key.Hi, c.Key.Lo = m.wideOf(w1)
+	}
+	return c
+}
+
+// wideOf reads a key beyond /64: its claim keeps the record's id instead of
+// the high half.
+func (m *Memory) wideOf(id uint64) (hi, lo uint64) {
+	if id == 0 || id > uint64(m.wides.Limit()) {
+		return 0, 0
+	}
+	return m.wides.Load(uint32(id), 0), m.wides.Load(uint32(id), 1)
+}
+
+// NewClaim makes a claim; false if there is no room. Writer only.
+func (m *Memory) NewClaim(c Claim) (uint32, bool) {
+	id, ok := m.Claims.Alloc()
+	if !ok {
+		return 0, false
+	}
+	w1 := c.Key.Hi
+	if c.Key.Meta&0xFF > 64 {
+		wide, ok := m.wides.Alloc()
+		if !ok {
+			m.Claims.Free(id)
+			return 0, false
+		}
+		m.wides.Store(wide, 0, c.Key.Hi)
+		m.wides.Store(wide, 1, c.Key.Lo)
+		w1 = uint64(wide)
+	}
+	m.Claims.Store(id, 1, w1)
+	m.Claims.Store(id, 2, uint64(c.Key.Meta)|uint64(c.NextOfAddress)<<32)
+	m.Claims.Store(id, 0, uint64(c.Session)|uint64(c.NextOfSession)<<32)
+	return id, true
+}
+
+// SetNextOfSession and SetNextOfAddress link claims. Writer only.
+func (m *Memory) SetNextOfSession(id, next uint32) {
+	m.Claims.Store(id, 0, m.Claims.Load(id, 0)&0xFFFFFFFF|uint64(next)<<32)
+}
+
+func (m *Memory) SetNextOfAddress(id, next uint32) {
+	m.Claims.Store(id, 2, m.Claims.Load(id, 2)&0xFFFFFFFF|uint64(next)<<32)
+}
+
+// FreeClaim gives a claim's record back. Writer only.
+func (m *Memory) FreeClaim(id uint32) {
+	if m.Claims.Load(id, 2)&0xFF > 64 {
+		m.wides.Free(uint32(m.Claims.Load(id, 1)))
+	}
+	m.Claims.Free(id)
+}
