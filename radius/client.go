@@ -74,7 +74,9 @@ func (c *client) speaksFor(who *nas) bool {
 
 // origin is what the client adds to its requests.
 func (c *client) origin(from netip.Addr, arrived time.Time, n *names) Origin {
-	return Origin{From: from, Owner: c.owner, Arrived: arrived, BlindDelay: c.BlindDelay, MSISDNStrip: c.MSISDNStrip, names: n}
+	return Origin{
+		From: from, Owner: c.owner, Arrived: arrived, BlindDelay: c.BlindDelay, MSISDNStrip: c.MSISDNStrip, names: n,
+	}
 }
 
 // clients finds the client of a request. It is read-only.

@@ -165,7 +165,8 @@ func checkRequest(t *testing.T, r Request) {
 	t.Helper()
 	ev := r.Event
 	ofSession := ev.Kind == binding.SessionStart || ev.Kind == binding.SessionUpdate || ev.Kind == binding.SessionStop
-	if ev.Node == "" || ev.Also == ev.Node || ofSession && ev.Session == "" || ev.Lease < 0 || !ev.Arrived.Equal(vectorOrigin.Arrived) {
+	if ev.Node == "" || ev.Also == ev.Node || ofSession && ev.Session == "" || ev.Lease < 0 ||
+		!ev.Arrived.Equal(vectorOrigin.Arrived) {
 		t.Fatalf("%+v", ev)
 	}
 	if !ev.Time.IsZero() && ev.Time.Year() < 2000 || ev.Delay < 0 || ev.Delay > maxDelay || ev.Delay > 0 && !ev.Delayed {

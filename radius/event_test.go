@@ -29,7 +29,7 @@ func encoded(t testing.TB, p *layeh.Packet, err error) []byte {
 	return wire
 }
 
-// number adds an integer attribute, zero included.
+// addNumber adds an integer attribute, zero included.
 func addNumber(typ layeh.Type, value uint32) func(*layeh.Packet) {
 	return func(p *layeh.Packet) { p.Add(typ, binary.BigEndian.AppendUint32(nil, value)) }
 }
@@ -48,38 +48,37 @@ func decoded(t *testing.T, s radiustest.Session, status radiustest.Status, chang
 }
 
 func TestTheTimesOfARequestAreWhatItsNASSays(t *testing.T) {
-	const (
-		start, interim, stop = radiustest.Start, radiustest.Interim, radiustest.Stop
-		stampType            = rfc2869.EventTimestamp_Type
-		delayType            = rfc2866.AcctDelayTime_Type
-		ageType              = rfc2866.AcctSessionTime_Type
-	)
-	sent := vectorOrigin.Arrived.Add(-10 * time.Second)
-	stamp := addNumber(stampType, uint32(sent.Unix()))
+	const start, interim, stop = radiustest.Start, radiustest.Interim, radiustest.Stop
+	const month, year = 30 * 24 * 3600, 365 * 24 * 3600
+	type attrs = []func(*layeh.Packet)
+	stamp := func(seconds uint32) func(*layeh.Packet) { return addNumber(rfc2869.EventTimestamp_Type, seconds) }
+	delay := func(seconds uint32) func(*layeh.Packet) { return addNumber(rfc2866.AcctDelayTime_Type, seconds) }
+	age := func(seconds uint32) func(*layeh.Packet) { return addNumber(rfc2866.AcctSessionTime_Type, seconds) }
+	now := uint32(vectorOrigin.Arrived.Unix())
 	for _, c := range []struct {
 		claim  string
 		status radiustest.Status
-		attrs  []func(*layeh.Packet)
+		attrs  attrs
 		want   string
 	}{
 		{"without any it tells no time", start, nil, ""},
-		{"Event-Timestamp is the time", start, []func(*layeh.Packet){stamp}, "time=2026-01-02 03:03:55"},
-		{"a delay beside it takes nothing off it", start, []func(*layeh.Packet){stamp, addNumber(delayType, 5)}, "time=2026-01-02 03:03:55 delay=5s"},
-		{"a clock that is a day ahead is the Registry's to find out", stop, []func(*layeh.Packet){addNumber(stampType, uint32(sent.Add(25*time.Hour).Unix()))}, "time=2026-01-03 04:03:55"},
-		{"so is one that is ahead by decades", stop, []func(*layeh.Packet){addNumber(stampType, 1<<32-1)}, "time=2106-02-07 06:28:15"},
-		{"so is one that is years behind", stop, []func(*layeh.Packet){addNumber(stampType, secondsOf2000)}, "time=2000-01-01 00:00:00"},
-		{"a clock that was never set tells no time", stop, []func(*layeh.Packet){addNumber(stampType, secondsOf2000-1)}, "notes=bad-timestamp"},
-		{"a delay without a timestamp", start, []func(*layeh.Packet){addNumber(delayType, 5)}, "delay=5s"},
-		{"a delay of zero is told, too", start, []func(*layeh.Packet){addNumber(delayType, 0)}, "delay=0s"},
-		{"a delay of 30 days", start, []func(*layeh.Packet){addNumber(delayType, 30*24*3600)}, "delay=720h0m0s"},
-		{"a longer delay is none", start, []func(*layeh.Packet){addNumber(delayType, 30*24*3600+1)}, "notes=bad-delay"},
-		{"the age of an interim", interim, []func(*layeh.Packet){addNumber(ageType, 60)}, "age=1m0s"},
-		{"the age of a stop", stop, []func(*layeh.Packet){addNumber(ageType, 60)}, "age=1m0s"},
-		{"an age of zero is told, too", stop, []func(*layeh.Packet){addNumber(ageType, 0)}, "age=0s"},
-		{"but not by a start", start, []func(*layeh.Packet){addNumber(ageType, 0)}, ""},
-		{"a start that is older than that tells it", start, []func(*layeh.Packet){addNumber(ageType, 7)}, "age=7s"},
-		{"a session of two years", interim, []func(*layeh.Packet){addNumber(ageType, 2*365*24*3600)}, "age=17520h0m0s"},
-		{"an age of all ones is none", stop, []func(*layeh.Packet){addNumber(ageType, 1<<32-1)}, "notes=bad-session-time"},
+		{"Event-Timestamp is the time", start, attrs{stamp(now - 10)}, "time=2026-01-02 03:03:55"},
+		{"a delay beside it takes nothing off it", start, attrs{stamp(now - 10), delay(5)}, "time=2026-01-02 03:03:55 delay=5s"},
+		{"a clock a day ahead is the Registry's to find out", stop, attrs{stamp(now + 25*3600)}, "time=2026-01-03 04:04:05"},
+		{"so is one ahead by decades", stop, attrs{stamp(1<<32 - 1)}, "time=2106-02-07 06:28:15"},
+		{"so is one years behind", stop, attrs{stamp(secondsOf2000)}, "time=2000-01-01 00:00:00"},
+		{"a clock that was never set tells no time", stop, attrs{stamp(secondsOf2000 - 1)}, "notes=bad-timestamp"},
+		{"a delay without a timestamp", start, attrs{delay(5)}, "delay=5s"},
+		{"a delay of zero is told, too", start, attrs{delay(0)}, "delay=0s"},
+		{"a delay of 30 days", start, attrs{delay(month)}, "delay=720h0m0s"},
+		{"a longer delay is none", start, attrs{delay(month + 1)}, "notes=bad-delay"},
+		{"the age of an interim", interim, attrs{age(60)}, "age=1m0s"},
+		{"the age of a stop", stop, attrs{age(60)}, "age=1m0s"},
+		{"an age of zero is told, too", stop, attrs{age(0)}, "age=0s"},
+		{"but not by a start", start, attrs{age(0)}, ""},
+		{"a start that is older tells it", start, attrs{age(7)}, "age=7s"},
+		{"a session of two years", interim, attrs{age(2 * year)}, "age=17520h0m0s"},
+		{"an age of all ones is none", stop, attrs{age(1<<32 - 1)}, "notes=bad-session-time"},
 	} {
 		t.Run(c.claim, func(t *testing.T) {
 			got := decoded(t, radiustest.Session{ID: "abc", NAS: "pgw1", MSISDN: "491701234567"}, c.status, c.attrs...)

@@ -53,9 +53,10 @@ Framed-IPv6-Prefix = 2001:db8:1:2::/64
 // checkSession compares what radclientSession says, and by whom it came.
 func checkSession(t *testing.T, ev binding.Event, kind binding.Kind, owner string) {
 	t.Helper()
-	got := fmt.Sprintln(ev.Kind, ev.Owner, ev.Node, ev.Also, ev.Session, ev.MSISDN, ev.IMSI, ev.IMEI, ev.APN, ev.RAT, ev.Addrs, ev.Contexts)
-	want := fmt.Sprintln(kind, owner, "pgw1", "192.0.2.1", "c0000201000004d2", "+491701234567", "001010123456789", "3569380312345601", "internet", "eutran",
-		"[10.45.0.7 2001:db8:1:2::/64]", 1<<5)
+	got := fmt.Sprintln(ev.Kind, ev.Owner, ev.Node, ev.Also, ev.Session, ev.MSISDN, ev.IMSI, ev.IMEI, ev.APN, ev.RAT,
+		ev.Addrs, ev.Contexts)
+	want := fmt.Sprintln(kind, owner, "pgw1", "192.0.2.1", "c0000201000004d2", "+491701234567", "001010123456789",
+		"3569380312345601", "internet", "eutran", "[10.45.0.7 2001:db8:1:2::/64]", 1<<5)
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
@@ -71,7 +72,8 @@ func TestRadclientIsUnderstoodAndAnswered(t *testing.T) {
 	s := start(t, radius.Config{Listen: listen}, r.submit)
 	four, six := s.Addrs()[0].String(), s.Addrs()[1].String()
 	radclient(t, four, "acct", "Acct-Status-Type = Start\n"+radclientSession)
-	radclient(t, six, "acct", "Acct-Status-Type = Interim-Update\nEvent-Timestamp = 1767323040\nAcct-Delay-Time = 0\nAcct-Session-Time = 60\n"+radclientSession)
+	radclient(t, six, "acct", "Acct-Status-Type = Interim-Update\nEvent-Timestamp = 1767323040\nAcct-Delay-Time = 0\n"+
+		"Acct-Session-Time = 60\n"+radclientSession)
 	radclient(t, four, "acct", "Acct-Status-Type = Stop\n3GPP-Session-Stop-Indicator = 255\n"+radclientSession)
 	radclient(t, four, "acct", "Acct-Status-Type = Accounting-On\nNAS-Identifier = pgw1\nNAS-IP-Address = 192.0.2.1\n"+
 		"Event-Timestamp = 1767323040\nAcct-Delay-Time = 7\nProxy-State = 0x0102")

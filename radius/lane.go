@@ -44,7 +44,9 @@ func (l *lane) settle(token uint64, o outcome) {
 // receive takes one datagram of a client, which arrived then. It reports whether
 // it began a transaction, which will end; an error means that the datagram is
 // not an authentic request.
-func (l *lane) receive(datagram []byte, c *client, from netip.Addr, peer *sockaddr, asked *local, arrived time.Time) (began bool, err error) {
+func (l *lane) receive(
+	datagram []byte, c *client, from netip.Addr, peer *sockaddr, asked *local, arrived time.Time,
+) (began bool, err error) {
 	s := l.server
 	p, err := newPacket(datagram)
 	if err != nil {

@@ -47,8 +47,8 @@ func (r *laneRig) setClients(clients ...Client) {
 	}
 }
 
-// take is an interim of the session from an address; the datagram is then
-// overwritten. It returns the event, if there was one.
+// take gives the lane a request of the session from an address, and overwrites
+// it. It returns the event, if there was one.
 func (r *laneRig) take(from string, status radiustest.Status, s radiustest.Session) binding.Event {
 	r.t.Helper()
 	addr := netip.MustParseAddr(from)
@@ -56,7 +56,9 @@ func (r *laneRig) take(from string, status radiustest.Status, s radiustest.Sessi
 	p, err := s.Request(status, c.Secret)
 	wire := encoded(r.t, p, err)
 	before := len(r.events)
-	r.receive(wire, c, addr, &sockaddr{}, &local{}, r.now)
+	if _, err := r.receive(wire, c, addr, &sockaddr{}, &local{}, r.now); err != nil {
+		r.t.Fatal(err)
+	}
 	for i := range wire {
 		wire[i] = 0xAA
 	}
@@ -86,7 +88,8 @@ func TestANodeBelongsToTheGroupOfTheClientThatBroughtIt(t *testing.T) {
 	} {
 		t.Run(c.claim, func(t *testing.T) {
 			for _, status := range []radiustest.Status{radiustest.Start, radiustest.Interim, radiustest.Stop, radiustest.On} {
-				if ev := r.take(c.from, status, radiustest.Session{ID: "abc", NAS: "pgw1"}); ev.Owner != c.owner || ev.Node != "pgw1" {
+				ev := r.take(c.from, status, radiustest.Session{ID: "abc", NAS: "pgw1"})
+				if ev.Owner != c.owner || ev.Node != "pgw1" {
 					t.Errorf("status %d: %s/%s", status, ev.Owner, ev.Node)
 				}
 			}
@@ -142,7 +145,9 @@ func TestAStartThatNamesNobodyInheritsNothingOfTheRequestBefore(t *testing.T) {
 	}
 	r.take("10.0.0.1", radiustest.Start, full)
 	got := r.take("10.0.0.1", radiustest.Start, radiustest.Session{ID: "abc", NAS: "pgw1"})
-	want := binding.Event{Kind: binding.SessionStart, Source: binding.SourceRADIUS, Owner: "a", Node: "pgw1", Session: "abc", Arrived: r.now}
+	want := binding.Event{
+		Kind: binding.SessionStart, Source: binding.SourceRADIUS, Owner: "a", Node: "pgw1", Session: "abc", Arrived: r.now,
+	}
 	got.Ack, got.Token = nil, 0
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)

@@ -110,10 +110,11 @@ func (n *nodes) judge(name nodeName, nd *node, now time.Time) {
 	if !nd.speaks || lost == nd.down {
 		return
 	}
-	ev := binding.Event{Kind: binding.NodeUp, Source: binding.SourceRADIUS, Owner: name.owner, Node: name.name, Arrived: now}
+	kind := binding.NodeUp
 	if lost {
-		ev.Kind = binding.NodeDown
+		kind = binding.NodeDown
 	}
+	ev := binding.Event{Kind: kind, Source: binding.SourceRADIUS, Owner: name.owner, Node: name.name, Arrived: now}
 	if n.submit(ev) == nil {
 		nd.down = lost
 	}

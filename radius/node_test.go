@@ -122,7 +122,8 @@ func TestANASThatGoesOnUnderAnotherNameIsNotLost(t *testing.T) {
 		{"by its address alone, which came beside its identifier", []string{"pgw1@10.0.0.1"}, "10.0.0.1", nil},
 		{"by its identifier, after its address alone", []string{"10.0.0.1"}, "pgw1@10.0.0.1", nil},
 		{"an address that never came with it", []string{"pgw1@10.0.0.1"}, "10.0.0.2", []string{"node-down a/pgw1"}},
-		{"another NAS behind the same address", []string{"pgw1@10.0.0.1", "pgw2@10.0.0.1"}, "pgw2@10.0.0.1", []string{"node-down a/pgw1"}},
+		{"another NAS behind the same address", []string{"pgw1@10.0.0.1", "pgw2@10.0.0.1"}, "pgw2@10.0.0.1",
+			[]string{"node-down a/pgw1"}},
 	} {
 		t.Run(c.claim, func(t *testing.T) {
 			r := newNodeRig()

@@ -28,7 +28,8 @@ const (
 )
 
 var noteNames = [noteCount]string{
-	"no-identity", "bad-msisdn", "bad-imsi", "bad-imei", "conflicting-identity", "bad-timestamp", "bad-delay", "bad-session-time",
+	"no-identity", "bad-msisdn", "bad-imsi", "bad-imei", "conflicting-identity",
+	"bad-timestamp", "bad-delay", "bad-session-time",
 	"bad-address", "too-many-addresses", "port-protocol", "bad-vendor-specific", "other-network",
 }
 

@@ -85,7 +85,8 @@ func startRadSec(t testing.TB, change func(*radius.RadSec)) (*radius.Server, *fa
 		change(cfg)
 	}
 	r := newFakeRegistry()
-	s := start(t, radius.Config{RadSec: cfg, Clients: []radius.Client{{Name: "a", Group: "pair", Certificate: "nas1.example"}}}, r.submit)
+	clients := []radius.Client{{Name: "a", Group: "pair", Certificate: "nas1.example"}}
+	s := start(t, radius.Config{RadSec: cfg, Clients: clients}, r.submit)
 	return s, r, ca
 }
 

@@ -160,7 +160,8 @@ func TestARequestArrivedWhenItWasCaptured(t *testing.T) {
 				t.Fatalf("%d events", len(r.events))
 			}
 			ev := r.events[0]
-			if !ev.Arrived.Equal(at) || !ev.Time.Equal(timed.Time) || ev.Delay != 3*time.Second || !ev.Delayed || ev.Age != time.Minute || !ev.Aged {
+			if !ev.Arrived.Equal(at) || !ev.Time.Equal(timed.Time) || ev.Delay != 3*time.Second || !ev.Delayed ||
+				ev.Age != time.Minute || !ev.Aged {
 				t.Errorf("captured at %v: %+v", at, ev)
 			}
 		})
@@ -476,7 +477,8 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(request, []byte{codeResponse, request[1], 0, 20, 19: 0}, false)
 	f.Fuzz(func(t *testing.T, first, second []byte, swap bool) {
 		follower := New(func(ev binding.Event) {
-			if !ev.Observed || ev.Owner != nas.Addr().String() && ev.Owner != server.Addr().String() || ev.Node == "" || ev.Kind != binding.NodeRestart && ev.Session == "" {
+			if !ev.Observed || ev.Owner != nas.Addr().String() && ev.Owner != server.Addr().String() || ev.Node == "" ||
+				ev.Kind != binding.NodeRestart && ev.Session == "" {
 				t.Errorf("an event that says nothing: %+v", ev)
 			}
 		}, Options{Pending: 2})

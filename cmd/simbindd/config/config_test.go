@@ -74,7 +74,8 @@ func TestWhatIsRefused(t *testing.T) {
 			[]string{"3: tap: ring buffer of 3145728 octets is not a power of two within 131072 to 1073741824"}},
 		{"a tap with a client without a secret", minimal + "tap: {interfaces: [eth0], clients: [{name: pgw1, prefix: 192.0.2.0/24}]}\n",
 			[]string{"3: tap.clients[0]: radius client \"pgw1\": no secret"}},
-		{"a tap with a client whose blind delay is too long", minimal + "tap:\n  interfaces: [eth0]\n  clients:\n    - name: pgw1\n      blind_delay: 1h\n      prefix: 192.0.2.0/24\n      secret: s\n",
+		{"a tap with a client whose blind delay is too long",
+			minimal + "tap:\n  interfaces: [eth0]\n  clients:\n    - name: pgw1\n      blind_delay: 1h\n      secret: s\n",
 			[]string{"7: tap.clients[0].blind_delay: \"1h\": a duration of at most 10m0s"}},
 		{"a tap with a client that cannot be lost", minimal + "tap: {interfaces: [eth0], clients: [{name: pgw1, prefix: 192.0.2.0/24, secret: s, loss_timeout: 1m}]}\n",
 			[]string{"3: unknown key \"loss_timeout\""}},
@@ -271,8 +272,9 @@ log: {level: debug, format: json}
 	})
 	check("secret with leading zeros", string(cfg.RADIUS.Clients[0].Secret), "0123")
 	check("secret of a file", string(cfg.RADIUS.Clients[1].Secret), "from a file")
-	check("groups", []string{cfg.RADIUS.Clients[0].Group, cfg.RADIUS.Clients[1].Group, cfg.Tap.Accounting.Clients[0].Group}, []string{"pair", "", "pair"})
-	check("blind delays", []time.Duration{cfg.RADIUS.Clients[0].BlindDelay, cfg.RADIUS.Clients[1].BlindDelay, cfg.Tap.Accounting.Clients[0].BlindDelay},
+	one, two, observed := cfg.RADIUS.Clients[0], cfg.RADIUS.Clients[1], cfg.Tap.Accounting.Clients[0]
+	check("groups", []string{one.Group, two.Group, observed.Group}, []string{"pair", "", "pair"})
+	check("blind delays", []time.Duration{one.BlindDelay, two.BlindDelay, observed.BlindDelay},
 		[]time.Duration{2 * time.Minute, 0, 10 * time.Minute})
 	check("prefix of one address", cfg.RADIUS.Clients[1].Prefix, netip.MustParsePrefix("2001:db8::1/128"))
 	check("receive buffer", cfg.RADIUS.ReceiveBuffer, 4<<20)
