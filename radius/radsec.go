@@ -260,14 +260,14 @@ func (c *connection) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := c.take(ctx, datagram, from); err != nil {
+		if err := c.take(ctx, datagram, from, c.server.now()); err != nil {
 			return err
 		}
 	}
 }
 
 // take waits for room among the open requests, which holds the peer back.
-func (c *connection) take(ctx context.Context, datagram []byte, from netip.Addr) error {
+func (c *connection) take(ctx context.Context, datagram []byte, from netip.Addr, arrived time.Time) error {
 	client := c.server.clients.Load().byCertificate[c.name]
 	if client == nil {
 		return errors.New("the client is no longer configured")
@@ -277,7 +277,7 @@ func (c *connection) take(ctx context.Context, datagram []byte, from netip.Addr)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	began, err := c.lane.receive(datagram, client, from, &c.peer, &c.asked, c.server.now())
+	began, err := c.lane.receive(datagram, client, from, &c.peer, &c.asked, arrived)
 	if !began {
 		<-c.window
 	}

@@ -85,7 +85,8 @@ func startRadSec(t testing.TB, change func(*radius.RadSec)) (*radius.Server, *fa
 		change(cfg)
 	}
 	r := newFakeRegistry()
-	s := start(t, radius.Config{RadSec: cfg, Clients: []radius.Client{{Name: "a", Certificate: "nas1.example"}}}, r.submit)
+	clients := []radius.Client{{Name: "a", Group: "pair", Certificate: "nas1.example"}}
+	s := start(t, radius.Config{RadSec: cfg, Clients: clients}, r.submit)
 	return s, r, ca
 }
 
@@ -153,7 +154,7 @@ func TestRadSecAnswersAnAdmittedClient(t *testing.T) {
 			if err != nil || !layeh.IsAuthenticResponse(answer, wire, []byte("radsec")) {
 				t.Fatalf("%x, %v", answer, err)
 			}
-			if ev := r.wait(t, 1)[0]; ev.Session != "a" || ev.Node != "pgw1" {
+			if ev := r.wait(t, 1)[0]; ev.Session != "a" || ev.Node != "pgw1" || ev.Owner != "pair" {
 				t.Errorf("%+v", ev)
 			}
 			expectMetric(t, s, "radsec_connections{}", 1)

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -331,41 +332,132 @@ func TestTheAnswerComesFromTheAddressThatWasAsked(t *testing.T) {
 	}
 }
 
-func TestARestartIsAnsweredWhenEveryNameOfTheNASIsDurable(t *testing.T) {
+func TestARestartIsOneEventWithTheNamesOfItsNAS(t *testing.T) {
 	_, r, c := startOne(t, radius.Config{})
 	addr := netip.MustParseAddr("192.0.2.1")
-	for _, name := range []string{"ctx1", "ctx2"} {
-		session := aSession(name)
-		session.NAS, session.NASAddr = name, addr
-		exchange(t, c, request(t, session, radiustest.Start))
+	session := aSession("a")
+	session.NASAddr = addr
+	exchange(t, c, request(t, session, radiustest.Start))
+	for _, status := range []radiustest.Status{radiustest.On, radiustest.Off} {
+		for _, name := range []string{"pgw1", ""} {
+			p, err := radiustest.NodeRequest(status, name, addr, time.Time{}, []byte(secret))
+			if err != nil {
+				t.Fatal(err)
+			}
+			exchange(t, c, p)
+		}
 	}
-	r.set(func(r *fakeRegistry) { r.hold = true })
-	p, err := radiustest.NodeRequest(radiustest.On, "", addr, time.Time{}, []byte(secret))
+	var got []string
+	for _, ev := range r.wait(t, 5)[1:] {
+		got = append(got, fmt.Sprint(ev.Kind, " ", ev.Owner, "/", ev.Node, "/", ev.Also, ev.Session))
+	}
+	named, alone := "node-restart four/pgw1/192.0.2.1", "node-restart four/192.0.2.1/"
+	if want := []string{named, alone, named, alone}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A fakeClock is a clock that the test sets.
+type fakeClock struct{ nanoseconds atomic.Int64 }
+
+func newFakeClock() *fakeClock {
+	c := &fakeClock{}
+	c.nanoseconds.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixNano())
+	return c
+}
+
+func (c *fakeClock) now() time.Time          { return time.Unix(0, c.nanoseconds.Load()) }
+func (c *fakeClock) advance(d time.Duration) { c.nanoseconds.Add(int64(d)) }
+
+func TestAnAccountingOnIsARepetitionOnlyWithinTheWindow(t *testing.T) {
+	const window = 20 * time.Second
+	for _, tt := range []struct {
+		claim  string
+		after  time.Duration
+		change func(*layeh.Packet)
+		events int
+	}{
+		{"to the octet, within it", window - time.Second, nil, 1},
+		{"to the octet, after it: the NAS has started again", window + time.Second, nil, 2},
+		{"with another identifier", time.Second, func(p *layeh.Packet) { p.Identifier++ }, 2},
+		{"with another content, and so another authenticator", time.Second, func(p *layeh.Packet) { addProxyState(p, "x") }, 2},
+	} {
+		t.Run(tt.claim, func(t *testing.T) {
+			clock := newFakeClock()
+			_, r, c := startOne(t, radius.Config{DuplicateWindow: window, Now: clock.now})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			for i := range 20 { // others are answered before it
+				exchange(t, c, request(t, aSession(fmt.Sprint(i)), radiustest.Start))
+			}
+			p, err := radiustest.NodeRequest(radiustest.On, "pgw1", netip.Addr{}, time.Unix(1767323040, 0), []byte(secret))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Identifier = 7
+			for range 2 {
+				wire := encode(t, p)
+				answer, err := c.ExchangeRaw(ctx, wire)
+				if err != nil || !layeh.IsAuthenticResponse(answer, wire, []byte(secret)) {
+					t.Fatalf("%x, %v", answer, err)
+				}
+				clock.advance(tt.after)
+				if tt.change != nil {
+					tt.change(p)
+				}
+			}
+			restarts := 0
+			for _, ev := range r.wait(t, 20+tt.events) {
+				if ev.Kind == binding.NodeRestart {
+					restarts++
+				}
+			}
+			if restarts != tt.events {
+				t.Errorf("%d restarts, want %d", restarts, tt.events)
+			}
+		})
+	}
+}
+
+func TestADatagramArrivedBeforeItWaitedForUs(t *testing.T) {
+	r := newFakeRegistry()
+	busy, free := make(chan struct{}), make(chan struct{})
+	s := start(t, radius.Config{}, func(ev binding.Event) error {
+		if ev.Session == "first" {
+			busy <- struct{}{}
+			<-free
+		}
+		return r.submit(ev)
+	})
+	conn, err := net.Dial("udp", s.Addrs()[0].String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		exchange(t, c, p)
-	}()
-	var names []string
-	for i, ev := range r.wait(t, 5)[2:] {
-		if ev.Kind != binding.NodeRestart || ev.Session != "" {
-			t.Errorf("%+v", ev)
+	defer conn.Close()
+	send := func(id string, round int) {
+		p := request(t, aSession(id), radiustest.Start)
+		p.Identifier = byte(round)
+		if _, err := conn.Write(encode(t, p)); err != nil {
+			t.Fatal(err)
 		}
-		names = append(names, ev.Node)
-		select {
-		case <-answered:
-			t.Errorf("answered after %d of 3", i)
-		default:
+	}
+	// The kernel begins to note the time some moments after it was asked to.
+	for round := range 100 {
+		send("first", round)
+		<-busy
+		before := time.Now()
+		send("second", round)
+		after := time.Now()
+		free <- struct{}{}
+		arrived := r.wait(t, 2*round+2)[2*round+1].Arrived
+		if arrived.Before(before.Add(-time.Millisecond)) {
+			t.Fatalf("sent at %v, arrived at %v", before, arrived)
 		}
-		ev.Ack.Acknowledge(ev.Token, nil)
+		if !arrived.After(after) {
+			return
+		}
 	}
-	<-answered
-	if slices.Sort(names); !slices.Equal(names, []string{"192.0.2.1", "ctx1", "ctx2"}) {
-		t.Error(names)
-	}
+	t.Error("it arrived when it was read")
 }
 
 func TestAStatusThatIsNoEventIsAnswered(t *testing.T) {

@@ -109,10 +109,18 @@ func (x *transactions) begin(k *requestKey, asked *local, c *client, p packet, w
 			continue
 		}
 		t.asked = *asked
-		if t.state == txAnswered {
+		if t.state == txOpen {
+			return t.token(slot), open
+		}
+		if !x.over(t, now) {
 			return t.token(slot), answered
 		}
-		return t.token(slot), open
+		// A NAS that starts anew may repeat itself to the octet: this is another
+		// request. It is forgotten, and so is what was answered before it.
+		for t.state != txFree {
+			x.dropOldest()
+		}
+		break
 	}
 	slot := x.alloc()
 	if slot == 0 {
@@ -126,15 +134,6 @@ func (x *transactions) begin(k *requestKey, asked *local, c *client, p packet, w
 	*bucket = slot
 	x.open++
 	return t.token(slot), fresh
-}
-
-// await adds outcomes to wait for.
-func (x *transactions) await(token uint64, more int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if t := x.find(token); t != nil {
-		t.waits += uint16(more)
-	}
 }
 
 // setHome notes where the request waits at the home server; homeOf tells.
@@ -248,11 +247,16 @@ func (x *transactions) alloc() uint32 {
 // expire drops answers that are older than the window, a few at a time.
 func (x *transactions) expire(now time.Time) {
 	for range 4 {
-		if x.oldest == 0 || int64(now.Sub(x.began))-x.at(x.oldest).answeredAt < int64(x.window) {
+		if x.oldest == 0 || !x.over(x.at(x.oldest), now) {
 			return
 		}
 		x.dropOldest()
 	}
+}
+
+// over reports whether the answer is older than the window.
+func (x *transactions) over(t *transaction, now time.Time) bool {
+	return int64(now.Sub(x.began))-t.answeredAt >= int64(x.window)
 }
 
 func (x *transactions) dropOldest() {

@@ -68,6 +68,17 @@ func TestTransactions(t *testing.T) {
 			t.Error(v)
 		}
 	})
+	t.Run("after the window it is fresh, however much was answered before it", func(t *testing.T) {
+		r := newTableRig(64)
+		for n := range uint32(40) {
+			token, _ := r.begin(n, 1)
+			r.settle(token, outcomeDurable)
+		}
+		r.now = r.now.Add(30 * time.Second)
+		if _, v := r.begin(39, 1); v != fresh {
+			t.Error(v)
+		}
+	})
 	t.Run("a request that failed is fresh again", func(t *testing.T) {
 		r := newTableRig(4)
 		token, _ := r.begin(1, 1)
@@ -80,8 +91,7 @@ func TestTransactions(t *testing.T) {
 	})
 	t.Run("all outcomes are awaited, and one failure is silence", func(t *testing.T) {
 		r := newTableRig(4)
-		token, _ := r.begin(1, 1)
-		r.await(token, 2)
+		token, _ := r.begin(1, 3)
 		if r.settle(token, outcomeDurable) != nil || r.settle(token, outcomeJournal) != nil || r.settle(token, outcomeDurable) != nil {
 			t.Error("answered")
 		}
@@ -128,6 +138,9 @@ func TestTransactionsAgreeWithAModel(t *testing.T) {
 	openOnes, answers := map[uint32]uint64{}, map[uint32]time.Time{}
 	for range 200_000 {
 		r.now = r.now.Add(time.Duration(rnd.IntN(200)) * time.Millisecond)
+		if rnd.IntN(500) == 0 { // a quiet while
+			r.now = r.now.Add(time.Duration(rnd.IntN(40)) * time.Second)
+		}
 		n := uint32(rnd.IntN(600))
 		if token, ok := openOnes[n]; ok && rnd.IntN(2) == 0 {
 			delete(openOnes, n)

@@ -51,7 +51,6 @@ type Follower struct {
 	observer *radius.Observer
 	open     *pairing.Table[exchange, packet]
 	secrets  bool
-	events   []binding.Event
 	counts   counts
 }
 
@@ -147,25 +146,25 @@ func (f *Follower) response(now time.Time, key exchange, p []byte) {
 	}
 }
 
-// take tells what a request says that was answered.
+// take tells what a request says that was answered. It arrived when it was
+// captured, not when its answer was.
 func (f *Follower) take(request *packet, key exchange) {
 	request.state = answered
-	events, notes, err := f.observer.Decode(request.data, key.client.Addr(), request.arrived, f.events[:0])
+	r, err := f.observer.Decode(request.data, key.client.Addr(), request.arrived)
 	if err != nil {
 		f.counts.add(reasonOf(err))
 		return
 	}
 	f.counts.add(paired)
-	if notes != 0 {
+	if r.Notes != 0 {
 		f.counts.add(noted)
 	}
-	for _, ev := range events {
-		ev.Observed = true
-		f.emit(ev)
-		f.counts.add(told)
+	if r.Event.Kind == 0 {
+		return
 	}
-	clear(events)
-	f.events = events[:0]
+	r.Event.Observed = true
+	f.emit(r.Event)
+	f.counts.add(told)
 }
 
 // forgotten counts a request that was never answered, as far as we saw.

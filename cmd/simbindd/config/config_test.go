@@ -74,6 +74,11 @@ func TestWhatIsRefused(t *testing.T) {
 			[]string{"3: tap: ring buffer of 3145728 octets is not a power of two within 131072 to 1073741824"}},
 		{"a tap with a client without a secret", minimal + "tap: {interfaces: [eth0], clients: [{name: pgw1, prefix: 192.0.2.0/24}]}\n",
 			[]string{"3: tap.clients[0]: radius client \"pgw1\": no secret"}},
+		{"a tap with a client whose blind delay is too long",
+			minimal + "tap:\n  interfaces: [eth0]\n  clients:\n    - name: pgw1\n      blind_delay: 1h\n      secret: s\n",
+			[]string{"7: tap.clients[0].blind_delay: \"1h\": a duration of at most 10m0s"}},
+		{"a tap with a client that cannot be lost", minimal + "tap: {interfaces: [eth0], clients: [{name: pgw1, prefix: 192.0.2.0/24, secret: s, loss_timeout: 1m}]}\n",
+			[]string{"3: unknown key \"loss_timeout\""}},
 		{"a tap with another policy", minimal + "tap: {interfaces: [eth0], on_loss: ignore}\n", []string{"3: tap.on_loss: \"ignore\": choose stale, mark"}},
 		{"a section without content", minimal + "radius:\n", []string{"3: radius: is empty: fill it in, or leave it out to turn it off"}},
 
@@ -145,6 +150,11 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"a client's name twice", client("{name: a, prefix: 11.0.0.0/8, secret: s}"), `7: radius.clients[1]: radius client "a": the name is empty or not unique`},
 		{"a client's prefix twice", client("{name: b, prefix: 10.0.0.0/8, secret: s}"), `7: radius.clients[1]: radius client "b": prefix 10.0.0.0/8 is another client's`},
 		{"a client's prefix with host bits", client("{name: b, prefix: 10.0.0.1/8, secret: s}"), "7: radius.clients[1].prefix:"},
+		{"a blind delay of nothing", client("{name: b, prefix: 11.0.0.0/8, secret: s, blind_delay: 0s}"), `7: radius.clients[1].blind_delay: "0s": a duration must be above zero`},
+		{"a blind delay that is too long", client("name: b\n      prefix: 11.0.0.0/8\n      secret: s\n      blind_delay: 11m"), `10: radius.clients[1].blind_delay: "11m": a duration of at most 10m0s`},
+		{"a blind delay without a unit", client("{name: b, prefix: 11.0.0.0/8, secret: s, blind_delay: 30}"), `7: radius.clients[1].blind_delay: "30" is not a duration`},
+		{"several groups of one client", client("{name: b, group: [x, y], prefix: 11.0.0.0/8, secret: s}"), "7: a list is not a text"},
+		{"a key of a client that there is not", client("{name: b, groups: x, prefix: 11.0.0.0/8, secret: s}"), `7: unknown key "groups"`},
 		{"a negative loss timeout", client("{name: b, prefix: 11.0.0.0/8, secret: s, loss_timeout: -1s}"), "7: radius.clients[1].loss_timeout:"},
 		{"a buffer that is no size", minimal + "radius: {listen: [':1'], receive_buffer: big}\n", `3: radius.receive_buffer: "big" is not a size`},
 		{"a buffer too small for a packet", minimal + "radius: {listen: [':1'], receive_buffer: '100'}\n", "3: radius: radius receive buffer of 100 octets is not within"},
@@ -232,8 +242,11 @@ radius:
   listen: ["127.0.0.1:1813", "[::1]:1813"]
   receive_buffer: 4MiB
   clients:
-    - {name: a, prefix: 127.0.0.0/8, secret: 0123, loss_timeout: 0s}
+    - {name: a, prefix: 127.0.0.0/8, secret: 0123, loss_timeout: 0s, group: pair, blind_delay: 2m}
     - {name: b, prefix: "2001:db8::1", secret_file: %s, nodes: [x], msisdn_strip: ["+"]}
+tap:
+  interfaces: [eth0]
+  clients: [{name: a, prefix: 127.0.0.0/8, secret: 0123, group: pair, blind_delay: 10m}]
 query:
   socket: ./s.sock
   roles: {verify: {uids: [33]}, read: {gids: [4]}, admin: {uids: [0]}}
@@ -259,6 +272,10 @@ log: {level: debug, format: json}
 	})
 	check("secret with leading zeros", string(cfg.RADIUS.Clients[0].Secret), "0123")
 	check("secret of a file", string(cfg.RADIUS.Clients[1].Secret), "from a file")
+	one, two, observed := cfg.RADIUS.Clients[0], cfg.RADIUS.Clients[1], cfg.Tap.Accounting.Clients[0]
+	check("groups", []string{one.Group, two.Group, observed.Group}, []string{"pair", "", "pair"})
+	check("blind delays", []time.Duration{one.BlindDelay, two.BlindDelay, observed.BlindDelay},
+		[]time.Duration{2 * time.Minute, 0, 10 * time.Minute})
 	check("prefix of one address", cfg.RADIUS.Clients[1].Prefix, netip.MustParsePrefix("2001:db8::1/128"))
 	check("receive buffer", cfg.RADIUS.ReceiveBuffer, 4<<20)
 	check("roles", cfg.Query.Roles, query.Roles{
@@ -311,7 +328,13 @@ func TestSecretFiles(t *testing.T) {
 }
 
 func TestAnInlineSecretInAnOpenFileIsAWarning(t *testing.T) {
-	file := write(t, "c.yaml", minimal+"radius: {listen: [':1'], clients: [{name: a, prefix: 10.0.0.0/8, secret: x}]}\n")
+	for _, section := range []string{"radius: {listen: [':1']", "tap: {interfaces: [eth0]"} {
+		testOpenFile(t, write(t, "c.yaml", minimal+section+", clients: [{name: a, prefix: 10.0.0.0/8, secret: x}]}\n"))
+	}
+}
+
+func testOpenFile(t *testing.T, file string) {
+	t.Helper()
 	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
 		if err := os.Chmod(file, mode); err != nil {
 			t.Fatal(err)

@@ -48,6 +48,7 @@ type radiusSection struct {
 
 type radiusClient struct {
 	Name                        string   `yaml:"name"`
+	Group                       string   `yaml:"group"`
 	Prefix                      string   `yaml:"prefix"`
 	Certificate                 string   `yaml:"certificate"`
 	Secret                      string   `yaml:"secret"`
@@ -55,6 +56,7 @@ type radiusClient struct {
 	RequireMessageAuthenticator bool     `yaml:"require_message_authenticator"`
 	MSISDNStrip                 []string `yaml:"msisdn_strip"`
 	Nodes                       []string `yaml:"nodes"`
+	BlindDelay                  string   `yaml:"blind_delay"`
 	LossTimeout                 string   `yaml:"loss_timeout"`
 }
 
@@ -129,12 +131,14 @@ type tapSection struct {
 
 type tapClient struct {
 	Name                        string   `yaml:"name"`
+	Group                       string   `yaml:"group"`
 	Prefix                      string   `yaml:"prefix"`
 	Secret                      string   `yaml:"secret"`
 	SecretFile                  string   `yaml:"secret_file"`
 	RequireMessageAuthenticator bool     `yaml:"require_message_authenticator"`
 	MSISDNStrip                 []string `yaml:"msisdn_strip"`
 	Nodes                       []string `yaml:"nodes"`
+	BlindDelay                  string   `yaml:"blind_delay"`
 }
 
 type tapPorts struct {

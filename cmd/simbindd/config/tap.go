@@ -39,29 +39,22 @@ func (s *tapSection) marksOnLoss(p place) bool {
 	return p.key("on_loss").oneOf(s.OnLoss, "stale", "mark") == "mark"
 }
 
-// clients are those of the accounting that is observed.
+// clients are those of the accounting that is observed: clients of the edge
+// without what only an edge can do.
 func (s *tapSection) clients(p place) []radius.Client {
-	var list []radius.Client
-	for i, c := range s.Clients {
-		at, before := p.item(i), len(p.problems)
-		client := radius.Client{
+	var written []radiusClient
+	for _, c := range s.Clients {
+		written = append(written, radiusClient{
 			Name:                        c.Name,
-			Secret:                      secretOf(at, c.Secret, c.SecretFile),
+			Group:                       c.Group,
+			Prefix:                      c.Prefix,
+			Secret:                      c.Secret,
+			SecretFile:                  c.SecretFile,
 			RequireMessageAuthenticator: c.RequireMessageAuthenticator,
 			MSISDNStrip:                 c.MSISDNStrip,
 			Nodes:                       c.Nodes,
-		}
-		if c.Prefix != "" {
-			client.Prefix = at.key("prefix").prefix(c.Prefix)
-		}
-		if len(p.problems) > before {
-			continue
-		}
-		// Each with those before it, so that what is not unique has its line.
-		list = append(list, client)
-		if !at.check(accounting.Options{Clients: list}.Check()) {
-			break
-		}
+			BlindDelay:                  c.BlindDelay,
+		})
 	}
-	return list
+	return clients(p, written, func(list []radius.Client) error { return accounting.Options{Clients: list}.Check() })
 }
