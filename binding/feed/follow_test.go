@@ -14,6 +14,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/journal"
+	"github.com/simbind/simbind/binding/registry"
 )
 
 // A station is a whole site without edges: a Registry, its journal and its
@@ -26,8 +27,8 @@ type station struct {
 	follows []string
 	change  func(*Config) // before each start; may be nil
 
-	*binding.Registry
-	running atomic.Pointer[binding.Registry] // the same, for another goroutine
+	*registry.Registry
+	running atomic.Pointer[registry.Registry] // the same, for another goroutine
 	feed    *Feed
 	stop    func()
 }
@@ -49,7 +50,7 @@ func (s *station) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	reg, err := binding.NewRegistry(binding.Config{Site: s.name, Capacity: 1 << 17, LossTimeout: stationLoss, Domains: []binding.Domain{
+	reg, err := registry.New(registry.Config{Site: s.name, Capacity: 1 << 17, LossTimeout: stationLoss, Domains: []binding.Domain{
 		{Name: "internet", APNs: []string{"internet"}, Pools: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
 	}}, store, log)
 	if err != nil {

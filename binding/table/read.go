@@ -343,10 +343,10 @@ func (m *Memory) surrounded(x *Session, wide *Holding, now int64, t *Times) bind
 type Claimants struct {
 	ID      uint32
 	Session Session
-	m      *Memory
-	claim  uint32
-	left   int
-	single bool // the owner alone, still to be visited
+	m       *Memory
+	claim   uint32
+	left    int
+	single  bool // the owner alone, still to be visited
 }
 
 // Claimants are those of a holding of which more than one can count; of others

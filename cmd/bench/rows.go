@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
 )
 
 // imei is the device of every session of the traffic.
@@ -33,11 +34,12 @@ func (p population) sessionKey(n uint64) (key binding.SessionKey) {
 }
 
 // residentRow is what the journal holds of resident n after its Start.
-func residentRow(n uint64, at time.Time) binding.SessionRow {
+func residentRow(n uint64, begun time.Time) binding.SessionRow {
 	p := residents()
-	who, ms := p.identity(n), at.UnixMilli()
+	who, ms := p.identity(n), begun.UnixMilli()
+	at := clock.Bound{Our: ms}
 	return binding.SessionRow{
-		Key: p.sessionKey(n), Node: 1, Epoch: 1, Start: ms, Last: ms, Seen: ms, Lease: 86_400, Contexts: 1 << 5,
+		Key: p.sessionKey(n), Node: 1, BegunFrom: at.Pack(), BegunBy: at.Pack(), HeldAt: at.Pack(), Last: at.Pack(), Seen: ms, Lease: 86_400, Contexts: 1 << 5,
 		MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, APN: 1, RAT: 6,
 		Holds: []binding.HoldRow{{
 			Domain: 1, Addr: binding.Address{Prefix: netip.PrefixFrom(p.addr(n), 32)}, Since: ms, Version: n + 1,

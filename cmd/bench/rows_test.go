@@ -10,6 +10,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/journal"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/radius"
 )
 
@@ -27,7 +28,7 @@ func TestRowsAreThoseOfTheRegistry(t *testing.T) {
 	}
 	defer j.Close()
 	quiet := slog.New(slog.DiscardHandler)
-	registry, err := binding.NewRegistry(binding.Config{
+	registry, err := registry.New(registry.Config{
 		Site: "bench", Capacity: sessions, Domains: []binding.Domain{{Name: "internet", APNs: []string{apn}, Pools: []netip.Prefix{residents().pool}}},
 	}, j, quiet)
 	if err != nil {

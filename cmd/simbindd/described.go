@@ -9,6 +9,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/bpf"
 	"github.com/simbind/simbind/diameter"
 )
@@ -16,7 +17,7 @@ import (
 // described is the registry with what the other parts know of its subjects:
 // the feed's and the tap's part of the status, and the connections of nodes.
 type described struct {
-	*binding.Registry
+	*registry.Registry
 	feed *feed.Feed
 	tap  *bpf.Tap         // nil if it is off
 	gx   *diameter.Server // nil if it is off

@@ -5,11 +5,12 @@ import (
 	"path/filepath"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/diameter"
 )
 
 // newGx makes the Gx edge, or nil if it is off.
-func newGx(cfg *diameter.Config, dataDir string, registry *binding.Registry, log *slog.Logger) *diameter.Server {
+func newGx(cfg *diameter.Config, dataDir string, registry *registry.Registry, log *slog.Logger) *diameter.Server {
 	if cfg == nil {
 		return nil
 	}
@@ -19,7 +20,7 @@ func newGx(cfg *diameter.Config, dataDir string, registry *binding.Registry, log
 }
 
 // gxNodes are the owners of Gx sessions that the registry knows.
-func gxNodes(registry *binding.Registry) []string {
+func gxNodes(registry *registry.Registry) []string {
 	var names []string
 	for _, n := range registry.Nodes() {
 		if n.Source == binding.SourceGx && !n.Observed {

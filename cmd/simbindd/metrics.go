@@ -8,11 +8,12 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/registry"
 )
 
 // newMetrics makes the registry of /metrics: the process, the Go runtime, the
 // registry's account of itself, and the collectors of the parts.
-func newMetrics(registry *binding.Registry, parts ...prometheus.Collector) *prometheus.Registry {
+func newMetrics(registry *registry.Registry, parts ...prometheus.Collector) *prometheus.Registry {
 	m := prometheus.NewRegistry()
 	m.MustRegister(
 		collectors.NewGoCollector(),
@@ -30,7 +31,7 @@ func buildInfo(ch chan<- prometheus.Metric) {
 }
 
 // collectBinding shows Registry.Status.
-func collectBinding(registry *binding.Registry, ch chan<- prometheus.Metric) {
+func collectBinding(registry *registry.Registry, ch chan<- prometheus.Metric) {
 	st := registry.Status()
 	gauge := func(name, help string, v float64) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("simbindd_binding_"+name, help, nil, nil), prometheus.GaugeValue, v)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/binding/registry"
 )
 
 // write makes a file that only its owner can read.
@@ -265,7 +266,7 @@ log: {level: debug, format: json}
 			t.Errorf("%s is %v, want %v", what, got, want)
 		}
 	}
-	check("registry", cfg.Registry, binding.Config{
+	check("registry", cfg.Registry, registry.Config{
 		Site: "lab", Capacity: 5000, Lease: 90 * time.Minute,
 		Domains: []binding.Domain{{Name: "internet", APNs: []string{"internet"}, Pools: []netip.Prefix{
 			netip.MustParsePrefix("10.45.0.0/16"), netip.MustParsePrefix("2001:db8::/48"), netip.MustParsePrefix("192.0.2.1/32")}}},

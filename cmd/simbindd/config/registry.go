@@ -1,27 +1,28 @@
 package config
 
-import "github.com/simbind/simbind/binding"
+import (
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/registry"
+)
 
 // maxQueue bounds the events that may wait: 300 MB of them.
 const maxQueue = 1 << 20
 
-func (f *file) registry(p place) binding.Config {
-	cfg := binding.Config{
-		Site:         f.Site,
-		Capacity:     p.key("capacity").count(f.Capacity, binding.MaxCapacity),
-		Addresses:    p.key("addresses").count(f.Addresses, binding.MaxCapacity),
-		Tombstones:   p.key("tombstones").count(f.Tombstones, binding.MaxCapacity),
-		TombstoneTTL: p.key("tombstone_ttl").duration(f.TombstoneTTL),
-		Lease:        p.key("lease").duration(f.Lease),
-		LeaseGrace:   p.key("lease_grace").duration(f.LeaseGrace),
-		Linger:       p.key("linger").duration(f.Linger),
-		LossTimeout:  p.key("loss_timeout").duration(f.LossTimeout),
-		TrustGap:     p.key("trust_gap").duration(f.TrustGap),
-		Queue:        p.key("queue").count(f.Queue, maxQueue),
+func (f *file) registry(p place) registry.Config {
+	cfg := registry.Config{
+		Site:        f.Site,
+		Capacity:    p.key("capacity").count(f.Capacity, registry.MaxCapacity),
+		Addresses:   p.key("addresses").count(f.Addresses, registry.MaxCapacity),
+		Lease:       p.key("lease").duration(f.Lease),
+		LeaseGrace:  p.key("lease_grace").duration(f.LeaseGrace),
+		Linger:      p.key("linger").duration(f.Linger),
+		LossTimeout: p.key("loss_timeout").duration(f.LossTimeout),
+		TrustGap:    p.key("trust_gap").duration(f.TrustGap),
+		Queue:       p.key("queue").count(f.Queue, maxQueue),
 	}
 	cfg.Domains = f.domains(p.key("domains"))
 	// What the registry itself refuses is asked key by key, for the line.
-	p.key("lease").check(binding.Config{Lease: cfg.Lease}.Check())
+	p.key("lease").check(registry.Config{Lease: cfg.Lease}.Check())
 	return cfg
 }
 
@@ -41,7 +42,7 @@ func (f *file) domains(p place) []binding.Domain {
 			continue
 		}
 		list = append(list, domain)
-		if !at.check(binding.Config{Domains: list}.Check()) {
+		if !at.check(binding.CheckDomains(list)) {
 			break
 		}
 	}
