@@ -28,7 +28,8 @@ type places struct {
 // A touch is one address as it was before the event.
 type touch struct {
 	key     index.Key
-	h       table.Holding // Claim, Contested and Inner are of now
+	shown   table.Holding // as readers see it
+	h       table.Holding // Claim, Contested and Inner are of now, all else of before
 	existed bool
 	was     binding.Subscriber // the holder before, if there was one
 	before  binding.SourceSet
@@ -72,6 +73,7 @@ func (p *places) touch(k index.Key, why string) *touch {
 	}
 	t := touch{key: k, why: why}
 	if t.h, t.existed = p.m.Holding(k); t.existed {
+		t.shown = t.h
 		st := p.standing(&t.h)
 		t.before = st.sources
 		if t.h.State == table.Bound {
@@ -81,6 +83,7 @@ func (p *places) touch(k index.Key, why string) *touch {
 			moving := t.h
 			moving.State = table.Conflict
 			p.m.Addrs.Put(k, moving.Pack())
+			t.shown = moving
 		}
 	}
 	p.touched = append(p.touched, t)

@@ -125,7 +125,7 @@ func (p *places) settleOne(i int, f *fact) {
 	if !same {
 		h.Version, h.Since = f.version(p.seq+1), st.since
 	}
-	if t.existed && h == t.h && !t.changed && !t.h.Shared {
+	if t.existed && h == t.shown && !t.changed {
 		return
 	}
 	for !p.m.Addrs.Put(t.key, h.Pack()) {

@@ -1,0 +1,210 @@
+package registry
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// A replica is another Registry that knows nothing but the changes of sites,
+// whose names are its only nodes.
+type replica struct {
+	*rig
+	applied int // changes
+}
+
+func newReplica(t testing.TB, c Config, sites ...string) *replica {
+	r := &replica{rig: newRig(t, c)}
+	for _, site := range sites {
+		r.on(binding.Event{Kind: binding.NodeCurrent, Source: binding.SourceFeed, Node: site})
+	}
+	return r
+}
+
+// catchUp applies what a site decided.
+func (r *replica) catchUp(t testing.TB, site string, changes []binding.Change) {
+	t.Helper()
+	for i := range changes {
+		if outcome := r.on(r.event(site, &changes[i])); changes[i].Addr.Prefix.IsValid() && outcome != Applied && outcome != Late {
+			t.Errorf("change %d %v %v: %v", changes[i].Seq, changes[i].Kind, changes[i].Addr, outcome)
+		}
+		r.applied++
+	}
+	r.heartbeats()
+}
+
+// event is what a change says, as binding/feed reads it from the stream.
+func (r *replica) event(site string, c *binding.Change) binding.Event {
+	ev := binding.Event{
+		Kind: binding.SessionUpdate, Source: binding.SourceFeed, Node: site, Session: c.Domain + " " + c.Addr.String(), Arrived: r.now,
+		Age: r.now.Sub(c.EventTime), MSISDN: c.Now.MSISDN, IMSI: c.Now.IMSI, IMEI: c.Now.IMEI, APN: c.APN, RAT: c.RAT,
+		Addrs: []binding.Address{c.Addr}, Complete: true, Domain: c.Domain, Via: c.Node, Version: c.Seq, Doubt: c.Reason,
+	}
+	ev.Age = max(ev.Age, 0)
+	if c.Kind == binding.Bound || c.Kind == binding.Moved || c.Kind == binding.Conflict {
+		ev.Kind = binding.SessionStart
+	}
+	switch c.Kind {
+	case binding.Conflict: // nobody is named
+		ev.MSISDN, ev.IMSI, ev.IMEI = 0, 0, 0
+	case binding.Released:
+		ev = binding.Event{Kind: binding.SessionStop, Source: binding.SourceFeed, Node: site, Session: ev.Session, Arrived: r.now}
+	case binding.SIMChange:
+		return binding.Event{Kind: binding.NodeUp, Source: binding.SourceFeed, Node: site}
+	}
+	if ev.Doubt == binding.ReasonNoMSISDN {
+		ev.Doubt = binding.ReasonBound
+	}
+	return ev
+}
+
+// differs tells where the replica answers something else than the site.
+func (r *replica) differs(site *rig) string {
+	for i, addr := range askable {
+		for _, sim := range oracleSIMs {
+			theirs, ours := site.verifyAt(addr, sim.MSISDN), r.verifyAt(addr, sim.MSISDN)
+			if theirs != ours && !(strings.HasPrefix(theirs, "unknown") && strings.HasPrefix(ours, "unknown")) {
+				return fmt.Sprintf("%v of %v: the site says %s, its follower %s", oracleAddrs[i], sim.MSISDN, theirs, ours)
+			}
+		}
+	}
+	return ""
+}
+
+// TestFollowerAnswersLikeItsSite: whoever applies the changes of a site in
+// order answers what the site answers, whatever happens there.
+func TestFollowerAnswersLikeItsSite(t *testing.T) {
+	histories := uint64(20)
+	if testing.Short() {
+		histories = 2
+	}
+	for seed := range histories {
+		site, follower := newRig(t, oracleConfig), newReplica(t, oracleConfig, "site")
+		told := 0
+		for i, s := range makeHistory(1000+seed, 2000) {
+			site.now = site.now.Add(s.wait)
+			follower.now = site.now
+			site.sweepAll()
+			follower.catchUp(t, "site", site.batch.Changes[told:])
+			told = len(site.batch.Changes)
+			follower.sweepAll()
+			if fault := follower.differs(site); fault != "" {
+				t.Fatalf("history %d, step %d: %s", seed, i, fault)
+			}
+			if fault := follower.audit(); fault != "" {
+				t.Fatalf("history %d, step %d: %s", seed, i, fault)
+			}
+			if site.live(t, oracleConfig, s); s.restart {
+				told = 0
+			}
+		}
+		if len(follower.batch.Changes) != 0 || follower.applied == 0 {
+			t.Fatalf("history %d: the follower applied %d changes and published %d of its own", seed, follower.applied, len(follower.batch.Changes))
+		}
+	}
+}
+
+// denies tells why a site would not bear out a match of the replica's: it says
+// that another SIM has the address, that it cannot tell who, or that it waits to
+// see an end confirmed (T5, T6).
+func (r *replica) denies(sites ...*rig) string {
+	for i, addr := range askable {
+		for _, sim := range oracleSIMs {
+			if r.verifyAt(addr, sim.MSISDN) != "match/bound" {
+				continue
+			}
+			known := false
+			for k, site := range sites {
+				theirs := site.verifyAt(addr, sim.MSISDN)
+				known = known || theirs == "match/bound" || theirs == "unknown/no-msisdn" // the SIM is certain, the other one knows the number
+				// An end of a wider address leaves what was given out of it (T11).
+				ending := theirs == "ambiguous/ending" && site.held(addr) == r.held(addr)
+				if strings.HasPrefix(theirs, "mismatch") || theirs == "ambiguous/conflict" || ending {
+					return fmt.Sprintf("%v is said to be %v, site %d says %s", oracleAddrs[i], sim.MSISDN, k, theirs)
+				}
+			}
+			if !known {
+				return fmt.Sprintf("%v is said to be %v, no site is certain of anybody", oracleAddrs[i], sim.MSISDN)
+			}
+		}
+	}
+	return ""
+}
+
+// held is the address in which a question finds its answer.
+func (g *rig) held(q binding.Query) binding.Address {
+	b, _ := g.Lookup(q)
+	return b.Addr
+}
+
+// TestFollowerOfTwoSitesIsNoSurerThanThey: whoever follows two sites that share
+// addresses matches nobody whom one of them disputes.
+func TestFollowerOfTwoSitesIsNoSurerThanThey(t *testing.T) {
+	histories := uint64(40)
+	if testing.Short() {
+		histories = 2
+	}
+	matches := 0
+	for seed := range histories {
+		n, fault := followTwo(t, seed)
+		if matches += n; fault != "" {
+			t.Fatalf("history %d, %s", seed, fault)
+		}
+	}
+	if matches < int(histories)*1000 {
+		t.Errorf("the follower matched %d times: that shows nothing", matches)
+	}
+}
+
+// followTwo lives through the histories of two sites with one clock.
+func followTwo(t *testing.T, seed uint64) (matches int, fault string) {
+	names := []string{"a", "b"}
+	patient := oracleConfig
+	patient.Linger = 8 * time.Second // what lingers is dropped, although its site holds on to it
+	follower := newReplica(t, patient, names...)
+	var sites []*rig
+	var lives []*network
+	told := make([]int, len(names))
+	for k := range names {
+		sites = append(sites, newRig(t, oracleConfig))
+		lives = append(lives, &network{r: rand.New(rand.NewPCG(2000+seed, uint64(k)))})
+	}
+	for i := range 2000 {
+		k := i % len(names)
+		lives[k].now = follower.now
+		s := lives[k].next()
+		follower.now = lives[k].now
+		for k, site := range sites {
+			site.now = follower.now
+			site.sweepAll()
+			follower.catchUp(t, names[k], site.batch.Changes[told[k]:])
+			told[k] = len(site.batch.Changes)
+		}
+		follower.sweepAll()
+		if fault = follower.denies(sites...) + follower.audit(); fault != "" {
+			return matches, fmt.Sprintf("step %d: %s", i, fault)
+		}
+		matches += follower.matches()
+		if sites[k].live(t, oracleConfig, s); s.restart {
+			told[k] = 0
+		}
+	}
+	return matches, ""
+}
+
+// matches counts the addresses of which one SIM's number is certain.
+func (g *rig) matches() (n int) {
+	for _, addr := range askable {
+		for _, sim := range oracleSIMs {
+			if g.verifyAt(addr, sim.MSISDN) == "match/bound" {
+				n++
+				break
+			}
+		}
+	}
+	return n
+}
