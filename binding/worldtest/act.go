@@ -3,7 +3,6 @@ package worldtest
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/simbind/simbind/binding"
 )
@@ -21,6 +20,32 @@ func (g *game) act() {
 		if s := w.anyOpen(); s != nil {
 			w.stop(s)
 		}
+	case 3:
+		w.renumber()
+	case 4:
+		w.modify()
+	case 5:
+		w.handover()
+	case 6:
+		w.reattach()
+	case 7:
+		w.restart(w.gateways[w.r.IntN(len(w.gateways))])
+	case 8:
+		w.restore()
+	case 9:
+		g.step()
+	case 10:
+		g.slip()
+	case 11:
+		w.disconnect()
+	case 12:
+		g.kill()
+	case 13:
+		g.release()
+	case 14:
+		w.lie()
+	case 15:
+		w.look()
 	}
 }
 
@@ -33,8 +58,9 @@ func (w *world) anyOpen() *stay {
 }
 
 // start attaches a SIM, if one is free and there is room.
-func (w *world) start() {
-	gw := w.gateways[w.r.IntN(len(w.gateways))]
+func (w *world) start() { w.startAt(w.gateways[w.r.IntN(len(w.gateways))]) }
+
+func (w *world) startAt(gw *gateway) {
 	s := w.sims[w.r.IntN(len(w.sims))]
 	d := w.domains[w.r.IntN(len(w.domains))]
 	for _, other := range s.open {
@@ -58,15 +84,33 @@ func (w *world) newStay(s *sim, gw *gateway, d *domain) *stay {
 
 // settle gives a new stay its addresses; false if there is no room.
 func (w *world) settle(s *stay) bool {
+	if !w.extend(s) {
+		return false
+	}
+	g := &w.p.Ground
+	if g.Dual+g.Prefix+g.Routed > 0 && w.r.IntN(2) == 0 {
+		w.extend(s)
+	}
+	return true
+}
+
+// extend gives a stay one more address, and perhaps a part of it as well, as
+// that of the UE beside what is delegated to it.
+func (w *world) extend(s *stay) bool {
 	for range 6 {
 		p := w.plots[w.r.IntN(len(w.plots))]
 		if p.domain != s.domain || p.gw != nil && p.gw != s.gw {
 			continue
 		}
-		if a := p.choose(w.r); p.free(a) {
-			w.give(s, p, a)
-			return true
+		a := p.choose(w.r)
+		if !p.free(a) {
+			continue
 		}
+		c := w.give(s, p, a)
+		if p.shape == wide && a.Prefix.Bits() == 56 && w.r.IntN(2) == 0 {
+			w.give(s, c.plot, binding.Address{Prefix: within(a.Prefix, 64, w.r.IntN(4))})
+		}
+		return true
 	}
 	return false
 }
@@ -96,11 +140,12 @@ func (w *world) newLeg(s *stay, v *voice) *leg {
 		}
 		l.session = v.freed[i]
 		v.freed = slices.Delete(v.freed, i, i+1)
-		l.prev = v.byID[l.session]
-		l.prev.next = l
 	} else {
 		v.nextID++
 		l.session = fmt.Sprintf("s%d", v.nextID)
+	}
+	if former := v.byID[l.session]; former != nil {
+		l.prev, former.next = former, l
 	}
 	v.byID[l.session] = l
 	return l
@@ -113,7 +158,10 @@ func (w *world) refresh() {
 		return
 	}
 	l := s.legs[w.r.IntN(len(s.legs))]
-	if l.voice.refreshes() || w.r.IntN(4) == 0 {
+	switch {
+	case w.r.Float64() < w.p.Words.Contexts && l.voice.source == binding.SourceRADIUS:
+		w.send(w.contextWord(l))
+	case l.voice.refreshes() || w.r.IntN(4) == 0:
 		w.send(w.sessionWord(l, binding.SessionUpdate))
 	}
 }
@@ -130,6 +178,11 @@ func (w *world) stop(s *stay) {
 	}
 }
 
+// leave lets a stay speak no more of itself.
+func (w *world) leave(s *stay) {
+	w.open = slices.DeleteFunc(w.open, func(o *stay) bool { return o == s })
+}
+
 // finish ends a stay without a word.
 func (w *world) finish(s *stay) {
 	s.end = w.now
@@ -138,93 +191,11 @@ func (w *world) finish(s *stay) {
 			c.plot.take(c, w.now)
 		}
 	}
-	w.open = slices.DeleteFunc(w.open, func(o *stay) bool { return o == s })
+	w.leave(s)
 	s.sim.open = slices.DeleteFunc(s.sim.open, func(o *stay) bool { return o == s })
 	for _, l := range s.legs {
-		if l.voice.source != binding.SourceGx {
+		if l.voice.source != binding.SourceGx { // whose ids are used once
 			l.voice.freed = append(l.voice.freed, l.session)
 		}
-	}
-}
-
-// word begins a word of a voice with what all of them have.
-func (w *world) word(v *voice, kind binding.Kind) *Word {
-	word := &Word{
-		Kind: kind, Source: v.source, Owner: v.owner, Node: v.name, Observed: v.observed(), Octets: v.octets(),
-		OriginState: v.originState,
-		truth:       truth{at: w.now, stamped: w.now, voice: v, restart: never},
-	}
-	if v.originState != 0 {
-		word.restart = v.lastState
-	}
-	if v.alias != "" {
-		switch w.r.IntN(4) {
-		case 0:
-			word.Node = v.alias
-		case 1, 2:
-			word.Also = v.alias
-		}
-	}
-	if v.clock != nil {
-		word.epoch = v.clock.present
-		word.Stamp = v.clock.stamp(w.now, word.epoch, v.manner.rounded)
-	}
-	word.Delayed = v.manner.delays
-	return word
-}
-
-// nodeWord is a word about a node.
-func (w *world) nodeWord(v *voice, kind binding.Kind) *Word {
-	word := w.word(v, kind)
-	if kind == binding.NodeRestart {
-		word.restart = w.now
-	}
-	if kind == binding.NodeUp || kind == binding.NodeDown { // the edge says so
-		word.Stamp, word.OriginState, word.restart = time.Time{}, 0, never
-	}
-	return word
-}
-
-// sessionWord is what a source says of a session now.
-func (w *world) sessionWord(l *leg, kind binding.Kind) *Word {
-	v, s, r := l.voice, l.stay, w.r
-	m := &v.manner
-	word := w.word(v, kind)
-	word.Session, word.APN, word.leg, word.sim = l.session, s.domain.apn, l, s.sim
-	if v.source == binding.SourceGx {
-		l.order++
-		word.Order = l.order
-	}
-	if m.ages {
-		word.Age, word.Aged = (w.now - s.begin).duration().Truncate(time.Second), true
-	}
-	if l.said++; r.Float64() >= m.nameless {
-		if m.imsi {
-			word.IMSI = s.sim.imsi
-		}
-		if m.number {
-			word.MSISDN = s.sim.number()
-		}
-	}
-	switch kind {
-	case binding.SessionStart:
-		word.Addrs, word.Complete = s.held(), m.complete
-	case binding.SessionUpdate:
-		if r.Float64() >= m.bare {
-			word.Addrs, word.Complete = s.held(), m.complete
-		}
-	case binding.SessionStop:
-		if m.stopAddrs {
-			word.Addrs = s.held()
-		}
-	}
-	w.mark(word)
-	return word
-}
-
-// mark remembers who spoke of which plot.
-func (w *world) mark(word *Word) {
-	for _, c := range word.leg.stay.claims {
-		c.plot.voices |= 1 << word.voice.id
 	}
 }

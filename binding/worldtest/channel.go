@@ -1,14 +1,16 @@
 package worldtest
 
 import (
+	"cmp"
 	"container/heap"
+	"slices"
 	"time"
 
 	"github.com/simbind/simbind/binding"
 )
 
-// A transit is a word on its way: to be sent (again) or to be heard at a
-// moment, or, without a word, a connection to be made again.
+// A transit is a word on its way, to be sent again or to be heard at a moment;
+// or, without a word, something that happens then.
 type transit struct {
 	due     tick
 	seq     int
@@ -16,7 +18,7 @@ type transit struct {
 	attempt int
 	send    bool
 	link    uint64
-	voice   *voice
+	do      func()
 }
 
 type transits []transit
@@ -46,6 +48,9 @@ func (w *world) enqueue(t transit) {
 	}
 	heap.Push(&w.ways, t)
 }
+
+// later lets something happen after some time.
+func (w *world) later(after tick, do func()) { w.enqueue(transit{due: w.now + after, do: do}) }
 
 // dequeue takes the next transit that is due by a moment.
 func (w *world) dequeue(by tick) (transit, bool) {
@@ -161,6 +166,10 @@ func (w *world) sendByWire(word *Word) {
 
 func (w *world) putOnWire(word *Word, due tick) {
 	wr := word.voice.wire
+	if n := len(word.voice.recent); n >= 4 {
+		word.voice.recent = slices.Delete(word.voice.recent, 0, n-3)
+	}
+	word.voice.recent = append(word.voice.recent, word)
 	word.Link = wr.link
 	wr.lastDue = max(wr.lastDue, due)
 	w.enqueue(transit{due: wr.lastDue, word: word, link: wr.link})
@@ -168,18 +177,34 @@ func (w *world) putOnWire(word *Word, due tick) {
 
 // cut loses a connection; it is made again after a while.
 func (w *world) cut(v *voice, back tick) {
-	if v.wire.link == 0 {
+	wr := v.wire
+	if wr == nil || wr.link == 0 {
 		return
 	}
-	v.wire.link = 0
-	w.enqueue(transit{due: back, voice: v})
+	wr.link = 0
+	for _, word := range v.recent {
+		if w.now-word.at < second && w.r.IntN(2) == 0 { // our answer was lost
+			v.queue = append(v.queue, word)
+		}
+	}
+	v.recent = v.recent[:0]
+	w.later(back-w.now, func() { w.reconnect(v) })
 }
 
-// lostOnWire is of a word that was on its way when its connection was lost.
-func (w *world) lostOnWire(word *Word) {
+// missed is of a word that came when nobody was there.
+func (w *world) missed(word *Word, down tick) {
 	v := word.voice
+	if v == nil {
+		return
+	}
 	v.dirty = true
-	if !v.wire.capture && v.wire.link == 0 {
+	switch {
+	case v.wire == nil:
+		if again := max(down, w.now) + tick(w.r.Int64N(int64(8*second))); w.r.IntN(4) > 0 &&
+			again-word.at < v.limit()-second {
+			w.enqueue(transit{due: again, word: word, attempt: 1, send: true})
+		}
+	case !v.wire.capture && v.wire.link == 0:
 		v.queue = append(v.queue, word)
 	}
 }
@@ -187,20 +212,27 @@ func (w *world) lostOnWire(word *Word) {
 // reconnect makes a connection again: what was not answered comes first and
 // says so.
 func (w *world) reconnect(v *voice) {
+	if v.wire.link != 0 {
+		return
+	}
 	w.connect(v.wire)
 	v.wire.lastDue = w.now
+	if v.wire.capture {
+		return
+	}
+	w.putOnWire(w.nodeWord(v, binding.NodeUp), w.now)
 	queue := v.queue
 	v.queue = nil
-	if !v.wire.capture {
-		w.putOnWire(w.nodeWord(v, binding.NodeUp), w.now)
-	}
+	slices.SortStableFunc(queue, func(a, b *Word) int { return cmp.Compare(a.at, b.at) })
 	for _, word := range queue {
-		if w.now-word.at >= v.limit()-second || w.r.IntN(5) == 0 {
+		due := w.now + 1 + tick(w.r.IntN(100))
+		if due-word.at >= v.limit()-second || w.r.IntN(5) == 0 {
 			continue
 		}
+		v.dirty = true
 		again := *word
 		again.Repeated = true
 		again.Octets = v.octets()
-		w.putOnWire(&again, w.now+1+tick(w.r.IntN(100)))
+		w.putOnWire(&again, due)
 	}
 }

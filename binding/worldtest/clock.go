@@ -15,6 +15,7 @@ type clock struct {
 	single  []bool // it is one bad stamp
 	present int    // the epoch now
 
+	steady bool // it is never set
 	wander tick // how far it goes to each side
 	period tick
 }

@@ -20,6 +20,7 @@ type game struct {
 	moment  tick // the subject's last one
 	down    tick // until when the subject is not there
 	killed  tick // when it last came back
+	roomy   tick // since when there is room
 	blamed  *question
 	finding finding
 	answer  binding.Answer
@@ -85,6 +86,7 @@ func (g *game) play(turns int) {
 		w.now = next
 		if g.blamed == nil {
 			g.act()
+			g.crowded()
 			g.ask(3)
 		}
 		if g.blamed != nil {
@@ -110,23 +112,15 @@ func (g *game) pass(until tick) {
 		}
 		w.now = t.due
 		switch {
-		case t.word == nil:
-			w.reconnect(t.voice)
+		case t.do != nil:
+			t.do()
 		case t.send:
 			w.transmit(t.word, t.attempt)
 		case w.now < g.down || t.link != 0 && t.link != t.word.voice.wire.link:
-			w.missed(t.word)
+			w.missed(t.word, g.down)
 		default:
 			g.hear(t.word)
 		}
-	}
-}
-
-// missed is of a word that came when nobody was there.
-func (w *world) missed(word *Word) {
-	word.voice.dirty = true
-	if word.voice.wire != nil {
-		w.lostOnWire(word)
 	}
 }
 
@@ -138,7 +132,7 @@ func (g *game) hear(word *Word) {
 			v.dirty = true
 			return
 		}
-		v.note(word)
+		v.note(word, now)
 	}
 	g.tell(op{kind: opHear, at: now, word: word})
 	g.report.Events++
@@ -161,7 +155,7 @@ func (g *game) do(o *op) {
 	t, knows := g.subject.(witness)
 	switch o.kind {
 	case opHear:
-		g.judge.deliver(o.word)
+		g.judge.deliver(o.word, o.at)
 		if knows {
 			t.hearWord(o.word)
 		}

@@ -28,8 +28,10 @@ type voice struct {
 	clock  *clock // nil if it tells no stamps
 
 	// Of ordered transports.
-	wire  *wire
-	queue []*Word // not answered when the connection was lost
+	wire   *wire
+	queue  []*Word // not answered when the connection was lost
+	recent []*Word // the last few sent
+	slip   tick    // the next stamp is wrong by so much
 
 	originState uint32
 	lastState   tick // when it last changed
@@ -43,9 +45,10 @@ type voice struct {
 	pending int  // sent and not heard yet
 	lastDue tick // of a perfect line, which keeps the order
 
-	heard     int
 	lastHeard tick // the true time of the youngest word heard
+	heardAt   tick // when it was last heard
 	settled   int  // words heard since the clock was last set
+	settledAt tick // when those were eight
 
 	liesOf *voice // the honest node whose name it uses
 }
@@ -81,9 +84,6 @@ func (v *voice) limit() tick {
 // was true.
 func (v *voice) blind() bool { return v.wire == nil && !v.manner.stamps && !v.manner.delays }
 
-// ordered reports whether the voice speaks by an ordered transport.
-func (v *voice) ordered() bool { return v.wire != nil }
-
 // refreshes reports whether the voice tells of a session that merely goes on.
 func (v *voice) refreshes() bool {
 	return v.source == binding.SourceRADIUS || v.source == binding.SourceGx
@@ -102,7 +102,7 @@ func (w *world) newGateway(id int) *gateway {
 func (w *world) newVoice(gw *gateway, source binding.Source) *voice {
 	v := &voice{
 		id: len(w.voices), gw: gw, source: source, byID: map[string]*leg{},
-		lastState: never, lastDue: never, lastHeard: never,
+		lastState: never, lastDue: never, lastHeard: never, heardAt: never, settledAt: never,
 	}
 	w.voices = append(w.voices, v)
 	v.manner = w.newManner(source, gw.clean)
@@ -134,6 +134,7 @@ func (w *world) newVoice(gw *gateway, source binding.Source) *voice {
 			offset = tick(w.r.Int64N(int64(2*far))) - far
 		}
 		v.clock = newClock(len(w.clocks), offset, w.p.Clocks.Wander)
+		v.clock.steady = w.r.Float64() < w.p.Clocks.Steady
 		w.clocks = append(w.clocks, v.clock)
 	}
 	return v
@@ -174,7 +175,9 @@ func (w *world) newManner(source binding.Source, clean bool) manner {
 	case binding.SourceGx:
 		m.stamps = draw(r, p.Timing.StampsAndDelay+p.Timing.Stamps, 0, 0, p.Timing.None+p.Timing.Delay) == 0
 	case binding.SourcePFCP:
-		m.imsi, m.number = false, false
+		m.imsi, m.number, m.bare = false, false, 0.9
+	case binding.SourceGTPv1, binding.SourceGTPv2:
+		m.bare = 0.9
 	}
 	m.rounded = m.stamps && r.Float64() < p.Timing.Rounded
 	return m

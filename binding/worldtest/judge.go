@@ -33,10 +33,13 @@ const maxLegs = 4
 // legHeard is what was delivered of a session as one source tells of it.
 type legHeard struct {
 	n        int
-	alive    tick // latest word that it goes on
-	last     tick // latest word
+	alive    tick    // latest word that it goes on
+	last     tick    // latest word
+	held     tick    // latest word that names what it holds
+	heard    [2]tick // our time of the last but one word, and of the last
 	ended    tick
 	started  bool // its Start was delivered
+	attached bool // and named the SIM
 	aged     bool
 	imsi     bool
 	number   binding.MSISDN
@@ -52,6 +55,9 @@ type voiceHeard struct {
 type simHeard struct {
 	numbers []binding.MSISDN
 	at      []tick
+	named   tick           // latest word that had the IMSI beside a number
+	listed  binding.MSISDN // latest number that a directory said
+	list    tick           // when
 }
 
 // A release is an operator's word.
@@ -81,7 +87,7 @@ func (j *judge) claim(c *claim) *claimHeard {
 
 func (j *judge) leg(l *leg) *legHeard {
 	for len(j.legs) <= l.id {
-		j.legs = append(j.legs, legHeard{alive: never, last: never, ended: never, numberAt: never})
+		j.legs = append(j.legs, legHeard{alive: never, last: never, held: never, heard: [2]tick{never, never}, ended: never, numberAt: never})
 	}
 	return &j.legs[l.id]
 }
@@ -95,18 +101,18 @@ func (j *judge) voice(v *voice) *voiceHeard {
 
 func (j *judge) sim(s *sim) *simHeard {
 	for len(j.sims) <= s.id {
-		j.sims = append(j.sims, simHeard{})
+		j.sims = append(j.sims, simHeard{named: never, list: never})
 	}
 	return &j.sims[s.id]
 }
 
 // deliver takes a word that the subject is about to hear.
-func (j *judge) deliver(word *Word) {
+func (j *judge) deliver(word *Word, now tick) {
 	if word.voice != nil {
 		j.deliverState(word)
 	}
 	if word.sim != nil && word.MSISDN != 0 {
-		j.sim(word.sim).tell(word.MSISDN, word.at)
+		j.sim(word.sim).tell(word)
 	}
 	if word.leg == nil {
 		return
@@ -114,6 +120,7 @@ func (j *judge) deliver(word *Word) {
 	l := j.leg(word.leg)
 	l.n++
 	l.last = max(l.last, word.at)
+	l.heard[0], l.heard[1] = l.heard[1], now
 	l.aged = l.aged || word.Aged
 	l.imsi = l.imsi || word.IMSI != 0
 	if word.MSISDN != 0 && word.at > l.numberAt {
@@ -121,9 +128,13 @@ func (j *judge) deliver(word *Word) {
 	}
 	if word.living() {
 		l.alive = max(l.alive, word.at)
+		if len(word.Addrs) > 0 {
+			l.held = max(l.held, word.at)
+		}
 	}
 	if word.Kind == binding.SessionStart {
 		l.started = true
+		l.attached = l.attached || word.IMSI != 0
 	}
 	if word.ends() {
 		l.ended = max(l.ended, word.at)
@@ -170,13 +181,18 @@ func (j *judge) deliverAddresses(word *Word) {
 	}
 }
 
-func (s *simHeard) tell(n binding.MSISDN, at tick) {
-	i := slices.Index(s.numbers, n)
-	if i < 0 {
-		s.numbers, s.at = append(s.numbers, n), append(s.at, at)
+func (s *simHeard) tell(w *Word) {
+	if w.IMSI != 0 {
+		s.named = max(s.named, w.at)
+	}
+	if w.Kind == binding.NumberKnown && w.at > s.list {
+		s.listed, s.list = w.MSISDN, w.at
+	}
+	if i := slices.Index(s.numbers, w.MSISDN); i >= 0 {
+		s.at[i] = max(s.at[i], w.at)
 		return
 	}
-	s.at[i] = max(s.at[i], at)
+	s.numbers, s.at = append(s.numbers, w.MSISDN), append(s.at, w.at)
 }
 
 // release takes an operator's word.
@@ -267,6 +283,11 @@ func (j *judge) session(c *claim, h *claimHeard) (standing, ground) {
 			nh := j.leg(n)
 			if nh.started || nh.imsi && lh.imsi && n.stay.sim != c.stay.sim {
 				return closed, ground{why: "its session's id was used again", at: n.stay.begin}
+			}
+		}
+		for n := c.stay.replaced; n != nil && lh.imsi; n = n.replaced {
+			if j.leg(n.legs[i]).attached {
+				return closed, ground{why: "its SIM attached anew", at: n.begin}
 			}
 		}
 	}

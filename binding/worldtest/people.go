@@ -43,7 +43,6 @@ type stay struct {
 	changed    tick // when its number or addresses last changed
 	claims     []*claim
 	legs       []*leg
-	imsiOnly   bool
 	handedOver bool  // its address is also held by another stay of the SIM
 	replaced   *stay // the next stay of the SIM there, which ended it silently
 	liar       bool
@@ -102,7 +101,7 @@ type plot struct {
 	claims   []*claim
 	freed    tick   // when something of it was last freed
 	liar     bool   // a liar claimed something of it
-	released bool   // an operator released something of it
+	released tick   // when an operator last released something of it
 	voices   uint64 // that spoke of it, by id
 }
 

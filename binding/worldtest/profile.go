@@ -68,6 +68,8 @@ type Wording struct {
 	Bare     float64 // share of updates without addresses, of nodes that do so
 	Reuse    float64 // share of sessions that get a former session's id
 	Alias    float64 // share of RADIUS nodes with two names
+	Contexts float64 // share of RADIUS refreshes that are of a second bearer context
+	Impostor bool    // liars use the SIM of their victim
 }
 
 // Happenings weigh what happens in a turn.
@@ -85,25 +87,4 @@ type Happenings struct {
 	Release              float64 // by an operator
 	Lie                  float64
 	Directory            float64
-}
-
-// Profiles lists the named worlds.
-func Profiles() []Profile { return []Profile{steadyProfile()} }
-
-// base is what all profiles begin with.
-func base(name, about string) Profile {
-	return Profile{
-		Name: name, About: about, Turns: 400,
-		Gateways: 2, SIMs: 10, Plots: 6, Domains: 1, Capacity: 10_000,
-		Telling: [][]binding.Source{{binding.SourceRADIUS}},
-		Timing:  Timing{StampsAndDelay: 1, Fresh: 0.5, Rounded: 0.2, Age: 0.5},
-		Clocks:  Clocks{Steady: 1},
-		Channel: Channel{Clean: 0.4, Loss: 0.3, Late: 0.3, Repeat: 0.4, Double: 0.1},
-		Ground:  Ground{Single: 1},
-		Happens: Happenings{Start: 10, Refresh: 22, Stop: 7},
-	}
-}
-
-func steadyProfile() Profile {
-	return base("steady", "One RADIUS source, IPv4 addresses, steady clocks, bad lines.")
 }

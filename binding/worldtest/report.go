@@ -22,10 +22,13 @@ type Report struct {
 	// Undecided answers are matches that nobody can judge from what was
 	// delivered.
 	Undecided int
-	// Quiet questions have a certain holder on a quiet line; those that were not
-	// answered with a match are counted by verdict and reason.
-	Quiet    int
-	Withheld map[string]int
+	// Quiet questions have a certain holder on a perfect line.
+	Quiet Tally
+	// Stepped ones are such whose node's clock was set, but eight words of the
+	// node and two of the session ago; Blind ones such whose node tells no time,
+	// and named the holder again when its words from before the last change could
+	// come no more; Room ones such that had two words since there is room again.
+	Stepped, Blind, Room Tally
 
 	// Failure is the first wrong or denied answer, made short; nil without one.
 	Failure *Failure
@@ -39,34 +42,52 @@ type Failure struct {
 	Text    string // the history, the question, the answer, and why it is wrong
 }
 
-func (r *Report) withhold(a binding.Answer) {
-	if r.Withheld == nil {
-		r.Withheld = map[string]int{}
-	}
-	r.Withheld[a.Verdict.String()+" "+a.Reason.String()]++
+// A Tally counts questions that should be answered with a match, and those that
+// were not, by verdict and reason.
+type Tally struct {
+	Asked    int
+	Withheld map[string]int
 }
 
-// WithheldPerMille is the share of quiet questions that were not answered.
-func (r *Report) WithheldPerMille() float64 {
-	if r.Quiet == 0 {
-		return 0
+func (t *Tally) add(a binding.Answer) {
+	t.Asked++
+	if a.Verdict == binding.Match {
+		return
 	}
+	if t.Withheld == nil {
+		t.Withheld = map[string]int{}
+	}
+	t.Withheld[a.Verdict.String()+" "+a.Reason.String()]++
+}
+
+// PerMille is the share that was not answered with a match.
+func (t *Tally) PerMille() float64 {
 	n := 0
-	for _, k := range r.Withheld {
+	for _, k := range t.Withheld {
 		n += k
 	}
-	return 1000 * float64(n) / float64(r.Quiet)
+	return 1000 * float64(n) / float64(max(t.Asked, 1))
+}
+
+func (t *Tally) append(b *strings.Builder, name string) {
+	if t.Asked == 0 {
+		return
+	}
+	fmt.Fprintf(b, "; of %d %s %.2f per mille withheld", t.Asked, name, t.PerMille())
+	for _, why := range slices.Sorted(maps.Keys(t.Withheld)) {
+		fmt.Fprintf(b, ", %s %d", why, t.Withheld[why])
+	}
 }
 
 // String is the report for people.
 func (r *Report) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-12s seed %d: %d histories, %d events, %d questions, %d matches, %d wrong, %d denied, %d undecided; "+
-		"of %d quiet %.2f per mille withheld", r.Profile, r.Seed, r.Histories, r.Events, r.Questions, r.Matches,
-		r.Wrong, r.Denied, r.Undecided, r.Quiet, r.WithheldPerMille())
-	for _, why := range slices.Sorted(maps.Keys(r.Withheld)) {
-		fmt.Fprintf(&b, ", %s %d", why, r.Withheld[why])
-	}
+	fmt.Fprintf(&b, "%s seed %d: %d histories, %d events, %d questions, %d matches, %d wrong, %d denied, %d undecided",
+		r.Profile, r.Seed, r.Histories, r.Events, r.Questions, r.Matches, r.Wrong, r.Denied, r.Undecided)
+	r.Quiet.append(&b, "quiet")
+	r.Stepped.append(&b, "after a step")
+	r.Blind.append(&b, "without time")
+	r.Room.append(&b, "with room again")
 	if r.Failure != nil {
 		fmt.Fprintf(&b, "\n%s", r.Failure.Text)
 	}

@@ -121,6 +121,17 @@ func (s *scholar) number(st *stay) binding.MSISDN {
 			at, n = h.at, h.MSISDN
 		}
 	}
+	named := slices.ContainsFunc(s.heard, func(h heardWord) bool {
+		return h.IMSI != 0 && h.leg != nil && h.leg.stay == st
+	})
+	if n != 0 || !named {
+		return n
+	}
+	for _, h := range s.heard {
+		if h.IMSI != 0 && h.MSISDN != 0 && h.sim == st.sim && h.at > at {
+			at, n = h.at, h.MSISDN
+		}
+	}
 	return n
 }
 
@@ -176,16 +187,16 @@ func (s *scholar) forbids(h *heardWord, c *claim) bool {
 		gone := h.at >= c.to && s.fault&ignoresGone == 0
 		return ended || gone && !h.ends()
 	}
-	if h.leg.stay.sim == c.stay.sim {
-		return s.fault&ignoresReattach == 0 && c.stay.replaced != nil && h.leg.stay.begin >= c.stay.end &&
-			h.leg.stay.gw == c.stay.gw
-	}
 	for l := range slices.Values(c.stay.legs) {
 		for n := l.next; n != nil && s.fault&ignoresReuse == 0; n = n.next {
 			if h.leg == n {
 				return true
 			}
 		}
+	}
+	if h.leg.stay.sim == c.stay.sim {
+		return s.fault&ignoresReattach == 0 && c.stay.replaced != nil && h.leg.stay.begin >= c.stay.end &&
+			h.leg.stay.gw == c.stay.gw
 	}
 	if s.fault&ignoresSuccessors != 0 {
 		return false

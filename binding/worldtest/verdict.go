@@ -156,12 +156,31 @@ func (j *judge) accepts(c *claim, n binding.MSISDN) standing {
 		return open
 	}
 	told := j.sim(c.stay.sim)
+	if at == never {
+		if imsi, _ := j.identified(c); imsi && told.listed == n && told.list == told.named {
+			return open
+		}
+		if !j.known(c.stay) {
+			return closed
+		}
+		at = told.named
+	}
 	for i, number := range told.numbers {
 		if number == n && told.at[i] >= at {
 			return murky // told of the SIM, not of this session
 		}
 	}
 	return closed
+}
+
+// known reports whether any word about a stay named its SIM.
+func (j *judge) known(s *stay) bool {
+	for _, l := range s.legs {
+		if h := j.leg(l); h.imsi || h.numberAt != never {
+			return true
+		}
+	}
+	return false
 }
 
 // latest reports whether no other number was told of the SIM later.

@@ -29,16 +29,21 @@ type world struct {
 	seq   int
 	links uint64
 	tap   *wire
+	liars []*voice
+	lies  map[int]*stay // by plot
 }
 
 func newWorld(p *Profile, seed, history uint64) *world {
-	w := &world{p: p, r: rand.New(rand.NewPCG(seed, history)), tap: &wire{lastDue: never, capture: true}}
+	w := &world{p: p, r: rand.New(rand.NewPCG(seed, history)), tap: &wire{lastDue: never, capture: true}, lies: map[int]*stay{}}
 	w.now = tick(w.r.IntN(10_000)) // clocks need not tick together
 	for i := range p.Domains {
 		w.domains = append(w.domains, &domain{id: i, name: domainNames[i], apn: domainNames[i] + ".apn"})
 	}
 	for i := range p.Gateways {
 		w.newGateway(i)
+	}
+	if p.Happens.Lie > 0 {
+		w.newLiars()
 	}
 	for i := range p.SIMs {
 		w.sims = append(w.sims, newSIM(i))
@@ -77,7 +82,7 @@ func (w *world) setup() Setup {
 // newPlot makes a plot; with several domains the same addresses are in each.
 func (w *world) newPlot(i int) {
 	g := w.p.Ground
-	p := &plot{id: i, domain: w.domains[i%len(w.domains)], freed: never}
+	p := &plot{id: i, domain: w.domains[i%len(w.domains)], freed: never, released: never}
 	n := i / len(w.domains)
 	switch draw(w.r, g.Single+g.Dual/2, g.Block, g.Routed, g.Prefix+g.Dual/2) {
 	case 0:
