@@ -10,7 +10,11 @@ import (
 // act lets one thing happen, now.
 func (g *game) act() {
 	w, h := g.world, &g.world.p.Happens
-	switch draw(w.r, h.Start, h.Refresh, h.Stop, h.Number, h.Modify, h.Handover, h.Reattach, h.Restart, h.Restore,
+	start := h.Start
+	if w.turns++; h.Tide > 0 && w.turns/h.Tide%2 == 1 {
+		start /= 10
+	}
+	switch draw(w.r, start, h.Refresh, h.Stop, h.Number, h.Modify, h.Handover, h.Reattach, h.Restart, h.Restore,
 		h.Step, h.Slip, h.Cut, h.Kill, h.Release, h.Lie, h.Directory) {
 	case 0:
 		w.start()

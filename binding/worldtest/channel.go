@@ -154,6 +154,9 @@ func (w *world) sendByWire(word *Word) {
 	}
 	if r.Float64() < v.manner.loss {
 		v.dirty = true
+		if v.wire.capture && r.IntN(3) == 0 {
+			w.enqueue(transit{due: w.now + 1 + tick(r.IntN(1000)), word: w.lostNews(v.source)})
+		}
 		return
 	}
 	takes := 1 + tick(r.IntN(20))

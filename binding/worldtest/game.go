@@ -21,6 +21,7 @@ type game struct {
 	down    tick // until when the subject is not there
 	killed  tick // when it last came back
 	roomy   tick // since when there is room
+	gap     tick // when overheard news was last known to be lost
 	blamed  *question
 	finding finding
 	answer  binding.Answer
@@ -53,7 +54,7 @@ type witness interface {
 }
 
 func newGame(p *Profile, seed, history uint64, report *Report, factory Factory) *game {
-	g := &game{report: report, killed: never}
+	g := &game{report: report, killed: never, gap: never}
 	g.world = newWorld(p, seed, history)
 	g.judge.reset(g.world)
 	g.guard.reset(len(g.world.clocks), len(g.world.voices))
@@ -134,6 +135,9 @@ func (g *game) hear(word *Word) {
 		}
 		v.note(word, now)
 	}
+	if word.Kind == binding.NewsLost {
+		g.gap = now
+	}
 	g.tell(op{kind: opHear, at: now, word: word})
 	g.report.Events++
 	if word.leg != nil {
@@ -159,7 +163,11 @@ func (g *game) do(o *op) {
 		if knows {
 			t.hearWord(o.word)
 		}
-		g.subject.Hear(o.word.Event(o.at.time()))
+		if l, wired := g.subject.(Listener); wired {
+			l.HearWord(o.word, o.at.time())
+		} else {
+			g.subject.Hear(o.word.Event(o.at.time()))
+		}
 	case opAdvance:
 		g.subject.Advance(o.at.time())
 	case opKill:

@@ -57,10 +57,10 @@ type leg struct {
 	voice     *voice
 	session   string
 	order     uint32
-	said      int    // words
-	prev      *leg   // that used the session's id before
-	next      *leg   // that used it after
-	contexts  uint16 // open ones, zero if its words name none
+	said      int  // words
+	prev      *leg // that used the session's id before
+	next      *leg // that used it after
+	second    bool // a second bearer context is open
 }
 
 // A claim is an address of a stay from one true time to another.

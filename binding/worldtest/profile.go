@@ -75,6 +75,7 @@ type Wording struct {
 // Happenings weigh what happens in a turn.
 type Happenings struct {
 	Start, Refresh, Stop float64
+	Tide                 int     // for so many turns SIMs attach, and for as many they hardly do; zero: always
 	Number               float64 // a SIM gets another number
 	Modify               float64 // a session gets or gives up an address
 	Handover             float64

@@ -164,7 +164,8 @@ func strainProfiles() []Profile {
 		base("no room", "more sessions than the capacity", func(p *Profile) {
 			p.Capacity, p.SIMs, p.Plots, p.Gateways, p.Turns = 24, 60, 60, 3, 1200
 			p.Channel.Clean, p.Ground = 0.8, Ground{Single: 1, Dual: 1}
-			p.Happens.Start, p.Happens.Stop, p.Happens.Restart = 9, 8, 0.1
+			p.Happens.Start, p.Happens.Stop, p.Happens.Restart = 24, 5, 0.05
+			p.Happens.Tide = 200
 		}),
 	}
 }

@@ -93,7 +93,7 @@ func (g *game) calm(p *plot, s *stay) calm {
 // legCalm judges how well known a stay is to one source.
 func (g *game) legCalm(l *leg, h *legHeard) calm {
 	v, s := l.voice, l.stay
-	if v.observed() && h.last < g.killed || v.manner.number && h.numberAt < s.changed {
+	if v.observed() && h.last < max(g.killed, g.gap) || v.manner.number && h.numberAt < s.changed {
 		return restless
 	}
 	if !v.refreshes() {

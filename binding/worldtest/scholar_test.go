@@ -25,7 +25,7 @@ type heardWord struct {
 }
 
 // A fault is what a mutant does wrong.
-type fault uint16
+type fault uint32
 
 const (
 	saysFormer fault = 1 << iota // believes whoever was told last by arrival
@@ -38,9 +38,13 @@ const (
 	ignoresPorts
 	ignoresGone
 	oneSource // an end counts for the source alone that tells it
-	forgets   // what was heard before a kill
+	forgets   // ends and restarts that were heard before a kill
 	ignoresReuse
 	ignoresReattach
+	ignoresDomains
+	ignoresRanges // of two addresses only equal ones have anything in common
+	ignoresOldSIM // a Stop says nothing of the address that it names
+	inherits      // the number of the session that had the id before
 	deniesHolder
 	silent
 )
@@ -69,7 +73,8 @@ func (s *scholar) Release(binding.Query) {}
 func (s *scholar) Verify(q binding.Query, n binding.Number) binding.Answer {
 	var yes, no, liarYes, doubt bool
 	for _, c := range s.w.claims {
-		if q.Domain != "" && c.plot.domain.name != q.Domain || !covers(c.addr, q.Addr, q.Port) {
+		if q.Domain != "" && c.plot.domain.name != q.Domain && s.fault&ignoresDomains == 0 ||
+			!covers(c.addr, q.Addr, q.Port) {
 			continue
 		}
 		if q.Port == 0 && !whole(c.addr) && s.fault&ignoresPorts == 0 {
@@ -80,6 +85,9 @@ func (s *scholar) Verify(q binding.Query, n binding.Number) binding.Answer {
 			continue
 		}
 		number := s.number(c.stay)
+		if l := c.stay.legs[0]; s.fault&inherits != 0 && number == 0 && l.prev != nil {
+			number = s.number(l.prev.stay)
+		}
 		switch {
 		case c.stay.liar:
 			liarYes = liarYes || n.Is(number)
@@ -97,7 +105,7 @@ func (s *scholar) Verify(q binding.Query, n binding.Number) binding.Answer {
 		yes = true
 	}
 	switch {
-	case s.fault&silent != 0, doubt, yes && no:
+	case s.fault&silent != 0, doubt && s.fault == 0, yes && no && s.fault == 0:
 		return binding.Answer{Verdict: binding.Ambiguous, Reason: binding.ReasonConflict}
 	case yes:
 		return binding.Answer{Verdict: binding.Match}
@@ -198,10 +206,13 @@ func (s *scholar) forbids(h *heardWord, c *claim) bool {
 		return s.fault&ignoresReattach == 0 && c.stay.replaced != nil && h.leg.stay.begin >= c.stay.end &&
 			h.leg.stay.gw == c.stay.gw
 	}
-	if s.fault&ignoresSuccessors != 0 {
+	if s.fault&ignoresSuccessors != 0 || s.fault&ignoresOldSIM != 0 && h.ends() {
 		return false
 	}
 	return slices.ContainsFunc(h.Addrs, func(a binding.Address) bool {
+		if s.fault&ignoresRanges != 0 && a != c.addr {
+			return false
+		}
 		return overlap(a, c.addr) && h.leg.stay.domain == c.stay.domain
 	})
 }

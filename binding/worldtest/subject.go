@@ -24,6 +24,15 @@ type Subject interface {
 	Release(q binding.Query)
 }
 
+// A Listener is a Subject that takes words in place of events, to make messages
+// of a protocol of them. NodeDown and NodeUp are then the loss of a connection
+// and its return, and each Link is a connection of its own.
+type Listener interface {
+	Subject
+	// HearWord takes one word instead of Hear.
+	HearWord(w *Word, now time.Time)
+}
+
 // A Factory makes a fresh Subject for one history. A Subject that is an
 // io.Closer is closed at the history's end.
 type Factory func(Setup) Subject

@@ -41,6 +41,9 @@ func (w *world) nodeWord(v *voice, kind binding.Kind) *Word {
 	word := w.word(v, kind)
 	if kind == binding.NodeRestart {
 		word.restart = w.now
+		if v.wire == nil { // its identifiers begin anew, so two in one second are the same octets
+			word.Octets = uint64(v.id)<<32 | 1<<31 | uint64(word.Stamp.Unix())&(1<<31-1)
+		}
 	}
 	if kind == binding.NodeUp || kind == binding.NodeDown { // the edge says so
 		word.Stamp, word.OriginState, word.restart = time.Time{}, 0, never
@@ -81,26 +84,29 @@ func (w *world) sessionWord(l *leg, kind binding.Kind) *Word {
 			word.Addrs = s.held()
 		}
 	}
-	if l.contexts != 0 {
-		word.Contexts, word.Last = 1<<5, kind == binding.SessionStop
+	if w.p.Words.Contexts > 0 && v.source == binding.SourceRADIUS {
+		word.Contexts, word.Last = firstContext, kind == binding.SessionStop
 	}
 	w.mark(word)
 	return word
 }
 
+// The bearer contexts of a session, by NSAPI.
+const (
+	firstContext  = 1 << 5
+	secondContext = 1 << 6
+)
+
 // contextWord tells of a bearer context beside the session's first one: that it
 // was added, or that it was taken away.
 func (w *world) contextWord(l *leg) *Word {
-	const first, second = 1 << 5, 1 << 6
-	if l.contexts&second == 0 {
-		word := w.sessionWord(l, binding.SessionUpdate)
-		l.contexts = first | second
-		word.Contexts = second
-		return word
+	kind := binding.SessionUpdate
+	if l.second {
+		kind = binding.SessionStop
 	}
-	word := w.sessionWord(l, binding.SessionStop)
-	l.contexts = first
-	word.Contexts, word.Last = second, false
+	word := w.sessionWord(l, kind)
+	word.Contexts, word.Last = secondContext, false
+	l.second = !l.second
 	return word
 }
 
@@ -108,5 +114,13 @@ func (w *world) contextWord(l *leg) *Word {
 func (w *world) mark(word *Word) {
 	for _, c := range word.leg.stay.claims {
 		c.plot.voices |= 1 << word.voice.id
+	}
+}
+
+// lostNews is what a capture says that knows that it missed something.
+func (w *world) lostNews(source binding.Source) *Word {
+	return &Word{
+		Kind: binding.NewsLost, Source: source, Observed: true,
+		truth: truth{at: w.now, stamped: w.now, restart: never},
 	}
 }

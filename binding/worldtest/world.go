@@ -10,9 +10,10 @@ import (
 
 // A world is one history as it truly is.
 type world struct {
-	p   *Profile
-	r   *rand.Rand
-	now tick
+	p     *Profile
+	r     *rand.Rand
+	now   tick
+	turns int
 
 	domains  []*domain
 	gateways []*gateway
