@@ -38,6 +38,7 @@ var mayImport = map[string][]string{
 	"bpf":                {"binding", "binding/crowdtest", "radius", "diameter"},
 	"binding":            {"binding/index"},
 	"binding/crowdtest":  {"binding"},
+	"binding/worldtest":  {"binding"},
 	"binding/index":      {},
 	"binding/journal":    {"binding"},
 	"binding/feed":       {"binding"},
