@@ -30,6 +30,7 @@ type SessionRow struct {
 	// Ended: it is over; Stopped: by its own stop. Reused: another session had its
 	// id before, whose end was not heard.
 	Ended, Stopped, Reused bool
+	Again                  bool // another session had its id before
 	MSISDN                 MSISDN
 	IMSI                   IMSI
 	IMEI                   IMEI
@@ -63,6 +64,8 @@ type HoldRow struct {
 	// Shared: other sessions claim the address too, so until all rows are loaded
 	// this row alone does not tell who holds it.
 	Shared bool
+	// Given: the session may have given it up.
+	Given bool
 	// Ending: a journal of before the bounds says that one source ended it.
 	Ending bool
 }

@@ -25,8 +25,11 @@ const (
 // malformed count can make us allocate.
 const holdMin = 5
 
-// holdShared marks the octet of Told.
-const holdShared = 0x80
+// Marks in the octet of Told.
+const (
+	holdShared = 0x80
+	holdGiven  = 0x40
+)
 
 func appendSession(b []byte, r *binding.SessionRow) []byte {
 	var flags byte
@@ -43,10 +46,14 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 	set(sessionReused, r.Reused)
 	set(sessionDoubt, r.Doubt != 0 || r.After != 0)
 	for i := range r.Holds {
-		set(sessionTold, r.Holds[i].Told != 0 || r.Holds[i].Shared)
+		set(sessionTold, r.Holds[i].Told != 0 || r.Holds[i].Shared || r.Holds[i].Given)
 	}
 	b = append(b, formatBounds, flags)
-	b = binary.AppendUvarint(b, uint64(r.Node))
+	node := uint64(r.Node) << 1
+	if r.Again {
+		node |= 1
+	}
+	b = binary.AppendUvarint(b, node)
 	b = binary.AppendUvarint(b, uint64(r.Restarts))
 	// Bounds lie close together, but for those that are none.
 	b = binary.AppendUvarint(b, r.HeldAt)
@@ -83,6 +90,9 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 		if h.Shared {
 			told |= holdShared
 		}
+		if h.Given {
+			told |= holdGiven
+		}
 		b = append(b, told)
 	}
 	return b
@@ -106,7 +116,8 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 	flags := in.byte()
 	r.Ended, r.Directory = flags&sessionEnded != 0, flags&sessionDirectory != 0
 	r.Stopped, r.Reused = flags&sessionStopped != 0, flags&sessionReused != 0
-	r.Node = uint16(in.uint(16))
+	node := in.uint(17)
+	r.Node, r.Again = uint16(node>>1), node&1 != 0
 	r.Restarts = uint16(in.uint(16))
 	r.HeldAt = in.uint(64)
 	for _, w := range [...]*uint64{&r.BegunFrom, &r.BegunBy, &r.Last} {
@@ -133,8 +144,8 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 			return
 		}
 		told := in.byte()
-		h.Shared = told&holdShared != 0
-		if h.Told = binding.Reason(told &^ holdShared); !h.Told.Valid() {
+		h.Shared, h.Given = told&holdShared != 0, told&holdGiven != 0
+		if h.Told = binding.Reason(told &^ (holdShared | holdGiven)); !h.Told.Valid() {
 			in.fail()
 		}
 	})

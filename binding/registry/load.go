@@ -209,7 +209,7 @@ func (l *loader) session(r *binding.SessionRow) error {
 	for _, flag := range [...]struct {
 		set  bool
 		flag uint8
-	}{{r.Directory, table.Directory}, {r.Reused, table.Reused}, {r.Stopped, table.Stopped}} {
+	}{{r.Directory, table.Directory}, {r.Reused, table.Reused}, {r.Stopped, table.Stopped}, {r.Again, table.Again}} {
 		if flag.set {
 			s.Flags |= flag.flag
 		}
@@ -287,7 +287,7 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 	case !st.agreed:
 		h.State = table.Conflict
 	case st.held == 0:
-		h.State = table.Released
+		h.State = table.Withdrawn
 	}
 	if !l.counted(k) {
 		h.Contested = l.round
@@ -298,6 +298,7 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 	}
 	s.Claim = cid
 	l.m.PutSession(id, &s)
+	l.m.SetGiven(cid, r.Given)
 	if table.IsPart(k) {
 		whole, _ := l.m.Holding(table.PartOf(k))
 		whole.Inner = l.round

@@ -81,14 +81,12 @@ func (p *people) said(s *table.Session) binding.Subscriber {
 // one if the word is surely the later; if that cannot be told, neither is. It
 // reports whether anything that is published changed.
 func (p *people) named(id uint32, f *fact, surely bool) bool {
-	s := p.m.Session(id)
-	was, said := p.m.Identity(&s), p.said(&s)
-	now, confirmed := was, false
-	differs := f.MSISDN != 0 && said.MSISDN != 0 && f.MSISDN != said.MSISDN || f.IMSI != 0 && said.IMSI != 0 && f.IMSI != said.IMSI
-	if differs && !surely {
-		p.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
+	if !surely && p.contradicts(id, f) {
 		return false
 	}
+	s := p.m.Session(id)
+	was := p.m.Identity(&s)
+	now, confirmed := was, false
 	if f.MSISDN != 0 {
 		now.MSISDN = f.MSISDN
 		confirmed = s.Flags&table.Directory != 0 // if it is the same
@@ -108,6 +106,38 @@ func (p *people) named(id uint32, f *fact, surely bool) bool {
 	}
 	p.adopt(id, now, f)
 	return now != was
+}
+
+// contradicts reports that an event names another number or SIM than its session
+// has, which is in doubt from then on.
+func (p *people) contradicts(id uint32, f *fact) bool {
+	if id == 0 {
+		return false
+	}
+	s := p.m.Session(id)
+	said := p.said(&s)
+	if (f.MSISDN == 0 || said.MSISDN == 0 || f.MSISDN == said.MSISDN) && (f.IMSI == 0 || said.IMSI == 0 || f.IMSI == said.IMSI) {
+		return false
+	}
+	if !s.Ended() {
+		p.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
+		p.meet(f.identity(), f)
+	}
+	return true
+}
+
+// meet notes that signalling has seen a number and a SIM together, of whichever
+// session: what was learned of either may be void.
+func (p *people) meet(who binding.Subscriber, f *fact) {
+	if who.MSISDN == 0 || who.IMSI == 0 {
+		return
+	}
+	if subID, known := p.m.FindSubscriber(who); known {
+		p.compare(subID, who, f)
+	} else if p.newSubscriber(who, f) == 0 {
+		return
+	}
+	p.book.teach(p, who, f)
 }
 
 // adopt gives a session its identity and follows which SIM and device the

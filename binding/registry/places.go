@@ -39,10 +39,13 @@ type touch struct {
 	attributes bool
 }
 
-// A pendingEnd is a session that is found to be over.
+// A pendingEnd is a session that is found to be over, or to have lost an address
+// to another one.
 type pendingEnd struct {
 	id    uint32
+	key   index.Key // zero: all of it
 	bound clock.Bound
+	after clock.Bound // what the rest of it must speak after
 	e     ending
 }
 
@@ -109,13 +112,19 @@ func (p *places) holding(k index.Key) (table.Holding, bool) {
 	return p.m.Holding(k)
 }
 
-// claim lets a session claim an address; false if there is no room.
-func (p *places) claim(id uint32, k index.Key, f *fact) bool {
+// claim lets a session claim an address; false if there is no room. newer: the
+// event is surely the session's latest word.
+func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	h, _ := p.holding(k)
 	n := 0
 	for c := h.Claim; c != 0; n++ {
 		cl := p.m.Claim(c)
 		if cl.Session == id {
+			if cl.Given && newer {
+				p.touch(k, f.why).changed = true
+				p.m.SetGiven(c, false)
+				p.sessions.dirty(id)
+			}
 			return true
 		}
 		c = cl.NextOfAddress
@@ -144,7 +153,23 @@ func (p *places) claim(id uint32, k index.Key, f *fact) bool {
 	if table.IsPart(k) {
 		p.touch(table.PartOf(k), f.why).h.Inner = p.round
 	}
+	p.recall(id, k)
 	return true
+}
+
+// recall has a session that claims an address speak after what is remembered of
+// sessions there that are forgotten, and of operators.
+func (p *places) recall(id uint32, k index.Key) {
+	s := p.m.Session(id)
+	if s.Ended() || p.m.SourceOf(s.Node) == binding.SourceFeed {
+		return
+	}
+	if at := p.remains.after(&s, k); at != 0 && at >= s.HeldAt.Our {
+		p.doubt(id, clock.Bound{Our: at}, binding.ReasonCapacity)
+	}
+	if at := p.remains.releasedAt(k); at != 0 && at >= s.HeldAt.Our {
+		p.doubt(id, clock.Bound{Our: at}, binding.ReasonReleased)
+	}
 }
 
 // forgetOneAt has one of the ended sessions of an address leave it.
@@ -215,19 +240,38 @@ func (p *places) unlinkOfSession(id, gone uint32) {
 // free gives a session's record back when nothing leads to it any more.
 func (p *places) free(id uint32) { p.freed = append(p.freed, id) }
 
-// drop takes away a claim that a session gave up by its own word: for others it
-// has ended there.
+// give marks a claim that a session may have given up: it counts no more until
+// a word that is surely later names it.
+func (p *places) give(id uint32, k index.Key, f *fact) {
+	for c := p.m.Session(id).Claim; c != 0; {
+		cl := p.m.Claim(c)
+		if cl.Key == k && !cl.Given {
+			p.touch(k, f.why).changed = true
+			p.m.SetGiven(c, true)
+			p.sessions.dirty(id)
+		}
+		c = cl.NextOfSession
+	}
+}
+
+// drop takes away a claim that a session gave up by its own word.
 func (p *places) drop(id uint32, k index.Key, f *fact) {
 	s := p.m.Session(id)
+	p.lose(id, &s, k, f.hi, f)
+	p.finish(f)
+}
+
+// lose takes a claim of a session away that goes on: for others it has ended
+// there.
+func (p *places) lose(id uint32, s *table.Session, k index.Key, bound clock.Bound, f *fact) {
 	p.touch(k, f.why)
-	ended := s
+	ended := *s
 	ended.Flags |= table.Ended
-	ended.After = f.hi
-	p.remains.claim(&s, k, f.hi.Our)
+	ended.After = bound
+	p.remains.claim(s, k, bound.Our)
 	p.unclaim(id, k, false)
 	p.sessions.dirty(id)
 	p.ended(id, &ended, k, f)
-	p.finish(f)
 }
 
 // doubt has a session speak after a bound before its word counts again.
@@ -300,6 +344,7 @@ func (p *places) endOne(id uint32, bound clock.Bound, e ending, f *fact) {
 	for _, k := range p.sessions.keys(id) {
 		p.ended(id, &s, k, f)
 	}
+	p.attached(id, f)
 }
 
 // finish ends what is found to be over, until nothing is.
@@ -307,6 +352,12 @@ func (p *places) finish(f *fact) {
 	for len(p.ends) > 0 {
 		e := p.ends[0]
 		p.ends = p.ends[1:]
+		if s := p.m.Session(e.id); e.key.Bits() > 0 && p.m.Claim(s.Claim).NextOfSession != 0 {
+			// It has other addresses: what it lost it may have given up.
+			p.lose(e.id, &s, e.key, e.bound, f)
+			p.doubt(e.id, e.after, binding.ReasonEnding)
+			continue
+		}
 		p.endOne(e.id, e.bound, e.e, f)
 	}
 	p.ends = nil
@@ -317,18 +368,18 @@ func (p *places) finish(f *fact) {
 func (p *places) ended(id uint32, s *table.Session, k index.Key, f *fact) {
 	for o := p.overlapping(k); o.next(); {
 		if x := &o.session; o.id != id && !x.Ended() {
-			p.against(o.id, x, s)
+			p.against(o.id, x, o.key, s)
 		}
 	}
 }
 
-// against applies what y means for x, which lives.
-func (p *places) against(id uint32, x, y *table.Session) {
+// against applies what y means for x, which lives, where x claims a key.
+func (p *places) against(id uint32, x *table.Session, k index.Key, y *table.Session) {
 	switch effect, bound, why := p.m.Against(x, y); effect {
 	case table.Doubts:
 		p.doubt(id, bound, why)
 	case table.Ends:
-		p.ends = append(p.ends, pendingEnd{id, bound, endSuperseded})
+		p.ends = append(p.ends, pendingEnd{id: id, key: k, bound: bound, after: y.BegunBy, e: endSuperseded})
 	}
 }
 
@@ -343,11 +394,6 @@ func (p *places) relate(id uint32, f *fact) {
 
 func (p *places) relateAt(id uint32, k index.Key, f *fact) {
 	x := p.m.Session(id)
-	if !x.Ended() {
-		if at := p.remains.after(&x, k); at != 0 && at >= x.HeldAt.Our {
-			p.doubt(id, clock.Bound{Our: at}, binding.ReasonCapacity)
-		}
-	}
 	if p.alone(id, k) {
 		return
 	}
@@ -364,10 +410,10 @@ func (p *places) relateAt(id uint32, k index.Key, f *fact) {
 			p.contest(&x, y, k, o.key)
 		}
 		if !y.Ended() {
-			p.against(o.id, y, &x)
+			p.against(o.id, y, o.key, &x)
 		}
 		if !x.Ended() {
-			p.against(id, &x, y)
+			p.against(id, &x, k, y)
 		}
 	}
 }
@@ -441,7 +487,7 @@ func (p *places) had(id uint32, f *fact, keys []index.Key) {
 		p.remains.claim(&x, k, 0)
 		for o := p.overlapping(k); o.next(); {
 			if o.id != id && !o.session.Ended() && p.m.Root(o.session.Node) == f.root {
-				p.against(o.id, &o.session, &x)
+				p.against(o.id, &o.session, o.key, &x)
 			}
 		}
 	}
@@ -469,89 +515,84 @@ func (p *places) remember(id uint32, f *fact) { p.sessions.remember(id, f) }
 // attached: a SIM that attaches anew at a node and APN where it has a session
 // leaves that one in doubt, whatever address it has; it is over if both are of
 // one default bearer (3GPP TS 29.274 clause 7.2.1). And a session of a SIM that
-// another source has ended, without saying on which address, must speak after
-// that.
+// another source has ended must speak after that, though the two name no common
+// address. id may have ended: it had attached.
 func (p *places) attached(id uint32, f *fact) {
 	x := p.m.Session(id)
-	if x.Sub == 0 {
+	if x.Sub == 0 || p.m.SourceOf(x.Node) == binding.SourceFeed {
 		return
 	}
-	n := 0
-	for other := p.m.Subscriber(x.Sub).Head; other != 0 && n < simsMost; n++ {
-		y := p.m.Session(other)
-		next := y.Next
-		if other != id {
-			p.attachedBeside(id, &x, other, &y)
+	visit := func(sub uint32) {
+		n := 0
+		for other := p.m.Subscriber(sub).Head; other != 0 && n < simsMost; n++ {
+			y := p.m.Session(other)
+			if other != id && p.m.SourceOf(y.Node) != binding.SourceFeed && p.m.OneSIM(&x, &y) {
+				p.beside(id, &x, other, &y)
+				x = p.m.Session(id)
+			}
+			other = y.Next
 		}
-		other = next
+	}
+	visit(x.Sub)
+	if x.IMSI != 0 {
+		p.m.EachOfIMSI(x.IMSI, func(sub uint32) {
+			if sub != x.Sub {
+				visit(sub)
+			}
+		})
 	}
 	p.finish(f)
 }
 
-func (p *places) attachedBeside(id uint32, x *table.Session, other uint32, y *table.Session) {
-	if p.m.SourceOf(x.Node) == binding.SourceFeed || p.m.SourceOf(y.Node) == binding.SourceFeed || !p.m.OneSIM(x, y) {
-		return
-	}
-	if y.Ended() {
-		if end := y.After; y.Claim == 0 && p.m.SourceOf(y.Node) != p.m.SourceOf(x.Node) && sameAPN(x, y) && end.Our >= x.HeldAt.Our {
-			p.doubt(id, clock.Bound{Our: end.Our}, binding.ReasonEnding)
-		}
-		return
-	}
-	if p.parallel || p.m.Root(x.Node) != p.m.Root(y.Node) || x.APN == 0 || x.APN != y.APN || !p.oneFamily(x, y) {
-		return
-	}
-	bearer := x.Contexts != 0 && x.Contexts == y.Contexts
+// beside compares two sessions of one SIM.
+func (p *places) beside(id uint32, x *table.Session, other uint32, y *table.Session) {
 	switch {
-	case clock.Before(y.BegunBy, x.BegunFrom) && bearer:
-		p.ends = append(p.ends, pendingEnd{other, x.Last, endSuperseded})
-	case clock.Before(x.BegunBy, y.BegunFrom) && bearer:
-		p.ends = append(p.ends, pendingEnd{id, y.Last, endSuperseded})
+	case p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node):
+		if x.APN == 0 || y.APN == 0 || x.APN == y.APN {
+			p.endedElsewhere(id, x, y)
+			p.endedElsewhere(other, y, x)
+		}
+	case p.parallel || p.m.Root(x.Node) != p.m.Root(y.Node) || x.APN == 0 || x.APN != y.APN || p.together(x, y):
 	default:
-		if !clock.Before(x.BegunBy, y.BegunFrom) && !clock.Before(x.BegunBy, y.HeldAt) {
-			p.doubt(other, x.BegunBy, binding.ReasonEnding)
-		}
-		if !clock.Before(y.BegunBy, x.BegunFrom) && !clock.Before(y.BegunBy, x.HeldAt) {
-			p.doubt(id, y.BegunBy, binding.ReasonEnding)
-		}
+		p.reattached(id, x, y)
+		p.reattached(other, y, x)
 	}
 }
 
-// sameAPN reports that two sessions may be of one APN.
-func sameAPN(x, y *table.Session) bool { return x.APN == 0 || y.APN == 0 || x.APN == y.APN }
-
-// oneFamily reports that two sessions hold addresses of one family. A UE may
-// have one for IPv4 and one for IPv6 (3GPP TS 23.401 clause 5.3.1.1).
-func (p *places) oneFamily(x, y *table.Session) bool {
-	families := func(s *table.Session) (set uint8) {
-		for c := s.Claim; c != 0; {
-			cl := p.m.Claim(c)
-			set |= 1 << table.FamilyOf(cl.Key)
-			c = cl.NextOfSession
-		}
-		return set
+// endedElsewhere has x speak after the end that another source tells of its SIM.
+func (p *places) endedElsewhere(id uint32, x, y *table.Session) {
+	if !x.Ended() && y.Ended() && y.After.Our >= x.HeldAt.Our {
+		p.doubt(id, clock.Bound{Our: y.After.Our}, binding.ReasonEnding)
 	}
-	return families(x)&families(y) != 0
 }
 
-// endedUnseen: the end of a session that was never heard of, and that names no
-// address, puts the sessions of its SIM and APN that other sources tell of in
-// doubt.
-func (p *places) endedUnseen(id uint32, f *fact) {
-	y := p.m.Session(id)
-	if y.Sub == 0 {
-		return
+// reattached has x speak after its SIM attached anew with y. It is over if both
+// have the same default bearer.
+func (p *places) reattached(id uint32, x, y *table.Session) {
+	switch {
+	case x.Ended() || clock.Before(y.BegunBy, x.BegunFrom) || clock.Before(y.BegunBy, x.HeldAt):
+	case x.Contexts != 0 && x.Contexts == y.Contexts && clock.Before(x.BegunBy, y.BegunFrom):
+		p.ends = append(p.ends, pendingEnd{id: id, bound: y.Last, e: endSuperseded})
+	default:
+		p.doubt(id, y.BegunBy, binding.ReasonEnding)
 	}
-	n := 0
-	for other := p.m.Subscriber(y.Sub).Head; other != 0 && n < simsMost; n++ {
-		x := p.m.Session(other)
-		next := x.Next
-		if other != id && !x.Ended() && p.m.SourceOf(x.Node) != binding.SourceFeed && p.m.OneSIM(&x, &y) {
-			p.attachedBeside(other, &x, id, &y)
+}
+
+// together reports that two sessions share an address: a handover, or contexts
+// of one bearer, which are compared there.
+func (p *places) together(x, y *table.Session) bool {
+	for c := x.Claim; c != 0; {
+		cx := p.m.Claim(c)
+		for d := y.Claim; d != 0; {
+			cy := p.m.Claim(d)
+			if cx.Key == cy.Key {
+				return true
+			}
+			d = cy.NextOfSession
 		}
-		other = next
+		c = cx.NextOfSession
 	}
-	p.finish(f)
+	return false
 }
 
 // An overlap goes through the sessions that claim a key, or a wider or narrower

@@ -13,16 +13,17 @@ import (
 // whole node is ever refused.
 type remains struct {
 	*core
-	tables [3][remainsLen]remnant
+	tables [4][remainsLen]remnant
 }
 
 const remainsLen = 1 << 16
 
 // Tables.
 const (
-	remainsIDs     = iota // by session: its end
-	remainsBegun          // by node and address: the beginning of a session there
-	remainsSources        // by source and address: the end of a session there, for other sources
+	remainsIDs      = iota // by session: its end
+	remainsBegun           // by node and address: the beginning of a session there
+	remainsSources         // by source and address: the end of a session there, for other sources
+	remainsReleased        // by address: an operator's word that nobody holds it
 )
 
 // A remnant is one slot.
@@ -76,6 +77,28 @@ func (r *remains) claim(s *table.Session, k index.Key, end int64) {
 			r.put(remainsSources, sourceHash(source, at), end, of)
 		}
 	}
+}
+
+// released notes an operator's word on an address: what happened before it does
+// not bind there.
+func (r *remains) released(k index.Key, now int64) {
+	for _, at := range levels(k) {
+		r.put(remainsReleased, keyHash(at), now, 1)
+	}
+}
+
+// releasedAt is when an operator last released an address, or a part of it, as
+// far as is known; zero if never.
+func (r *remains) releasedAt(k index.Key) int64 {
+	at := r.tables[remainsReleased][uint16(keyHash(k))].at
+	switch {
+	case table.IsPart(k):
+		at = max(at, r.tables[remainsReleased][uint16(keyHash(table.PartOf(k)))].at)
+	case table.IsWide(k):
+		list := levels(k)
+		at = max(at, r.tables[remainsReleased][uint16(keyHash(list[len(list)-1]))].at)
+	}
+	return at
 }
 
 // levels are the keys under which something about an address is noted.

@@ -33,7 +33,7 @@ func TestToldIsWhatTheChangesSay(t *testing.T) {
 		apply := func() {
 			for i := range g.changes {
 				if c := &g.changes[i]; c.Kind != binding.SIMChange {
-					last[binding.Place{c.Domain, c.Addr}] = toldSo(c)
+					last[binding.Place{Domain: c.Domain, Addr: c.Addr}] = toldSo(c)
 				}
 			}
 			g.changes = nil
@@ -103,7 +103,7 @@ func TestADoubtedPlaceIsUnconfirmedUntilItIsHeardOfAgain(t *testing.T) {
 			g.say(binding.SessionStart, binding.SourceGx, "pgw1", "g9", simB, y)
 			g.pass(time.Second)
 			g.commit(t)
-			p := binding.Place{g.changes[0].Domain, g.changes[0].Addr}
+			p := binding.Place{Domain: g.changes[0].Domain, Addr: g.changes[0].Addr}
 			g.changes = nil
 			g.doubt(t, p)
 			if n := len(g.changes); n != 1 || toldSo(&g.changes[0]) != fmt.Sprint(simA.MSISDN, " ", simA.IMSI, " stale unconfirmed") || g.changes[0].Why != whyTakeover {

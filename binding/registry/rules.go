@@ -75,18 +75,30 @@ func (r *rules) word(f *fact) Outcome {
 		return r.former(id, f)
 	}
 	if !known {
-		return r.begin(f, false)
+		return r.begin(f, 0)
 	}
 	s := r.m.Session(id)
 	switch r.incarnation(&s, f) {
 	case later:
-		reused := !s.Ended()
-		if reused { // its end was not heard
+		reused := uint8(table.Again)
+		switch {
+		case !s.Ended(): // its end was not heard
+			reused |= table.Reused
 			r.places.end(id, f.begunBy, endSuperseded, f)
+		case s.Flags&table.Stopped == 0 && f.begins && f.Kind != binding.SessionStart && alike(s.BegunBy, f.begunBy):
+			reused = 0 // it was taken for over, and goes on
+		case s.Flags&table.Stopped != 0 && !f.begins:
+			f.begunFrom = s.HeldAt // it began after the former had lived
 		}
 		r.sessions.forget(id, f.now)
 		return r.begin(f, reused)
 	case earlier:
+		return r.former(id, f)
+	case unclear:
+		r.people.contradicts(id, f)
+		if f.Kind == binding.SessionStart {
+			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonOrder)
+		}
 		return r.former(id, f)
 	}
 	if s.Ended() {
@@ -125,6 +137,7 @@ const (
 	same    turn = iota // the known one, as far as can be told
 	later               // surely one that began after it
 	earlier             // surely one from before it
+	unclear             // the known one or the one that had the id before it
 )
 
 // incarnation: a node uses ids again. An event is of a later session if its
@@ -146,8 +159,32 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 		return later
 	case contradict(r.m.Identity(s), f.identity()) && clock.Before(s.Last, f.lo):
 		return later
+	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
+		return unclear
+	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s.BegunBy, f.begunBy)):
+		return unclear
 	}
 	return same
+}
+
+// another reports that a start on a session that lives may be that of another
+// one, as what it says is not what the known one has said.
+func (r *rules) another(s *table.Session, f *fact) bool {
+	who := r.m.Identity(s)
+	if who.MSISDN != f.MSISDN && f.MSISDN|who.MSISDN != 0 && s.Flags&table.Directory == 0 || who.IMSI != f.IMSI {
+		return true
+	}
+	for _, k := range r.admit(f, r.apnOf(s, f), f.Addrs).keys {
+		held := false
+		for c := s.Claim; c != 0 && !held; {
+			cl := r.m.Claim(c)
+			held, c = cl.Key == k, cl.NextOfSession
+		}
+		if !held {
+			return true
+		}
+	}
+	return false
 }
 
 // contradict reports whether two identities cannot be one SIM's.
@@ -178,19 +215,18 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 	s.HeldAt, s.Last = clock.Later(s.HeldAt, f.lo), clock.Upper(s.Last, f.hi)
 	r.m.PutSession(id, s)
 	r.sessions.dirty(id)
-	if s.Sub == 0 {
-		r.people.adopt(id, f.identity(), f)
-	}
+	r.people.named(id, f, false)
 	for _, k := range keys {
-		r.places.claim(id, k, f)
+		r.places.claim(id, k, false, f)
 	}
 	r.places.relate(id, f)
+	r.places.attached(id, f)
 	return r.counters.outcome(countLate, Late)
 }
 
 // begin makes a session: by its start or, where that was lost, by an update
-// (T3). reused: its id was another session's, whose end was not heard.
-func (r *rules) begin(f *fact, reused bool) Outcome {
+// (T3). reused are the flags of an id that another session had.
+func (r *rules) begin(f *fact, reused uint8) Outcome {
 	got := r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs)
 	if len(got.keys) == 0 && got.refused != Applied {
 		return got.refused
@@ -201,11 +237,11 @@ func (r *rules) begin(f *fact, reused bool) Outcome {
 		r.places.refuse(f, got.keys)
 		return r.counters.outcome(countRefusedCapacity, RefusedCapacity)
 	}
-	if reused {
-		r.sessions.update(id, func(s *table.Session) { s.Flags |= table.Reused })
+	if reused != 0 {
+		r.sessions.update(id, func(s *table.Session) { s.Flags |= reused })
 	}
 	r.places.remember(id, f)
-	outcome := r.claimAll(id, got.keys, f, got.refused)
+	outcome := r.claimAll(id, got.keys, true, f, got.refused)
 	r.places.relate(id, f)
 	r.places.attached(id, f)
 	return outcome
@@ -217,7 +253,9 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	apn := r.apnOf(s, f)
 	got := r.admit(f, apn, f.Addrs)
 	if when == older {
-		// A repetition, or overtaken: it says no more than who had the address.
+		// A repetition, or overtaken: it says no more than who had the address, and
+		// who its session is of if that was not known.
+		r.people.named(id, f, false)
 		r.places.had(id, f, got.keys)
 		if f.Order != 0 {
 			return r.counters.outcome(countDuplicate, Duplicate)
@@ -228,10 +266,11 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	changed = r.people.named(id, f, when == newer || settled) || changed
 	r.dropGone(id, f, when, apn)
 	r.dropOthers(id, f, when, got.keys)
-	outcome := r.claimAll(id, got.keys, f, got.refused)
+	outcome := r.claimAll(id, got.keys, when == newer, f, got.refused)
 	r.places.relate(id, f)
 	if changed {
 		r.places.touchAll(id, f.why, true)
+		r.places.attached(id, f)
 	}
 	return outcome
 }
@@ -299,9 +338,9 @@ func alike(x, y clock.Bound) bool {
 
 // claimAll lets a session claim addresses. The outcome is that of the least
 // fortunate.
-func (r *rules) claimAll(id uint32, keys []index.Key, f *fact, outcome Outcome) Outcome {
+func (r *rules) claimAll(id uint32, keys []index.Key, newest bool, f *fact, outcome Outcome) Outcome {
 	for _, k := range keys {
-		if !r.places.claim(id, k, f) {
+		if !r.places.claim(id, k, newest, f) {
 			r.places.refuse(f, []index.Key{k})
 			outcome = r.counters.outcome(countRefusedCapacity, RefusedCapacity)
 		}
@@ -349,11 +388,10 @@ func (r *rules) dropGone(id uint32, f *fact, when when, apn string) {
 }
 
 // give takes one claim of a session away that the event says it does not have,
-// if that is surely its latest word on it.
+// if that is surely its latest word on it; else the claim is in doubt.
 func (r *rules) give(id uint32, k index.Key, f *fact, when when) {
 	if when != newer {
-		s := r.m.Session(id)
-		r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonOrder)
+		r.places.give(id, k, f)
 		return
 	}
 	r.places.drop(id, k, f)
@@ -407,8 +445,9 @@ func (r *rules) stop(f *fact) Outcome {
 	}
 	keys := r.admit(f, r.apnOf(&s, f), f.Addrs).keys
 	for _, k := range keys {
-		r.places.claim(id, k, f) // it says that it had it
+		r.places.claim(id, k, false, f) // it says that it had it
 	}
+	r.people.named(id, f, sure)
 	r.sessions.spoke(id, f)
 	r.places.end(id, f.hi, endStop, f)
 	r.places.relate(id, f)
@@ -421,13 +460,10 @@ func (r *rules) stopUnknown(f *fact) Outcome {
 	keys := r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys
 	if id, ok := r.sessions.create(f); ok {
 		for _, k := range keys {
-			r.places.claim(id, k, f)
+			r.places.claim(id, k, false, f)
 		}
 		r.places.end(id, f.hi, endStop, f)
 		r.places.relate(id, f)
-		if len(keys) == 0 {
-			r.places.endedUnseen(id, f)
-		}
 	} else {
 		r.places.refuse(f, keys)
 	}

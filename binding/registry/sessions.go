@@ -331,7 +331,7 @@ func (ss *sessions) row(s *table.Session) binding.SessionRow {
 		Key: s.RowKey(), Node: s.Node, Restarts: s.Restarts,
 		BegunFrom: s.BegunFrom.Pack(), BegunBy: s.BegunBy.Pack(), HeldAt: s.HeldAt.Pack(), Last: s.Last.Pack(), After: s.After.Pack(),
 		Doubt: s.Doubt, Seen: s.Seen, Lease: s.Lease, Age: s.Age, Order: s.Order, Contexts: s.Contexts,
-		Ended: s.Ended(), Stopped: s.Flags&table.Stopped != 0, Reused: s.Flags&table.Reused != 0,
+		Ended: s.Ended(), Stopped: s.Flags&table.Stopped != 0, Reused: s.Flags&table.Reused != 0, Again: s.Flags&table.Again != 0,
 		MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, APN: s.APN, RAT: s.RAT, Directory: s.Flags&table.Directory != 0,
 	}
 	if ss.m.SourceOf(s.Node) == binding.SourceFeed {
@@ -343,7 +343,7 @@ func (ss *sessions) row(s *table.Session) binding.SessionRow {
 		cl := ss.m.Claim(c)
 		h, _ := ss.m.Holding(cl.Key)
 		b.holds = append(b.holds, binding.HoldRow{
-			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared,
+			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared, Given: cl.Given,
 		})
 		c = cl.NextOfSession
 	}

@@ -9,7 +9,7 @@ import (
 // A standing is what the living claims of an address come to: rule T5.
 type standing struct {
 	living  int
-	held    int    // of them, that an operator has not released
+	held    int    // of them, that an operator has not released, nor it may have given up
 	owner   uint32 // the session that began last among those that know the subscriber
 	who     binding.Subscriber
 	agreed  bool
@@ -31,7 +31,7 @@ func (p *places) standing(h *table.Holding) standing {
 		}
 		st.living++
 		st.sources = st.sources.Add(p.m.SourceOf(s.Node))
-		if s.Doubt != binding.ReasonReleased {
+		if s.Doubt != binding.ReasonReleased && !c.Given {
 			st.held++
 		}
 		id := p.m.Identity(s)
@@ -112,7 +112,7 @@ func (p *places) settleOne(i int, f *fact) {
 	case !st.agreed:
 		h.State, h.MSISDN = table.Conflict, 0
 	case st.held == 0:
-		h.State, h.MSISDN = table.Released, 0
+		h.State, h.MSISDN = table.Withdrawn, 0
 	default:
 		h.State = table.Bound
 	}
@@ -253,7 +253,7 @@ func (f *fact) version(next uint64) uint64 {
 // is lost. Readers see it at once; the sweep publishes it. It returns how many
 // changes that made.
 func (p *places) tell(k index.Key, h *table.Holding, f *fact) int {
-	if h.State == table.None || h.State == table.Released {
+	if h.State == table.None || h.State == table.Withdrawn {
 		return 0
 	}
 	told := p.m.ToldOf(k, h, f.now, p.t)

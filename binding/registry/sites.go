@@ -115,7 +115,7 @@ func (s *sites) mirror(f *fact) Outcome {
 		}
 	}
 	s.places.touchAll(id, f.why, known && changed)
-	outcome := s.rules.claimAll(id, got.keys, f, got.refused)
+	outcome := s.rules.claimAll(id, got.keys, true, f, got.refused)
 	s.relate(id, got.keys, f)
 	return outcome
 }

@@ -61,10 +61,15 @@ func (r *Registry) Release(ctx context.Context, q binding.Query, reason, by stri
 
 func (r *Registry) release(q binding.Query, reason, by string) bool {
 	k, who, held := r.At(q)
+	f := own(r.cfg.Now().UnixMilli(), "operator")
 	if !held {
+		for _, d := range r.m.Domains.Load().List {
+			if q.Domain == "" || q.Domain == d.Name {
+				r.remains.released(table.KeyAt(d.ID, q.Addr, q.Port), f.now)
+			}
+		}
 		return false
 	}
-	f := own(r.cfg.Now().UnixMilli(), "operator")
 	h, _ := r.m.Holding(k)
 	for c := r.m.AllClaimants(&h); c.Next(); {
 		if !c.Session.Ended() {
@@ -72,6 +77,7 @@ func (r *Registry) release(q binding.Query, reason, by string) bool {
 			r.places.doubt(c.ID, c.Session.Last, binding.ReasonReleased)
 		}
 	}
+	r.remains.released(k, f.now)
 	r.places.settle(f)
 	r.counters.add(countOperator)
 	r.batch.trace = append(r.batch.trace, binding.TraceEntry{

@@ -12,10 +12,10 @@ type State uint8
 
 // The states.
 const (
-	None     State = iota // nobody holds it; it may be remembered who did
-	Bound                 // all living claims agree
-	Conflict              // they do not (rule T5)
-	Released              // an operator ended it, and nobody has spoken since
+	None      State = iota // nobody holds it; it may be remembered who did
+	Bound                  // all living claims agree
+	Conflict               // they do not (rule T5)
+	Withdrawn              // an operator ended it, or its session may have given it up, and nobody has spoken since
 )
 
 // A Holding is the working copy of an address record's value. That of an IPv4
@@ -125,6 +125,18 @@ func IsWide(k index.Key) bool { return k.Bits() < LeafBits(k.Class()) }
 func Within(k, wide index.Key) bool {
 	return k.Meta>>8 == wide.Meta>>8 && k.Bits() >= wide.Bits() &&
 		index.NewKey(k.Domain(), k.Class(), wide.Bits(), k.Hi, k.Lo) == wide
+}
+
+// KeyAt is the key of one address, or of one port of an IPv4 address.
+func KeyAt(dom uint16, addr netip.Addr, port uint16) index.Key {
+	if !addr.Is4() {
+		hi, lo := words128(addr)
+		return index.NewKey(dom, Class6, 128, hi, lo)
+	}
+	if port == 0 {
+		return index.NewKey(dom, Class4, 32, word32(addr), 0)
+	}
+	return index.NewKey(dom, Class4, 48, word32(addr)|uint64(port)<<16, 0)
 }
 
 // Keys gives the index keys of an address: one, or for a block of ports the

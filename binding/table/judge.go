@@ -159,7 +159,7 @@ const (
 // that is surely before one point of y is enough to know that x is over before
 // y is, and if neither is, or both are, the order is in doubt until x speaks
 // after y had begun. Of one SIM two may live for a while (a handover): the one
-// that began later counts.
+// that began later counts, the other must speak again.
 //
 // Different nodes are never ordered. But who ended is asked about: x must have
 // spoken after the end by our clock, whoever it was that ended, unless it is
@@ -176,8 +176,8 @@ func (m *Memory) Against(x, y *Session) (Effect, clock.Bound, binding.Reason) {
 		switch {
 		case x.Contexts != 0 && y.Contexts != 0 && x.Contexts&y.Contexts == 0:
 			// Secondary contexts share the address (3GPP TS 29.061).
-		case clock.Before(x.BegunBy, y.BegunFrom):
-			return Ends, y.Last, binding.ReasonEnded
+		case clock.Before(x.BegunBy, y.BegunFrom) && !clock.Before(y.BegunBy, x.HeldAt):
+			return Doubts, y.BegunBy, binding.ReasonEnding
 		case over && !clock.Before(y.BegunBy, x.BegunFrom) && !clock.Before(end, x.HeldAt):
 			return Doubts, end, binding.ReasonEnding
 		}

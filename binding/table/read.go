@@ -176,7 +176,7 @@ func (m *Memory) appraise(v *sighting, now int64, t *Times, full bool) {
 			v.owner = c.Session
 		}
 		if !c.Session.Ended() {
-			m.join(&a, h, &c.Session, now, t)
+			m.join(&a, h, &c, now, t)
 		}
 	}
 	if a.alive && a.best > Expired {
@@ -207,10 +207,14 @@ type assembly struct {
 }
 
 // join takes one claim in.
-func (m *Memory) join(a *assembly, h *Holding, s *Session, now int64, t *Times) {
+func (m *Memory) join(a *assembly, h *Holding, c *Claimants, now int64, t *Times) {
+	s := &c.Session
 	l, why := m.Judge(s, now, t)
 	if l == Over {
 		return
+	}
+	if l < Expired && c.Given {
+		l, why = Doubtful, binding.ReasonOrder
 	}
 	if l == Fresh && h.Shared {
 		l, why = m.outlives(h, s, now, t)
@@ -268,8 +272,10 @@ func worse(told binding.Reason, s *Session, source binding.Source) binding.Reaso
 
 func (a *assembly) verdict(h *Holding, k index.Key, warming bool, t *Times) (binding.Verdict, binding.Reason) {
 	switch {
-	case h.State == Released:
-		return binding.Unknown, binding.ReasonReleased
+	case h.State == Withdrawn && a.reason.Verdict() != binding.Match:
+		return a.reason.Verdict(), a.reason
+	case h.State == Withdrawn:
+		return binding.Ambiguous, binding.ReasonOrder
 	case a.best >= Gone:
 		return binding.Unknown, binding.ReasonEnded
 	case warming && (h.Shared || mayHideLonger(k)):
@@ -343,6 +349,7 @@ func (m *Memory) surrounded(x *Session, wide *Holding, now int64, t *Times) bind
 type Claimants struct {
 	ID      uint32
 	Session Session
+	Given   bool // it may have given the address up
 	m       *Memory
 	claim   uint32
 	left    int
@@ -368,7 +375,7 @@ func (c *Claimants) Next() bool {
 	switch {
 	case c.left > 0 && c.claim != 0:
 		cl := c.m.Claim(c.claim)
-		c.ID, c.claim = cl.Session, cl.NextOfAddress
+		c.ID, c.claim, c.Given = cl.Session, cl.NextOfAddress, cl.Given
 		c.left--
 	case c.single:
 		c.single = false

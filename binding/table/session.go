@@ -50,6 +50,7 @@ const (
 	Reused                // its id was another session's, whose end was not heard
 	MultiSIM              // other SIMs have its number
 	Stopped               // it ended by its own stop
+	Again                 // its id was another session's before
 )
 
 // Ended reports that the session is over by its own or its node's word. What a
@@ -152,8 +153,11 @@ func (m *Memory) FindSession(key [2]uint64) (uint32, bool) {
 // A Claim is one session's hold on one address. It is in two lists: of its
 // session and of its address. What is over keeps its claims.
 type Claim struct {
-	Session       uint32
-	Key           index.Key
+	Session uint32
+	Key     index.Key
+	// Given: it may have been given up. It does not count, and stands against
+	// others.
+	Given         bool
 	NextOfSession uint32
 	NextOfAddress uint32
 }
@@ -168,12 +172,24 @@ func (m *Memory) Claim(id uint32) Claim {
 	w0, w1, w2 := m.Claims.Load(id, 0), m.Claims.Load(id, 1), m.Claims.Load(id, 2)
 	c := Claim{
 		Session: uint32(w0), NextOfSession: uint32(w0 >> 32),
-		Key: index.Key{Hi: w1, Meta: uint32(w2)}, NextOfAddress: uint32(w2 >> 32),
+		Key: index.Key{Hi: w1, Meta: uint32(w2) &^ claimGiven}, Given: w2&claimGiven != 0, NextOfAddress: uint32(w2 >> 32),
 	}
 	if w2&0xFF > 64 {
 		c.Key.Hi, c.Key.Lo = m.wideOf(w1)
 	}
 	return c
+}
+
+// claimGiven is a bit of the key's class that no class has.
+const claimGiven = 1 << 15
+
+// SetGiven says whether a claim may have been given up. Writer only.
+func (m *Memory) SetGiven(id uint32, given bool) {
+	w := m.Claims.Load(id, 2) &^ claimGiven
+	if given {
+		w |= claimGiven
+	}
+	m.Claims.Store(id, 2, w)
 }
 
 // wideOf reads a key beyond /64: its claim keeps the record's id instead of

@@ -40,6 +40,8 @@ type Failure struct {
 	Denied  bool
 	Steps   int    // what is left of it
 	Text    string // the history, the question, the answer, and why it is wrong
+	// Replay tells what is left of it to another subject.
+	Replay func(Factory)
 }
 
 // A Tally counts questions that should be answered with a match, and those that

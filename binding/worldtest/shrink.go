@@ -37,7 +37,10 @@ func (g *game) shrink(factory Factory) *Failure {
 		}
 	}
 	last, _ := g.again(ops, factory)
-	return &Failure{Denied: g.finding == denied, Steps: len(ops), Text: last.listing(g)}
+	return &Failure{
+		Denied: g.finding == denied, Steps: len(ops), Text: last.listing(g),
+		Replay: func(factory Factory) { g.again(ops, factory) },
+	}
 }
 
 // again plays some of a history to a fresh subject and reports whether the

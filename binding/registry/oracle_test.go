@@ -1,0 +1,113 @@
+package registry
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
+	"github.com/simbind/simbind/binding/table"
+	"github.com/simbind/simbind/binding/worldtest"
+)
+
+var last *witness // whose history was the last
+
+// A witness is a Registry as a subject of the world that knows the truth.
+type witness struct {
+	*rig
+	t   testing.TB
+	c   Config
+	log []string // what became of each event
+}
+
+func newWitness(t testing.TB) worldtest.Factory {
+	return func(s worldtest.Setup) worldtest.Subject {
+		c := Config{
+			Capacity: s.Capacity, Addresses: 2 * s.Capacity, Lease: s.Lease, MaxDelay: s.MaxDelay, Blind: s.BlindDelay, Learn: true,
+		}
+		for _, d := range s.Domains {
+			c.Domains = append(c.Domains, binding.Domain{Name: d.Name, APNs: d.APNs, Pools: d.Pools})
+		}
+		w := &witness{rig: &rig{now: s.Start, journal: newMemJournal()}, t: t, c: c}
+		w.boot(t, c)
+		last = w
+		return w
+	}
+}
+
+func (w *witness) Hear(ev binding.Event) {
+	w.now = ev.Arrived
+	outcome := w.on(ev)
+	if os.Getenv("SIMBIND_ORACLE_PROFILE") != "" {
+		w.log = append(w.log, fmt.Sprintf("%s %v %v/%s/%s %v %v: %s", ev.Arrived.Format("15:04:05.000"), ev.Kind, ev.Source, ev.Node, ev.Session, ev.Addrs, ev.MSISDN, outcome))
+		if id, ok := w.m.FindSession(table.NewSessionKey(&table.NodeName{Source: ev.Source, Owner: ev.Owner, Name: ev.Node}, ev.Session)); ok {
+			s := w.m.Session(id)
+			ms := func(b clock.Bound) string {
+				return fmt.Sprintf("%s/%d/%d", time.UnixMilli(b.Our).UTC().Format("05.000"), b.Node-b.Our, b.Epoch)
+			}
+			w.log = append(w.log, fmt.Sprintf("      begun %s-%s held %s last %s after %s %v flags %x age %d seq %d", ms(s.BegunFrom), ms(s.BegunBy), ms(s.HeldAt), ms(s.Last), ms(s.After), s.Doubt, s.Flags, s.Age, s.Order))
+		}
+	}
+	w.commit(w.t)
+	if fault := w.audit(); fault != "" {
+		w.t.Fatal(fault)
+	}
+}
+
+func (w *witness) Advance(now time.Time) {
+	w.now = now
+	w.sweeper.sweep(64, now.UnixMilli())
+}
+
+func (w *witness) Kill(gap time.Duration) {
+	w.commit(w.t)
+	w.now = w.now.Add(gap)
+	w.boot(w.t, w.c)
+}
+
+func (w *witness) Release(q binding.Query) {
+	w.release(q, "", "")
+	w.commit(w.t)
+}
+
+// TestOracle has worlds of every kind told to a Registry. SIMBIND_ORACLE_TURNS
+// sets how long each is, SIMBIND_ORACLE_SEED the first seed, SIMBIND_ORACLE_PROFILE
+// chooses one.
+func TestOracle(t *testing.T) {
+	turns, seed := 20_000, uint64(1)
+	if testing.Short() {
+		turns = 2_000
+	}
+	if v, err := strconv.Atoi(os.Getenv("SIMBIND_ORACLE_TURNS")); err == nil {
+		turns = v
+	}
+	if v, err := strconv.ParseUint(os.Getenv("SIMBIND_ORACLE_SEED"), 10, 64); err == nil {
+		seed = v
+	}
+	for _, p := range worldtest.Profiles() {
+		if only := os.Getenv("SIMBIND_ORACLE_PROFILE"); only != "" && only != p.Name {
+			continue
+		}
+		t.Run(p.Name, func(t *testing.T) {
+			if only := os.Getenv("SIMBIND_ORACLE_PROFILE"); only != "" {
+				for n := 0; n < turns; n += p.Turns {
+					if report := worldtest.Run(p, seed, p.Turns, newWitness(t)); report.Failure != nil {
+						report.Failure.Replay(newWitness(t))
+						t.Fatalf("seed %d %s\n%s", seed, &report, strings.Join(last.log, "\n"))
+					}
+					seed++
+				}
+				return
+			}
+			report := worldtest.Run(p, seed, turns, newWitness(t))
+			t.Log(&report)
+			if report.Wrong+report.Denied > 0 {
+				t.Errorf("%d wrong, %d denied", report.Wrong, report.Denied)
+			}
+		})
+	}
+}
