@@ -117,6 +117,9 @@ func (w *world) carry(word *Word) {
 			return
 		}
 		takes = onTime + tick(r.Int64N(int64(left-onTime)))>>r.IntN(8)
+		if v.clock == nil && v.manner.delays {
+			takes = min(takes, onTime+tick(r.Int64N(int64(second-onTime)))) // it tells of all longer delays
+		}
 	}
 	w.enqueue(transit{due: w.now + takes, word: word})
 }

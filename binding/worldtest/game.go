@@ -3,6 +3,7 @@ package worldtest
 import (
 	"io"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 
 	"github.com/simbind/simbind/binding"
@@ -20,6 +21,7 @@ type game struct {
 	moment  tick // the subject's last one
 	down    tick // until when the subject is not there
 	killed  tick // when it last came back
+	away    tick // for how long it was not there
 	roomy   tick // since when there is room
 	gap     tick // when overheard news was last known to be lost
 	blamed  *question
@@ -226,4 +228,95 @@ func (g *game) put(q *question) {
 		asked.plots = slices.Clone(q.plots)
 		g.blamed, g.finding, g.answer = &asked, f, a
 	}
+}
+
+// about makes a question about a plot, nil if nobody ever had any of it.
+func (g *game) about(p *plot) *question {
+	r := g.world.r
+	if len(p.claims) == 0 || g.world.now < g.down {
+		return nil
+	}
+	q := &question{}
+	c := p.claims[len(p.claims)-1]
+	if r.IntN(2) == 0 {
+		c = p.claims[max(0, len(p.claims)-1-r.IntN(5))]
+	}
+	q.query = binding.Query{Addr: within128(r, c.addr.Prefix), Port: port(r, c.addr), Domain: p.domain.name}
+	q.plots = []*plot{p}
+	if r.IntN(4+4*len(g.world.domains)) == 0 {
+		q.query.Domain = ""
+		q.plots = g.everywhere(q.query.Addr)
+	}
+	q.number = g.suspect(p, c).someNumber(r)
+	return q
+}
+
+// everywhere are the plots of all domains that have an address.
+func (g *game) everywhere(addr netip.Addr) []*plot {
+	var list []*plot
+	for _, p := range g.world.plots {
+		if p.base.Contains(addr) {
+			list = append(list, p)
+		}
+	}
+	return list
+}
+
+// suspect draws whose number is asked for: mostly of those who had something
+// of the plot lately.
+func (g *game) suspect(p *plot, c *claim) *sim {
+	r := g.world.r
+	switch r.IntN(10) {
+	case 0:
+		return g.world.sims[r.IntN(len(g.world.sims))]
+	case 1, 2, 3, 4:
+		return p.claims[max(0, len(p.claims)-1-r.IntN(4))].stay.sim
+	}
+	return c.stay.sim
+}
+
+// someNumber is mostly the present one.
+func (s *sim) someNumber(r *rand.Rand) binding.MSISDN {
+	if len(s.numbers) > 1 && r.IntN(3) == 0 {
+		return s.numbers[r.IntN(len(s.numbers))]
+	}
+	return s.number()
+}
+
+// within128 draws a single address of a prefix.
+func within128(r *rand.Rand, p netip.Prefix) netip.Addr {
+	if p.IsSingleIP() {
+		return p.Addr()
+	}
+	if p.Addr().Is4() {
+		b := p.Addr().As4()
+		b[3] += byte(r.IntN(1 << (32 - p.Bits())))
+		return netip.AddrFrom4(b)
+	}
+	b := p.Addr().As16()
+	if p.Bits() < 64 {
+		b[7] += byte(r.IntN(4))
+	}
+	b[15] = byte(r.IntN(256))
+	return netip.AddrFrom16(b)
+}
+
+// port draws a port of a block, its edges as often as its inside, and now and
+// then none.
+func port(r *rand.Rand, a binding.Address) uint16 {
+	if whole(a) {
+		if a.Is4() && r.IntN(6) == 0 {
+			return uint16(1024 + r.IntN(8000))
+		}
+		return 0
+	}
+	switch r.IntN(5) {
+	case 0:
+		return 0
+	case 1:
+		return a.PortLow
+	case 2:
+		return a.PortHigh
+	}
+	return a.PortLow + uint16(r.IntN(int(a.PortHigh-a.PortLow)+1))
 }

@@ -66,7 +66,7 @@ type manner struct {
 	stamps, rounded, fresh, delays, ages bool
 	imsi, number                         bool
 	nameless                             float64
-	bare                                 float64
+	bare, bareStart                      float64
 	complete                             bool
 	stopAddrs                            bool
 	loss, late, repeat, double           float64
@@ -79,10 +79,6 @@ func (v *voice) limit() tick {
 	}
 	return blindDelay
 }
-
-// blind reports whether nothing but the arrival tells when a word of the voice
-// was true.
-func (v *voice) blind() bool { return v.wire == nil && !v.manner.stamps && !v.manner.delays }
 
 // refreshes reports whether the voice tells of a session that merely goes on.
 func (v *voice) refreshes() bool {
@@ -170,6 +166,7 @@ func (w *world) newManner(source binding.Source, clean bool) manner {
 		case 2:
 			m.delays = true
 		}
+		m.bareStart = m.bare / 2
 		m.ages = r.Float64() < p.Timing.Age
 		m.stopAddrs = r.IntN(3) > 0
 	case binding.SourceGx:

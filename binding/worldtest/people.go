@@ -99,7 +99,6 @@ type plot struct {
 	shape    shape
 	base     netip.Prefix
 	claims   []*claim
-	freed    tick   // when something of it was last freed
 	liar     bool   // a liar claimed something of it
 	released tick   // when an operator last released something of it
 	voices   uint64 // that spoke of it, by id

@@ -1,6 +1,8 @@
 package worldtest
 
-import "github.com/simbind/simbind/binding"
+import (
+	"github.com/simbind/simbind/binding"
+)
 
 // note remembers that a line carried a word as it should, or did not.
 func (v *voice) note(word *Word, now tick) {
@@ -23,7 +25,7 @@ const (
 	restless    calm = iota // nothing is demanded
 	quiet                   // the line is perfect
 	afterStep               // it is, but the clock was set a while ago
-	afterBlind              // it is, but its node tells no time; what changed did so longer ago than its words may be late
+	afterBlind              // it is, but its node has no stamps; what changed did so longer ago than its words may be late
 	afterRefuse             // there was no room, and is again for two words
 )
 
@@ -93,25 +95,24 @@ func (g *game) calm(p *plot, s *stay) calm {
 // legCalm judges how well known a stay is to one source.
 func (g *game) legCalm(l *leg, h *legHeard) calm {
 	v, s := l.voice, l.stay
-	if v.observed() && h.last < max(g.killed, g.gap) || v.manner.number && h.numberAt < s.changed {
+	if h.heard[1] < g.since(v) || v.manner.number && h.numberAt < s.changed {
 		return restless
 	}
 	if !v.refreshes() {
 		return quiet
 	}
 	kind, since := quiet, 3*second
-	if v.clock != nil {
-		if v.settled < 8 {
+	switch {
+	case v.wire == nil && v.clock == nil: // it may be as late as it likes
+		kind, since = afterBlind, v.limit()+2*second
+	case v.clock == nil:
+	case v.settled < 8:
+		return restless
+	case v.clock.disturbed() != never:
+		if h.heard[0] <= v.settledAt {
 			return restless
 		}
-		if v.clock.disturbed() != never {
-			if kind = afterStep; h.heard[0] <= v.settledAt {
-				return restless
-			}
-		}
-	}
-	if v.blind() {
-		kind, since = afterBlind, blindDelay+2*second
+		kind, since = afterStep, 3*second+v.clock.vague(g.world.now)
 	}
 	if h.n < 2 || h.held < s.changed+since {
 		return restless
@@ -119,5 +120,80 @@ func (g *game) legCalm(l *leg, h *legHeard) calm {
 	return kind
 }
 
+// since is when the subject began to hear a voice without a gap that it must
+// think something happened in.
+func (g *game) since(v *voice) tick {
+	switch {
+	case v.observed():
+		return max(g.killed, g.gap)
+	case g.away >= 10*second:
+		return g.killed
+	}
+	return never
+}
+
+// vague is how much earlier than it seems a word may be of, because the clock
+// was set by little and not long ago.
+func (c *clock) vague(now tick) tick {
+	var most tick
+	for i, offset := range c.offsets {
+		ended := now
+		if i+1 < len(c.since) {
+			ended = c.since[i+1]
+		}
+		by := max(offset-c.offsets[c.present], c.offsets[c.present]-offset)
+		if ended > now-2*maxDelay && by < maxDelay {
+			most = max(most, by)
+		}
+	}
+	return most
+}
+
 // quiet reports whether a line is perfect so far and carries nothing now.
 func (v *voice) quiet() bool { return !v.dirty && v.pending == 0 }
+
+// small is a capacity that a world may exceed.
+const small = 1000
+
+// crowded counts the sessions that a subject may still have to remember, and
+// notes since when there is room for a fifth more of them.
+func (g *game) crowded() {
+	if g.world.p.Capacity >= small {
+		return
+	}
+	n := 0
+	for _, s := range g.world.stays {
+		if g.remembered(s) {
+			n++
+		}
+	}
+	if n > g.world.p.Capacity*4/5 {
+		g.roomy = forever
+	} else if g.roomy == forever {
+		g.roomy = g.world.now
+	}
+}
+
+// remembered reports whether a stay was told of and never said to be over.
+func (g *game) remembered(s *stay) bool {
+	for _, l := range s.legs {
+		h := g.judge.leg(l)
+		if h.n > 0 && h.ended == never && g.judge.voice(l.voice).restart <= s.begin {
+			return true
+		}
+	}
+	return false
+}
+
+// room judges a stay in a world of little room.
+func (g *game) room(s *stay, kind calm) calm {
+	if kind != quiet || g.roomy == forever {
+		return restless
+	}
+	for _, l := range s.legs {
+		if g.judge.leg(l).heard[0] <= g.roomy {
+			return restless
+		}
+	}
+	return afterRefuse
+}

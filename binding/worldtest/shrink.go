@@ -1,7 +1,10 @@
 package worldtest
 
 import (
+	"fmt"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/simbind/simbind/binding"
 )
@@ -19,6 +22,9 @@ func (g *game) shrink(factory Factory) *Failure {
 	}
 	if !fails(ops) { // what the subject does is not determined by what it hears
 		tries = 0
+	}
+	if some := g.relevant(); tries > 0 && fails(some) {
+		ops = some
 	}
 	for size := (len(ops) + 1) / 2; size > 0 && tries > 0; {
 		smaller := false
@@ -41,6 +47,23 @@ func (g *game) shrink(factory Factory) *Failure {
 		Denied: g.finding == denied, Steps: len(ops), Text: last.listing(g),
 		Replay: func(factory Factory) { g.again(ops, factory) },
 	}
+}
+
+// relevant is what was done that has to do with the addresses in question, or
+// with a node.
+func (g *game) relevant() []op {
+	var some []op
+	for _, o := range g.ops {
+		switch {
+		case o.kind == opAdvance, o.kind == opRelease && !slices.Contains(g.blamed.plots, o.free.plot):
+		case o.kind == opHear && o.word.leg != nil && !slices.ContainsFunc(o.word.leg.stay.claims, func(c *claim) bool {
+			return slices.Contains(g.blamed.plots, c.plot)
+		}):
+		default:
+			some = append(some, o)
+		}
+	}
+	return some
 }
 
 // again plays some of a history to a fresh subject and reports whether the
@@ -66,4 +89,161 @@ func (g *game) again(ops []op, factory Factory) (*game, bool) {
 	n.answer = n.subject.Verify(g.blamed.query, binding.Number{MSISDN: g.blamed.number})
 	n.finding = n.judge.judge(g.blamed, n.answer)
 	return n, n.finding == g.finding
+}
+
+// listing writes a history that was made short, and what is wrong at its end.
+// was is the game as it was first played.
+func (g *game) listing(was *game) string {
+	var b strings.Builder
+	b.WriteString("our time (true time): who said what; stay is the true session, A the SIM\n")
+	for i := range g.ops {
+		o := &g.ops[i]
+		switch o.kind {
+		case opHear:
+			fmt.Fprintf(&b, "%s (%s) %s\n", clockFace(o.at), clockFace(o.word.at), o.word.describe())
+		case opAdvance:
+			fmt.Fprintf(&b, "%s time passes\n", clockFace(o.at))
+		case opKill:
+			fmt.Fprintf(&b, "%s kill -9, started again %v later\n", clockFace(o.at), o.gap.duration())
+		case opRelease:
+			fmt.Fprintf(&b, "%s an operator releases %v port %d of %s\n", clockFace(o.at), o.free.addr, o.free.port, o.free.plot.domain.name)
+		}
+	}
+	q := g.blamed
+	fmt.Fprintf(&b, "%s is %v the number of %v port %d in %q? %v (%v)", clockFace(was.moment), q.number, q.query.Addr,
+		q.query.Port, q.query.Domain, g.answer.Verdict, g.answer.Reason)
+	switch {
+	case g.finding == denied:
+		b.WriteString(": DENIED, it is the only holder's:\n")
+	case g.finding == wrong:
+		b.WriteString(": WRONG:\n")
+	default:
+		b.WriteString(": not answered so when played again\n")
+	}
+	for _, p := range q.plots {
+		g.listClaims(&b, p, q)
+	}
+	return b.String()
+}
+
+// listClaims says how each claim that the question is about stands.
+func (g *game) listClaims(b *strings.Builder, p *plot, q *question) {
+	for _, c := range p.claims {
+		if !covers(c.addr, q.query.Addr, q.query.Port) || g.judge.claim(c).said == never {
+			continue
+		}
+		fmt.Fprintf(b, "  stay %d of %s (%v) on %v", c.stay.id, c.stay.sim, c.stay.sim.number(), c.addr)
+		if h := g.judge.claim(c).hold; h != never {
+			fmt.Fprintf(b, ", last held at %s", clockFace(h))
+		}
+		switch st, why := g.judge.standing(c, q.query.Addr, q.query.Port); {
+		case c.stay.liar:
+			b.WriteString(": a lie\n")
+		case st == open:
+			fmt.Fprintf(b, ": open, number told: %v\n", g.judge.accepts(c, q.number) != closed)
+		default:
+			state := [...]string{"closed", "undecided"}[st]
+			fmt.Fprintf(b, ": %s, %s", state, why.why)
+			if why.at != never {
+				fmt.Fprintf(b, " at %s", clockFace(why.at))
+			}
+			if why.by != nil {
+				fmt.Fprintf(b, " (stay %d of %s)", why.by.stay.id, why.by.stay.sim)
+			}
+			if why.voice != nil {
+				fmt.Fprintf(b, ", told by %v", why.voice)
+			}
+			b.WriteString("\n")
+		}
+	}
+}
+
+// clockFace is a moment as hours, minutes, seconds and milliseconds.
+func clockFace(t tick) string {
+	return fmt.Sprintf("%d:%02d:%02d.%03d", t/hour, t/minute%60, t/second%60, t%second)
+}
+
+// String is a letter and, after the twenty-sixth, a number.
+func (s *sim) String() string {
+	name := string(rune('A' + s.id%26))
+	if s.id >= 26 {
+		name += fmt.Sprint(s.id / 26)
+	}
+	return name
+}
+
+// describe is a word on one line.
+func (w *Word) describe() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v %s/%s", w.Source, w.Owner, w.Node)
+	if w.Also != "" {
+		fmt.Fprintf(&b, "=%s", w.Also)
+	}
+	fmt.Fprintf(&b, " %v", w.Kind)
+	if w.Session != "" {
+		fmt.Fprintf(&b, " %s", w.Session)
+	}
+	for _, a := range w.Addrs {
+		fmt.Fprintf(&b, " %v", a)
+	}
+	for _, a := range w.Gone {
+		fmt.Fprintf(&b, " gone %v", a)
+	}
+	if w.Complete {
+		b.WriteString(" complete")
+	}
+	if w.APN != "" {
+		fmt.Fprintf(&b, " %s", w.APN)
+	}
+	if w.leg != nil {
+		fmt.Fprintf(&b, " [stay %d of %s", w.leg.stay.id, w.sim)
+		if w.leg.stay.liar {
+			b.WriteString(", a lie")
+		}
+		b.WriteString("]")
+	}
+	if w.IMSI != 0 {
+		fmt.Fprintf(&b, " imsi %v", w.IMSI)
+	}
+	if w.MSISDN != 0 {
+		fmt.Fprintf(&b, " number %v", w.MSISDN)
+	}
+	w.describeTime(&b)
+	return b.String()
+}
+
+func (w *Word) describeTime(b *strings.Builder) {
+	if !w.Stamp.IsZero() {
+		fmt.Fprintf(b, " stamp %s", stampFace(w.Stamp))
+	}
+	if w.Delayed {
+		fmt.Fprintf(b, " delay %v", w.Delay)
+	}
+	if w.Aged {
+		fmt.Fprintf(b, " age %v", w.Age)
+	}
+	if w.Order != 0 {
+		fmt.Fprintf(b, " order %d", w.Order)
+	}
+	if w.OriginState != 0 {
+		fmt.Fprintf(b, " state %d", w.OriginState)
+	}
+	if w.Link != 0 {
+		fmt.Fprintf(b, " link %d", w.Link)
+	}
+	if w.Repeated {
+		b.WriteString(" repeated")
+	}
+	if w.Contexts != 0 {
+		fmt.Fprintf(b, " contexts %b", w.Contexts)
+	}
+}
+
+// stampFace is a stamp as the listing shows it: the time of a day close to the
+// history's begin as its other times are, another one in full.
+func stampFace(t time.Time) string {
+	if d := t.Sub(genesis); d >= 0 && d < 48*time.Hour {
+		return clockFace(tick(d / time.Millisecond))
+	}
+	return t.Format(time.DateTime)
 }

@@ -79,3 +79,124 @@ func (w *Word) living() bool {
 func (w *Word) ends() bool {
 	return w.Kind == binding.SessionStop && (w.Contexts == 0 || w.Last)
 }
+
+// word begins a word of a voice with what all of them have.
+func (w *world) word(v *voice, kind binding.Kind) *Word {
+	word := &Word{
+		Kind: kind, Source: v.source, Owner: v.owner, Node: v.name, Observed: v.observed(), Octets: v.octets(),
+		OriginState: v.originState,
+		truth:       truth{at: w.now, stamped: w.now, voice: v, restart: never},
+	}
+	if v.originState != 0 {
+		word.restart = v.lastState
+	}
+	if v.alias != "" {
+		switch w.r.IntN(4) {
+		case 0:
+			word.Node = v.alias
+		case 1, 2:
+			word.Also = v.alias
+		}
+	}
+	if v.clock != nil {
+		word.epoch = v.clock.present
+		if v.slip != 0 {
+			word.epoch = v.clock.slip(w.now, v.slip)
+			v.slip, v.settled = 0, 0
+		}
+		word.Stamp = v.clock.stamp(w.now, word.epoch, v.manner.rounded)
+	}
+	word.Delayed = v.manner.delays
+	return word
+}
+
+// nodeWord is a word about a node.
+func (w *world) nodeWord(v *voice, kind binding.Kind) *Word {
+	word := w.word(v, kind)
+	if kind == binding.NodeRestart {
+		word.restart = w.now
+		if v.wire == nil { // its identifiers begin anew, so two in one second are the same octets
+			word.Octets = uint64(v.id)<<32 | 1<<31 | uint64(word.Stamp.Unix())&(1<<31-1)
+		}
+	}
+	if kind == binding.NodeUp || kind == binding.NodeDown { // the edge says so
+		word.Stamp, word.OriginState, word.restart = time.Time{}, 0, never
+	}
+	return word
+}
+
+// sessionWord is what a source says of a session now.
+func (w *world) sessionWord(l *leg, kind binding.Kind) *Word {
+	v, s, r := l.voice, l.stay, w.r
+	m := &v.manner
+	word := w.word(v, kind)
+	word.Session, word.APN, word.leg, word.sim = l.session, s.domain.apn, l, s.sim
+	if v.source == binding.SourceGx {
+		l.order++
+		word.Order = l.order
+	}
+	if m.ages {
+		word.Age, word.Aged = (w.now - s.begin).duration().Truncate(time.Second), true
+	}
+	if l.said++; r.Float64() >= m.nameless {
+		if m.imsi {
+			word.IMSI = s.sim.imsi
+		}
+		if m.number {
+			word.MSISDN = s.sim.number()
+		}
+	}
+	switch kind {
+	case binding.SessionStart:
+		if r.Float64() >= m.bareStart {
+			word.Addrs, word.Complete = s.held(), m.complete
+		}
+	case binding.SessionUpdate:
+		if r.Float64() >= m.bare {
+			word.Addrs, word.Complete = s.held(), m.complete
+		}
+	case binding.SessionStop:
+		if m.stopAddrs {
+			word.Addrs = s.held()
+		}
+	}
+	if w.p.Words.Contexts > 0 && v.source == binding.SourceRADIUS {
+		word.Contexts, word.Last = firstContext, kind == binding.SessionStop
+	}
+	w.mark(word)
+	return word
+}
+
+// The bearer contexts of a session, by NSAPI.
+const (
+	firstContext  = 1 << 5
+	secondContext = 1 << 6
+)
+
+// contextWord tells of a bearer context beside the session's first one: that it
+// was added, or that it was taken away.
+func (w *world) contextWord(l *leg) *Word {
+	kind := binding.SessionUpdate
+	if l.second {
+		kind = binding.SessionStop
+	}
+	word := w.sessionWord(l, kind)
+	word.Contexts, word.Last = secondContext, false
+	l.second = !l.second
+	return word
+}
+
+// mark remembers who spoke of which plot.
+func (w *world) mark(word *Word) {
+	for _, c := range word.leg.stay.claims {
+		c.plot.voices |= 1 << word.voice.id
+	}
+}
+
+// lostNews is what a capture says that knows that it missed something.
+func (w *world) lostNews(source binding.Source) *Word {
+	return &Word{
+		Kind: binding.NewsLost, Source: source, Observed: true,
+		truth: truth{at: w.now, stamped: w.now, restart: never},
+	}
+}

@@ -26,12 +26,13 @@ type world struct {
 	legs     []*leg
 	claims   []*claim
 
-	ways  transits
-	seq   int
-	links uint64
-	tap   *wire
-	liars []*voice
-	lies  map[int]*stay // by plot
+	ways   transits
+	seq    int
+	links  uint64
+	tap    *wire
+	liars  []*voice
+	lies   map[int]*stay // by plot
+	vacant *plot         // of which something was freed last
 }
 
 func newWorld(p *Profile, seed, history uint64) *world {
@@ -83,7 +84,7 @@ func (w *world) setup() Setup {
 // newPlot makes a plot; with several domains the same addresses are in each.
 func (w *world) newPlot(i int) {
 	g := w.p.Ground
-	p := &plot{id: i, domain: w.domains[i%len(w.domains)], freed: never, released: never}
+	p := &plot{id: i, domain: w.domains[i%len(w.domains)], released: never}
 	n := i / len(w.domains)
 	switch draw(w.r, g.Single+g.Dual/2, g.Block, g.Routed, g.Prefix+g.Dual/2) {
 	case 0:
@@ -159,9 +160,10 @@ func (w *world) give(s *stay, p *plot, a binding.Address) *claim {
 	return c
 }
 
-func (p *plot) take(c *claim, now tick) {
-	c.to = now
-	p.freed = now
+// take ends a claim.
+func (w *world) take(c *claim) {
+	c.to = w.now
+	w.vacant = c.plot
 }
 
 // held are the addresses that a stay has now.
