@@ -36,6 +36,7 @@ type SessionRow struct {
 	IMEI                   IMEI
 	APN                    uint16 // APNRow.ID
 	RAT                    RAT
+	Listed                 uint8 // families that it has named completely
 	// Via is of another site's session: the number of its node's name (an
 	// APNRow.ID).
 	Via uint16
@@ -66,6 +67,9 @@ type HoldRow struct {
 	Shared bool
 	// Given: the session may have given it up.
 	Given bool
+	// HeldAt is the last moment at which it surely held the address, as the
+	// Registry packs it.
+	HeldAt uint64
 	// Ending: a journal of before the bounds says that one source ended it.
 	Ending bool
 }

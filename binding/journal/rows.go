@@ -75,13 +75,14 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 	}
 	b = appendSubscriber(b, &binding.Subscriber{MSISDN: r.MSISDN, IMSI: r.IMSI, IMEI: r.IMEI})
 	b = binary.AppendUvarint(b, uint64(r.APN))
-	b = append(b, byte(r.RAT))
+	b = append(b, byte(r.RAT), r.Listed)
 	b = binary.AppendUvarint(b, uint64(len(r.Holds)))
 	for i := range r.Holds {
 		h := &r.Holds[i]
 		b = binary.AppendUvarint(b, uint64(h.Domain))
 		b = appendAddress(b, &h.Addr)
 		b = binary.AppendVarint(b, h.Since-r.Seen)
+		b = binary.AppendVarint(b, int64(h.HeldAt-r.HeldAt))
 		b = binary.AppendUvarint(b, h.Version)
 		if flags&sessionTold == 0 {
 			continue
@@ -137,8 +138,10 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 		r.Via = uint16(in.uint(16))
 	}
 	in.subject(r)
+	r.Listed = in.byte()
 	r.Holds = in.holds(holds, func(h *binding.HoldRow) {
 		h.Since = r.Seen + in.int()
+		h.HeldAt = r.HeldAt + uint64(in.int())
 		h.Version = in.uint(64)
 		if flags&sessionTold == 0 {
 			return

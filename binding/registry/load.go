@@ -201,7 +201,7 @@ func (l *loader) session(r *binding.SessionRow) error {
 		Key: words(r.Key), Node: r.Node, Restarts: r.Restarts,
 		BegunFrom: clock.Unpack(r.BegunFrom), BegunBy: clock.Unpack(r.BegunBy), HeldAt: clock.Unpack(r.HeldAt), Last: clock.Unpack(r.Last),
 		After: clock.Unpack(r.After), Doubt: r.Doubt, Seen: r.Seen, Lease: r.Lease, Age: r.Age, Order: r.Order,
-		APN: r.APN, RAT: r.RAT, Contexts: max(r.Contexts, r.Via),
+		APN: r.APN, RAT: r.RAT, Listed: r.Listed, Contexts: max(r.Contexts, r.Via),
 	}
 	if r.Former != nil {
 		l.convert(&s, r)
@@ -267,7 +267,11 @@ func (l *loader) restore(id uint32, r *binding.HoldRow, ended bool) {
 func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended bool) bool {
 	h, _ := l.m.Holding(k)
 	s := l.m.Session(id)
-	cid, ok := l.m.NewClaim(table.Claim{Session: id, Key: k, NextOfSession: s.Claim, NextOfAddress: h.Claim})
+	held := clock.Unpack(r.HeldAt)
+	if r.HeldAt == 0 {
+		held = s.HeldAt // of before there were bounds
+	}
+	cid, ok := l.m.NewClaim(table.Claim{Session: id, Key: k, HeldAt: held, NextOfSession: s.Claim, NextOfAddress: h.Claim})
 	if !ok {
 		return false
 	}

@@ -172,7 +172,34 @@ func (p *people) adopt(id uint32, who binding.Subscriber, f *fact) {
 		p.book.seek(p, id, f)
 		return
 	}
+	p.renumbered(id, who, f)
 	p.book.teach(p, who, f)
+}
+
+// renumbered: a SIM that signalling names with another number than before has
+// that one from then on; its other sessions must say again which they have.
+func (p *people) renumbered(id uint32, who binding.Subscriber, f *fact) {
+	if who.IMSI == 0 || !f.signalled() || f.told {
+		return
+	}
+	p.m.EachOfIMSI(who.IMSI, func(subID uint32) {
+		if sub := p.m.Subscriber(subID); sub.MSISDN == 0 || sub.MSISDN == who.MSISDN {
+			return
+		}
+		n := 0
+		for other := p.m.Subscriber(subID).Head; other != 0 && n < simsMost; n++ {
+			y := p.m.Session(other)
+			if !y.Ended() && y.IMSI == who.IMSI && y.Flags&table.Directory == 0 && p.m.SourceOf(y.Node) != binding.SourceFeed {
+				if !clock.Before(y.Last, f.lo) {
+					p.places.doubt(id, y.Last, binding.ReasonNumber)
+				}
+				if !clock.Before(f.hi, y.HeldAt) {
+					p.places.doubt(other, f.hi, binding.ReasonNumber)
+				}
+			}
+			other = y.Next
+		}
+	})
 }
 
 // link joins a session to its subscriber's list.

@@ -120,6 +120,10 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	for c := h.Claim; c != 0; n++ {
 		cl := p.m.Claim(c)
 		if cl.Session == id {
+			if held := clock.Later(cl.HeldAt, f.lo); held != cl.HeldAt {
+				p.m.SetHeldAt(c, held)
+				p.sessions.dirty(id)
+			}
 			if cl.Given && newer {
 				p.touch(k, f.why).changed = true
 				p.m.SetGiven(c, false)
@@ -129,15 +133,15 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 		}
 		c = cl.NextOfAddress
 	}
-	if n == table.MaxClaims && !p.forgetOneAt(&h, f) {
+	if n >= table.MaxClaims && !p.forgetOneAt(&h, f) {
 		return false
 	}
 	t := p.touch(k, f.why)
 	s := p.m.Session(id)
-	cid, ok := p.m.NewClaim(table.Claim{Session: id, Key: k, NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
+	cid, ok := p.m.NewClaim(table.Claim{Session: id, Key: k, HeldAt: f.lo, NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
 	for !ok && p.sessions.makeRoom(f) {
 		t = p.touch(k, f.why)
-		cid, ok = p.m.NewClaim(table.Claim{Session: id, Key: k, NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
+		cid, ok = p.m.NewClaim(table.Claim{Session: id, Key: k, HeldAt: f.lo, NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
 	}
 	if !ok {
 		return false
@@ -146,6 +150,9 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	s.Claim = cid
 	p.m.PutSession(id, &s)
 	t.h.Claim, t.changed = cid, true
+	if !newer && s.Listed>>table.FamilyOf(k)&1 != 0 {
+		p.m.SetGiven(cid, true) // it may have been given up since
+	}
 	if t.h.Inner != 0 || !p.counted(k) {
 		t.h.Contested = p.round // who lies inside is known when the sweep has been around
 	}
@@ -269,9 +276,15 @@ func (p *places) lose(id uint32, s *table.Session, k index.Key, bound clock.Boun
 	ended.Flags |= table.Ended
 	ended.After = bound
 	p.remains.claim(s, k, bound.Our)
+	var held clock.Bound
+	for _, c := range p.sessions.claims(id) {
+		if c.Key == k {
+			held = c.HeldAt
+		}
+	}
 	p.unclaim(id, k, false)
 	p.sessions.dirty(id)
-	p.ended(id, &ended, k, f)
+	p.ended(id, &ended, k, held)
 }
 
 // doubt has a session speak after a bound before its word counts again.
@@ -341,8 +354,8 @@ func (p *places) endOne(id uint32, bound clock.Bound, e ending, f *fact) {
 		return
 	}
 	s = p.m.Session(id)
-	for _, k := range p.sessions.keys(id) {
-		p.ended(id, &s, k, f)
+	for _, c := range p.sessions.claims(id) {
+		p.ended(id, &s, c.Key, c.HeldAt)
 	}
 	p.attached(id, f)
 }
@@ -364,56 +377,55 @@ func (p *places) finish(f *fact) {
 }
 
 // ended tells all who live on an address, or around or inside of it, that s has
-// ended there.
-func (p *places) ended(id uint32, s *table.Session, k index.Key, f *fact) {
+// ended there, which it held at a moment.
+func (p *places) ended(id uint32, s *table.Session, k index.Key, held clock.Bound) {
 	for o := p.overlapping(k); o.next(); {
-		if x := &o.session; o.id != id && !x.Ended() {
-			p.against(o.id, x, o.key, s)
+		if o.id != id && !o.session.Ended() {
+			p.against(o, s, held)
 		}
 	}
 }
 
-// against applies what y means for x, which lives, where x claims a key.
-func (p *places) against(id uint32, x *table.Session, k index.Key, y *table.Session) {
-	switch effect, bound, why := p.m.Against(x, y); effect {
+// against applies what y means for x, which lives.
+func (p *places) against(x *overlap, y *table.Session, held clock.Bound) {
+	switch effect, bound, why := p.m.Against(&x.session, x.held, y, held); effect {
 	case table.Doubts:
-		p.doubt(id, bound, why)
+		p.doubt(x.id, bound, why)
 	case table.Ends:
-		p.ends = append(p.ends, pendingEnd{id: id, key: k, bound: bound, after: y.BegunBy, e: endSuperseded})
+		p.ends = append(p.ends, pendingEnd{id: x.id, key: x.key, bound: bound, after: y.BegunBy, e: endSuperseded})
 	}
 }
 
 // relate compares a session that has spoken with all others on its addresses,
 // both ways: rules T4 to T6.
 func (p *places) relate(id uint32, f *fact) {
-	for _, k := range p.sessions.keys(id) {
-		p.relateAt(id, k, f)
+	for _, c := range p.sessions.claims(id) {
+		p.relateAt(id, c, f)
 	}
 	p.finish(f)
 }
 
-func (p *places) relateAt(id uint32, k index.Key, f *fact) {
-	x := p.m.Session(id)
-	if p.alone(id, k) {
+func (p *places) relateAt(id uint32, c table.Claim, f *fact) {
+	if p.alone(id, c.Key) {
 		return
 	}
-	for o := p.overlapping(k); o.next(); {
-		if o.id == id {
+	x := &overlap{p: p, id: id, key: c.Key, session: p.m.Session(id), held: c.HeldAt}
+	for y := p.overlapping(c.Key); y.next(); {
+		if y.id == id {
 			continue
 		}
-		y := &o.session
-		if !y.Ended() {
-			p.bury(o.id, y, f)
-			*y = p.m.Session(o.id)
+		if !y.session.Ended() {
+			p.bury(y.id, &y.session, f)
+			y.session = p.m.Session(y.id)
 		}
-		if o.key != k {
-			p.contest(&x, y, k, o.key)
+		if y.key != x.key {
+			p.contest(x, y)
 		}
-		if !y.Ended() {
-			p.against(o.id, y, o.key, &x)
+		if !y.session.Ended() {
+			p.against(y, &x.session, x.held)
 		}
-		if !x.Ended() {
-			p.against(id, &x, k, y)
+		if !x.session.Ended() {
+			p.against(x, &y.session, y.held)
 		}
 	}
 }
@@ -447,17 +459,17 @@ func (p *places) bury(id uint32, y *table.Session, f *fact) {
 // contest marks the wider of two addresses if living sessions of two SIMs claim
 // them, or one SIM's whose order is not known: whoever asks for the rest of it
 // finds the narrower one no more.
-func (p *places) contest(x, y *table.Session, kx, ky index.Key) {
-	if x.Ended() || y.Ended() || p.m.OneSIM(x, y) {
+func (p *places) contest(x, y *overlap) {
+	if x.session.Ended() || y.session.Ended() || p.m.OneSIM(&x.session, &y.session) {
 		return
 	}
-	if effect, _, _ := p.m.Against(x, y); effect == table.Nothing {
+	if effect, _, _ := p.m.Against(&x.session, x.held, &y.session, y.held); effect == table.Nothing {
 		return
 	}
-	if kx.Bits() < ky.Bits() {
-		p.mark(kx)
+	if x.key.Bits() < y.key.Bits() {
+		p.mark(x.key)
 	} else {
-		p.mark(ky)
+		p.mark(y.key)
 	}
 }
 
@@ -487,7 +499,7 @@ func (p *places) had(id uint32, f *fact, keys []index.Key) {
 		p.remains.claim(&x, k, 0)
 		for o := p.overlapping(k); o.next(); {
 			if o.id != id && !o.session.Ended() && p.m.Root(o.session.Node) == f.root {
-				p.against(o.id, &o.session, o.key, &x)
+				p.against(o, &x, x.HeldAt)
 			}
 		}
 	}
@@ -600,7 +612,8 @@ func (p *places) together(x, y *table.Session) bool {
 type overlap struct {
 	id      uint32
 	session table.Session
-	key     index.Key // that it claims
+	key     index.Key   // that it claims
+	held    clock.Bound // when it surely held that last
 
 	p     *places
 	keys  []index.Key
@@ -629,7 +642,7 @@ func (p *places) overlapping(k index.Key) *overlap {
 func (o *overlap) next() bool {
 	for {
 		if o.claim.Next() {
-			o.id, o.session = o.claim.ID, o.claim.Session
+			o.id, o.session, o.held = o.claim.ID, o.claim.Session, o.claim.HeldAt
 			return true
 		}
 		if len(o.keys) == 0 {
@@ -699,7 +712,7 @@ func (p *places) around(k index.Key, h *table.Holding, f *fact) int {
 	n := p.seq
 	for c := p.m.AllClaimants(h); c.Next(); {
 		if s := p.m.Session(c.ID); s.Key == c.Session.Key && !s.Ended() {
-			p.relateAt(c.ID, k, f)
+			p.relateAt(c.ID, table.Claim{Key: k, HeldAt: c.HeldAt}, f)
 		}
 	}
 	p.finish(f)

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"fmt"
+
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/clock"
 	"github.com/simbind/simbind/binding/index"
@@ -85,7 +87,7 @@ func (r *rules) word(f *fact) Outcome {
 		case !s.Ended(): // its end was not heard
 			reused |= table.Reused
 			r.places.end(id, f.begunBy, endSuperseded, f)
-		case s.Flags&table.Stopped == 0 && f.begins && f.Kind != binding.SessionStart && alike(s.BegunBy, f.begunBy):
+		case s.Flags&table.Stopped == 0 && f.begins && f.Kind != binding.SessionStart && alike(&s, f):
 			reused = 0 // it was taken for over, and goes on
 		case s.Flags&table.Stopped != 0 && !f.begins:
 			f.begunFrom = s.HeldAt // it began after the former had lived
@@ -96,8 +98,8 @@ func (r *rules) word(f *fact) Outcome {
 		return r.former(id, f)
 	case unclear:
 		r.people.contradicts(id, f)
-		if f.Kind == binding.SessionStart {
-			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonOrder)
+		if f.Kind == binding.SessionStart && !s.Ended() {
+			return r.second(id, &s, f)
 		}
 		return r.former(id, f)
 	}
@@ -159,12 +161,32 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 		return later
 	case contradict(r.m.Identity(s), f.identity()) && clock.Before(s.Last, f.lo):
 		return later
+	case contradict(r.m.Identity(s), f.identity()):
+		return unclear
 	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
 		return unclear
-	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s.BegunBy, f.begunBy)):
+	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)):
 		return unclear
 	}
 	return same
+}
+
+// second makes a session of a start whose id another session has, of which it
+// cannot be told which is the later. Both are in doubt, and stand against others;
+// what comes with the id is taken for the known one's.
+func (r *rules) second(id uint32, s *table.Session, f *fact) Outcome {
+	after := clock.Upper(s.Last, f.hi)
+	r.places.doubt(id, after, binding.ReasonOrder)
+	name := r.m.NodeNames.Load().Of(f.root)
+	f.key = table.NewSessionKey(&name, fmt.Sprintf("%s\x00%d %d %v", f.Session, f.hi.Our, f.hi.Node, f.Addrs))
+	if _, again := r.m.FindSession(f.key); again {
+		return r.counters.outcome(countDuplicate, Duplicate)
+	}
+	outcome := r.begin(f, table.Again)
+	if added, ok := r.m.FindSession(f.key); ok {
+		r.places.doubt(added, after, binding.ReasonOrder)
+	}
+	return outcome
 }
 
 // another reports that a start on a session that lives may be that of another
@@ -306,7 +328,7 @@ func (r *rules) order(s *table.Session, f *fact) when {
 		}
 		return older
 	}
-	if f.Aged && f.Kind != binding.SessionStart && s.Age != 0 && alike(s.BegunBy, f.begunBy) {
+	if f.Aged && f.Kind != binding.SessionStart && s.Age != 0 && alike(s, f) {
 		switch age := sessionAge(f); {
 		case age > s.Age:
 			return newer
@@ -331,9 +353,14 @@ func sessionAge(f *fact) uint32 {
 	return uint32(min(f.Age.Milliseconds()/1000, 1<<31)) + 1
 }
 
-func alike(x, y clock.Bound) bool {
+// alike reports that an event surely places the beginning of its session where
+// the known one has it.
+func alike(s *table.Session, f *fact) bool {
 	near := func(a, b int64) bool { return a-b <= ageTolerance && b-a <= ageTolerance }
-	return near(x.Our, y.Our) || x.Epoch != 0 && x.Epoch == y.Epoch && near(x.Node, y.Node)
+	from, by := &s.BegunFrom, &s.BegunBy
+	return near(from.Our, f.begunFrom.Our) && near(by.Our, f.begunBy.Our) ||
+		from.Epoch != 0 && from.Epoch == by.Epoch && from.Epoch == f.begunFrom.Epoch && from.Epoch == f.begunBy.Epoch &&
+			near(from.Node, f.begunFrom.Node) && near(by.Node, f.begunBy.Node)
 }
 
 // claimAll lets a session claim addresses. The outcome is that of the least
@@ -424,10 +451,15 @@ func (r *rules) stop(f *fact) Outcome {
 		}
 		r.sessions.forget(id, f.now)
 		return r.stopUnknown(f)
+	case s.Ended() && clock.Before(s.After, f.lo):
+		// It is of one that had the id since, which was not heard of.
+		r.sessions.forget(id, f.now)
+		return r.stopUnknown(f)
 	case s.Ended():
 		s.After, s.Last = clock.Upper(s.After, f.hi), clock.Upper(s.Last, f.hi)
 		r.m.PutSession(id, &s)
 		r.sessions.dirty(id)
+		r.places.had(id, f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
 		r.places.relate(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
 	case s.Flags&table.Reused != 0 && !sure:

@@ -35,7 +35,7 @@ func (ss *sessions) create(f *fact) (uint32, bool) {
 	s := table.Session{
 		Key: f.key, Node: f.root, BegunFrom: f.begunFrom, BegunBy: f.begunBy, HeldAt: f.lo, Last: f.hi,
 		Restarts: uint16(ss.m.Node(f.root, table.NodeRestarts)), Seen: f.sent, Lease: ss.leaseOf(f), Order: f.Order,
-		APN: ss.nodes.apn(binding.CanonicalAPN(f.APN)), RAT: f.RAT, Contexts: f.Contexts, Age: sessionAge(f),
+		APN: ss.nodes.apn(binding.CanonicalAPN(f.APN)), RAT: f.RAT, Contexts: f.Contexts, Age: sessionAge(f), Listed: listed(f),
 	}
 	if !f.begins {
 		s.BegunFrom = clock.Bound{}
@@ -115,6 +115,7 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 		}
 	}
 	s.APN = ss.nodes.apn(apn)
+	s.Listed |= listed(f)
 	ss.m.PutSession(id, &s)
 	if s.Doubt != before.Doubt {
 		ss.places.touchAll(id, f.why, false)
@@ -122,6 +123,19 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 	ss.dirty(id)
 	ss.remember(id, f)
 	return s.RAT != before.RAT || s.APN != before.APN, s.Doubt != before.Doubt
+}
+
+// listed are the families of which an event tells all, or that some is gone.
+func listed(f *fact) (set uint8) {
+	for _, a := range f.Addrs {
+		if f.Complete {
+			set |= 1 << table.FamilyOfAddress(a)
+		}
+	}
+	for _, a := range f.Gone {
+		set |= 1 << table.FamilyOfAddress(a)
+	}
+	return set
 }
 
 // hear takes the bounds of a word of a session that lives, and ends the doubt
@@ -259,6 +273,21 @@ func (ss *sessions) keys(id uint32) []index.Key {
 	return keys
 }
 
+// claims lists the claims of a session.
+func (ss *sessions) claims(id uint32) []table.Claim {
+	s := ss.m.Session(id)
+	var list []table.Claim
+	for c := s.Claim; c != 0; {
+		cl := ss.m.Claim(c)
+		if cl.HeldAt.Epoch != 0 {
+			cl.HeldAt = cl.HeldAt.Since(ss.m.SlotSince(s.Node, cl.HeldAt.Epoch))
+		}
+		list = append(list, cl)
+		c = cl.NextOfSession
+	}
+	return list
+}
+
 // update changes a session's record.
 func (ss *sessions) update(id uint32, change func(*table.Session)) {
 	s := ss.m.Session(id)
@@ -332,7 +361,7 @@ func (ss *sessions) row(s *table.Session) binding.SessionRow {
 		BegunFrom: s.BegunFrom.Pack(), BegunBy: s.BegunBy.Pack(), HeldAt: s.HeldAt.Pack(), Last: s.Last.Pack(), After: s.After.Pack(),
 		Doubt: s.Doubt, Seen: s.Seen, Lease: s.Lease, Age: s.Age, Order: s.Order, Contexts: s.Contexts,
 		Ended: s.Ended(), Stopped: s.Flags&table.Stopped != 0, Reused: s.Flags&table.Reused != 0, Again: s.Flags&table.Again != 0,
-		MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, APN: s.APN, RAT: s.RAT, Directory: s.Flags&table.Directory != 0,
+		MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, APN: s.APN, RAT: s.RAT, Listed: s.Listed, Directory: s.Flags&table.Directory != 0,
 	}
 	if ss.m.SourceOf(s.Node) == binding.SourceFeed {
 		row.Contexts, row.Via = 0, s.Contexts
@@ -343,7 +372,7 @@ func (ss *sessions) row(s *table.Session) binding.SessionRow {
 		cl := ss.m.Claim(c)
 		h, _ := ss.m.Holding(cl.Key)
 		b.holds = append(b.holds, binding.HoldRow{
-			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared, Given: cl.Given,
+			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared, Given: cl.Given, HeldAt: cl.HeldAt.Pack(),
 		})
 		c = cl.NextOfSession
 	}

@@ -152,7 +152,9 @@ const (
 )
 
 // Against is what y means for x, a living session on an address that overlaps
-// one of y's: rules T4 to T6. The bound is what x must speak after, or, if it is
+// one of y's: rules T4 to T6. xHeld and yHeld are the latest moments at which
+// they surely held these: that a session lives does not say that it has not given
+// one up. The bound is what x must speak after, or, if it is
 // over, that of its end.
 //
 // At one node sessions of different SIMs exclude each other. So one point of x
@@ -164,7 +166,7 @@ const (
 // Different nodes are never ordered. But who ended is asked about: x must have
 // spoken after the end by our clock, whoever it was that ended, unless it is
 // the same source's session of the same SIM, and surely the former one.
-func (m *Memory) Against(x, y *Session) (Effect, clock.Bound, binding.Reason) {
+func (m *Memory) Against(x *Session, xHeld clock.Bound, y *Session, yHeld clock.Bound) (Effect, clock.Bound, binding.Reason) {
 	end, over := m.EndOf(y)
 	if m.Root(x.Node) != m.Root(y.Node) {
 		return m.acrossNodes(x, y, end, over)
@@ -176,14 +178,14 @@ func (m *Memory) Against(x, y *Session) (Effect, clock.Bound, binding.Reason) {
 		switch {
 		case x.Contexts != 0 && y.Contexts != 0 && x.Contexts&y.Contexts == 0:
 			// Secondary contexts share the address (3GPP TS 29.061).
-		case clock.Before(x.BegunBy, y.BegunFrom) && !clock.Before(y.BegunBy, x.HeldAt):
+		case clock.Before(x.BegunBy, y.BegunFrom) && !clock.Before(y.BegunBy, xHeld):
 			return Doubts, y.BegunBy, binding.ReasonEnding
-		case over && !clock.Before(y.BegunBy, x.BegunFrom) && !clock.Before(end, x.HeldAt):
+		case over && !clock.Before(y.BegunBy, x.BegunFrom) && !clock.Before(end, xHeld):
 			return Doubts, end, binding.ReasonEnding
 		}
 		return Nothing, clock.Bound{}, 0
 	}
-	xOver, yOver := clock.Before(x.BegunBy, y.HeldAt), clock.Before(y.BegunBy, x.HeldAt)
+	xOver, yOver := clock.Before(x.BegunBy, yHeld), clock.Before(y.BegunBy, xHeld)
 	switch {
 	case xOver && !yOver:
 		return Ends, y.Last, binding.ReasonEnded
@@ -191,7 +193,7 @@ func (m *Memory) Against(x, y *Session) (Effect, clock.Bound, binding.Reason) {
 		return Nothing, clock.Bound{}, 0
 	case xOver && !over:
 		return Doubts, clock.Upper(y.Last, x.Last), binding.ReasonConflict // the node contradicts itself
-	case xOver && clock.Before(end, x.HeldAt):
+	case xOver && clock.Before(end, xHeld):
 		return Nothing, clock.Bound{}, 0
 	case xOver:
 		return Doubts, end, binding.ReasonOrder

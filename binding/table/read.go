@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
 	"github.com/simbind/simbind/binding/index"
 )
 
@@ -217,7 +218,7 @@ func (m *Memory) join(a *assembly, h *Holding, c *Claimants, now int64, t *Times
 		l, why = Doubtful, binding.ReasonOrder
 	}
 	if l == Fresh && h.Shared {
-		l, why = m.outlives(h, s, now, t)
+		l, why = m.outlives(h, s, c.HeldAt, now, t)
 	}
 	// Once somebody names the subscriber, only such claims keep that fresh: a
 	// session without identity may be the next subscriber's.
@@ -236,7 +237,7 @@ func (m *Memory) join(a *assembly, h *Holding, c *Claimants, now int64, t *Times
 
 // outlives is what those claims of a shared address mean for a fresh one that
 // the restart of their node has ended, and the sweep not yet.
-func (m *Memory) outlives(h *Holding, s *Session, now int64, t *Times) (Life, binding.Reason) {
+func (m *Memory) outlives(h *Holding, s *Session, held clock.Bound, now int64, t *Times) (Life, binding.Reason) {
 	for c := m.Claimants(h); c.Next(); {
 		y := &c.Session
 		if y.Ended() || y.Key == s.Key {
@@ -245,7 +246,7 @@ func (m *Memory) outlives(h *Holding, s *Session, now int64, t *Times) (Life, bi
 		if over, _ := m.restarted(y); !over {
 			continue
 		}
-		if effect, after, why := m.Against(s, y); effect == Doubts {
+		if effect, after, why := m.Against(s, held, y, c.HeldAt); effect == Doubts {
 			if now-after.Our > t.Linger {
 				why = binding.ReasonEnded
 			}
@@ -313,7 +314,7 @@ func (m *Memory) overlapped(v *sighting, now int64, t *Times) binding.Reason {
 			break
 		}
 		h := UnpackHolding(value)
-		why := m.surrounded(&v.owner, &h, now, t)
+		why := m.surrounded(v, &h, now, t)
 		switch {
 		case !m.Addrs.Valid(ref):
 			continue // it changed while we looked
@@ -325,8 +326,14 @@ func (m *Memory) overlapped(v *sighting, now int64, t *Times) binding.Reason {
 	return binding.ReasonBound
 }
 
-// surrounded is what the sessions of a wider address mean for x.
-func (m *Memory) surrounded(x *Session, wide *Holding, now int64, t *Times) binding.Reason {
+// surrounded is what the sessions of a wider address mean for the owner in v.
+func (m *Memory) surrounded(v *sighting, wide *Holding, now int64, t *Times) binding.Reason {
+	x, held := &v.owner, clock.Bound{}
+	for c := m.AllClaimants(&v.h); c.Next(); {
+		if c.Session.Key == x.Key {
+			held = c.HeldAt
+		}
+	}
 	for c := m.AllClaimants(wide); c.Next(); {
 		y := &c.Session
 		if y.Key == x.Key {
@@ -335,7 +342,7 @@ func (m *Memory) surrounded(x *Session, wide *Holding, now int64, t *Times) bind
 		if l, _ := m.Judge(y, now, t); l == Expired || l == Gone {
 			continue
 		}
-		switch effect, _, why := m.Against(x, y); effect {
+		switch effect, _, why := m.Against(x, held, y, c.HeldAt); effect {
 		case Doubts:
 			return why
 		case Opposes, Ends:
@@ -350,10 +357,12 @@ type Claimants struct {
 	ID      uint32
 	Session Session
 	Given   bool // it may have given the address up
-	m       *Memory
-	claim   uint32
-	left    int
-	single  bool // the owner alone, still to be visited
+	// HeldAt is as of the claim: what the session said of this very address.
+	HeldAt clock.Bound
+	m      *Memory
+	claim  uint32
+	left   int
+	single bool // the owner alone, still to be visited
 }
 
 // Claimants are those of a holding of which more than one can count; of others
@@ -375,7 +384,7 @@ func (c *Claimants) Next() bool {
 	switch {
 	case c.left > 0 && c.claim != 0:
 		cl := c.m.Claim(c.claim)
-		c.ID, c.claim, c.Given = cl.Session, cl.NextOfAddress, cl.Given
+		c.ID, c.claim, c.Given, c.HeldAt = cl.Session, cl.NextOfAddress, cl.Given, cl.HeldAt
 		c.left--
 	case c.single:
 		c.single = false
@@ -383,6 +392,9 @@ func (c *Claimants) Next() bool {
 		return false
 	}
 	c.Session = c.m.Session(c.ID)
+	if c.HeldAt.Epoch != 0 {
+		c.HeldAt = c.HeldAt.Since(c.m.SlotSince(c.Session.Node, c.HeldAt.Epoch))
+	}
 	return true
 }
 

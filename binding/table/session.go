@@ -38,7 +38,11 @@ type Session struct {
 	Contexts   uint16 // of a followed site: the number of its node's name
 	Restarts   uint16 // of the node, when the session was last heard
 	RAT        binding.RAT
-	Flags      uint8
+	// Listed is the set of families (bit n: Family n) of which a word has named
+	// all addresses that it holds: another one that an older word names may have
+	// been given up.
+	Listed uint8
+	Flags  uint8
 }
 
 // Flags of a session.
@@ -107,6 +111,7 @@ func (m *Memory) Session(id uint32) Session {
 	}
 	s.Seen, s.APN = int64(w11&mask48), uint16(w11>>48)
 	s.Lease, s.Restarts, s.Contexts, s.RAT = uint32(w12&MaxLease), uint16(w12>>20), uint16(w12>>36), binding.RAT(w12>>52)
+	s.Listed = uint8(w12 >> 60)
 	return s
 }
 
@@ -133,7 +138,7 @@ func (m *Memory) PutSession(id uint32, s *Session) {
 		uint64(s.Next) | uint64(s.Prev)<<32,
 		w10,
 		uint64(s.Seen)&mask48 | uint64(s.APN)<<48,
-		uint64(s.Lease) | uint64(s.Restarts)<<20 | uint64(s.Contexts)<<36 | uint64(s.RAT)<<52,
+		uint64(s.Lease) | uint64(s.Restarts)<<20 | uint64(s.Contexts)<<36 | uint64(s.RAT)<<52 | uint64(s.Listed)<<60,
 		uint64(s.Order) | uint64(s.Node)<<32 | uint64(s.Flags)<<48 | uint64(s.Doubt)<<56,
 	}
 	for i, w := range words {
@@ -157,14 +162,17 @@ type Claim struct {
 	Key     index.Key
 	// Given: it may have been given up. It does not count, and stands against
 	// others.
-	Given         bool
+	Given bool
+	// HeldAt is the greatest lower bound of a word that names the address as its
+	// session's.
+	HeldAt        clock.Bound
 	NextOfSession uint32
 	NextOfAddress uint32
 }
 
 // Claim reads a claim record: session and next of session, the high half of
 // the key (or, beyond /64, the record that holds both halves), meta and next of
-// address.
+// address, and the bound, which is of the session's node.
 func (m *Memory) Claim(id uint32) Claim {
 	if id == 0 || id > m.Claims.Limit() {
 		return Claim{}
@@ -177,8 +185,12 @@ func (m *Memory) Claim(id uint32) Claim {
 	if w2&0xFF > 64 {
 		c.Key.Hi, c.Key.Lo = m.wideOf(w1)
 	}
+	c.HeldAt = clock.Unpack(m.Claims.Load(id, 3))
 	return c
 }
+
+// SetHeldAt moves the bound of a claim on. Writer only.
+func (m *Memory) SetHeldAt(id uint32, held clock.Bound) { m.Claims.Store(id, 3, held.Pack()) }
 
 // claimGiven is a bit of the key's class that no class has.
 const claimGiven = 1 << 15
@@ -220,6 +232,7 @@ func (m *Memory) NewClaim(c Claim) (uint32, bool) {
 	}
 	m.Claims.Store(id, 1, w1)
 	m.Claims.Store(id, 2, uint64(c.Key.Meta)|uint64(c.NextOfAddress)<<32)
+	m.Claims.Store(id, 3, c.HeldAt.Pack())
 	m.Claims.Store(id, 0, uint64(c.Session)|uint64(c.NextOfSession)<<32)
 	return id, true
 }
