@@ -80,6 +80,15 @@ func (r *rules) word(f *fact) Outcome {
 		return r.begin(f, 0)
 	}
 	s := r.m.Session(id)
+	if r.incarnation(&s, f) == unclear {
+		return r.second(id, &s, f)
+	}
+	return r.again(id, f)
+}
+
+// again applies a word to the session that is known by its key.
+func (r *rules) again(id uint32, f *fact) Outcome {
+	s := r.m.Session(id)
 	switch r.incarnation(&s, f) {
 	case later:
 		reused := uint8(table.Again)
@@ -94,13 +103,7 @@ func (r *rules) word(f *fact) Outcome {
 		}
 		r.sessions.forget(id, f.now)
 		return r.begin(f, reused)
-	case earlier:
-		return r.former(id, f)
-	case unclear:
-		r.people.contradicts(id, f)
-		if f.Kind == binding.SessionStart && !s.Ended() {
-			return r.second(id, &s, f)
-		}
+	case earlier, unclear:
 		return r.former(id, f)
 	}
 	if s.Ended() {
@@ -171,20 +174,33 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 	return same
 }
 
-// second makes a session of a start whose id another session has, of which it
-// cannot be told which is the later. Both are in doubt, and stand against others;
-// what comes with the id is taken for the known one's.
+// second applies a word of which it cannot be told whether it is of the session
+// that its id names or of one that had it before or since. One that names another
+// SIM, or that begins a session, is a session beside it; both are in doubt, and
+// stand against others. Of any other it says who had the address.
 func (r *rules) second(id uint32, s *table.Session, f *fact) Outcome {
-	after := clock.Upper(s.Last, f.hi)
-	r.places.doubt(id, after, binding.ReasonOrder)
+	r.people.contradicts(id, f)
+	other := ""
+	switch {
+	case contradict(r.m.Identity(s), f.identity()):
+		other = f.IMSI.String()
+	case f.Kind == binding.SessionStart:
+		other = fmt.Sprint(f.Addrs)
+	default:
+		return r.former(id, f)
+	}
 	name := r.m.NodeNames.Load().Of(f.root)
-	f.key = table.NewSessionKey(&name, fmt.Sprintf("%s\x00%d %d %v", f.Session, f.hi.Our, f.hi.Node, f.Addrs))
-	if _, again := r.m.FindSession(f.key); again {
-		return r.counters.outcome(countDuplicate, Duplicate)
+	f.key = table.NewSessionKey(&name, f.Session+"\x00"+other)
+	if beside, known := r.m.FindSession(f.key); known {
+		return r.again(beside, f)
+	}
+	after := clock.Upper(s.Last, f.hi)
+	if !s.Ended() {
+		r.places.doubt(id, after, binding.ReasonOrder)
 	}
 	outcome := r.begin(f, table.Again)
-	if added, ok := r.m.FindSession(f.key); ok {
-		r.places.doubt(added, after, binding.ReasonOrder)
+	if beside, ok := r.m.FindSession(f.key); ok {
+		r.places.doubt(beside, after, binding.ReasonOrder)
 	}
 	return outcome
 }
@@ -440,6 +456,14 @@ func (r *rules) stop(f *fact) Outcome {
 		return r.stopUnknown(f)
 	}
 	s := r.m.Session(id)
+	if contradict(r.m.Identity(&s), f.identity()) {
+		name := r.m.NodeNames.Load().Of(f.root)
+		f.key = table.NewSessionKey(&name, f.Session+"\x00"+f.IMSI.String())
+		if id, known = r.m.FindSession(f.key); !known {
+			return r.stopUnknown(f)
+		}
+		s = r.m.Session(id)
+	}
 	sure := clock.Before(s.BegunBy, f.lo) || r.order(&s, f) == newer
 	switch {
 	case r.incarnation(&s, f) == earlier:
