@@ -167,7 +167,7 @@ func (j *judge) deliverAddresses(word *Word) {
 	for _, c := range word.leg.stay.claims {
 		h := j.claim(c)
 		switch {
-		case slices.Contains(word.Addrs, c.addr) && c.from <= word.at:
+		case slices.Contains(word.Addrs, c.addr) && c.from <= word.at && word.at <= c.to:
 			h.legs |= 1 << word.leg.index
 			h.said = max(h.said, word.at)
 			if word.living() {

@@ -149,7 +149,8 @@ func (s *scholar) number(st *stay) binding.MSISDN {
 func (s *scholar) holds(c *claim, q binding.Query) bool {
 	hold := never
 	for _, h := range s.heard {
-		if h.leg != nil && h.leg.stay == c.stay && h.living() && slices.Contains(h.Addrs, c.addr) {
+		if h.leg != nil && h.leg.stay == c.stay && h.living() && slices.Contains(h.Addrs, c.addr) &&
+			c.from <= h.at && h.at <= c.to {
 			at := h.at
 			if s.fault&saysFormer != 0 {
 				at = h.arrived

@@ -92,7 +92,8 @@ func (g *game) again(ops []op, factory Factory) (*game, bool) {
 // was is the game as it was first played.
 func (g *game) listing(was *game) string {
 	var b strings.Builder
-	b.WriteString("our time (true time): who said what; stay is the true session, A the SIM\n")
+	fmt.Fprintf(&b, "profile %q, seed %d, history %d\n", was.report.Profile, was.report.Seed, was.history)
+	b.WriteString("our time (true time): who said what; a stay is a true session, A, B... are SIMs\n")
 	for i := range g.ops {
 		o := &g.ops[i]
 		switch o.kind {
@@ -212,6 +213,9 @@ func (w *Word) describe() string {
 func (w *Word) describeTime(b *strings.Builder) {
 	if !w.Stamp.IsZero() {
 		fmt.Fprintf(b, " stamp %s", stampFace(w.Stamp))
+		if by := w.voice.clock.offsets[w.epoch]; by != 0 {
+			fmt.Fprintf(b, " (clock %+.3f s)", by.duration().Seconds())
+		}
 	}
 	if w.Delayed {
 		fmt.Fprintf(b, " delay %v", w.Delay)
