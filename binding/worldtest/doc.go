@@ -56,8 +56,8 @@
 //     one of them answers it as said and no other is surely held.
 //   - A question without port about an address that the same SIM holds in
 //     blocks.
-//   - A session of one source that restarted, if the session was never told by
-//     that source with the address.
+//   - A session of a source whose node restarted, if that source never told of it
+//     with the address, or if it spoke since without naming addresses.
 //
 // Not in this world: a word with a false Acct-Delay-Time or age, two SIMs of one
 // number, a session that gives up part of a prefix, a clock that is set more

@@ -274,7 +274,10 @@ func (j *judge) session(c *claim, h *claimHeard) (standing, ground) {
 			continue
 		}
 		if r := j.voice(l.voice).restart; r > h.hold && c.stay.begin < r {
-			return closed, ground{why: "its node restarted", at: r, voice: l.voice}
+			if j.spoke(c) < r {
+				return closed, ground{why: "its node restarted", at: r, voice: l.voice}
+			}
+			st, why = murky, ground{why: "a node restarted, and its session spoke since", at: r, voice: l.voice}
 		}
 		if h.absent[i] > h.hold {
 			return closed, ground{why: "a complete list is without it", at: h.absent[i]}
@@ -296,10 +299,8 @@ func (j *judge) session(c *claim, h *claimHeard) (standing, ground) {
 
 // released judges a claim of which an operator released something.
 func (j *judge) released(c *claim, h *claimHeard, addr netip.Addr, port uint16, st standing) (standing, ground) {
-	for i := range c.stay.legs {
-		if h.legs>>i&1 == 1 && j.leg(c.stay.legs[i]).alive > h.freed {
-			return murky, ground{why: "released, and its session spoke without addresses since", at: h.freed}
-		}
+	if j.spoke(c) > h.freed {
+		return murky, ground{why: "released, and its session spoke without addresses since", at: h.freed}
 	}
 	if c.addr.Prefix.IsSingleIP() && whole(c.addr) {
 		return closed, ground{why: "released by an operator", at: h.freed}
@@ -310,6 +311,17 @@ func (j *judge) released(c *claim, h *claimHeard, addr netip.Addr, port uint16, 
 		}
 	}
 	return min(st, murky), ground{why: "another part of it was released", at: h.freed}
+}
+
+// spoke is when a session that claims last said that it goes on, if only that.
+func (j *judge) spoke(c *claim) tick {
+	mask, at := j.claim(c).legs, never
+	for i, l := range c.stay.legs {
+		if mask>>i&1 == 1 {
+			at = max(at, j.leg(l).alive)
+		}
+	}
+	return at
 }
 
 // linked reports whether what a leg says can be known to be of the session

@@ -19,7 +19,7 @@ func TestTheTruthIsNeverBlamed(t *testing.T) {
 	for _, p := range Profiles() {
 		t.Run(p.Name, func(t *testing.T) {
 			t.Parallel()
-			r := Run(p, 1, 8000, newScholar(0))
+			r := Run(p, 1, 4000, newScholar(0))
 			if r.Wrong+r.Denied > 0 || len(r.Quiet.Withheld)+len(r.Stepped.Withheld)+len(r.Blind.Withheld)+len(r.Room.Withheld) > 0 {
 				t.Error(r.String())
 			}
