@@ -60,6 +60,10 @@ func TestMutantsAreFound(t *testing.T) {
 		{"lets a session inherit a name", inherits, "reuse"},
 		{"ignores a new attach", ignoresReattach, "reattach"},
 		{"ignores domains", ignoresDomains, "domains"},
+		{"trusts clocks that are set", trustsStamps, "stepping"},
+		{"trusts a clock that is set once", trustsStamps, "stepped"},
+		{"trusts a bad stamp", trustsStamps, "bad stamp"},
+		{"takes a second restart for a repetition", dropsDoubles, "restarts"},
 		{"denies the holder", deniesHolder, "steady"},
 	} {
 		t.Run(m.name, func(t *testing.T) {
