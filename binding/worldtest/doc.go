@@ -30,8 +30,9 @@
 // before, was perfect so far, and the holder certain for some seconds and two
 // words, anything but a match is counted as withheld, with its reason
 // ([Report]). A lost or late message, a repetition, a liar, a release, a
-// handover under way, or a kill within a minute lift the demand, since a
-// subject cannot know how much it does not know.
+// handover under way, a kill within a minute, or words about another session of
+// the SIM that came by a bad line lift the demand, since a subject cannot know
+// how much it does not know.
 //
 // # What is not judged
 //

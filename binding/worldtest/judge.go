@@ -87,7 +87,9 @@ func (j *judge) claim(c *claim) *claimHeard {
 
 func (j *judge) leg(l *leg) *legHeard {
 	for len(j.legs) <= l.id {
-		j.legs = append(j.legs, legHeard{alive: never, last: never, held: never, heard: [2]tick{never, never}, ended: never, numberAt: never})
+		j.legs = append(j.legs, legHeard{
+			alive: never, last: never, held: never, heard: [2]tick{never, never}, ended: never, numberAt: never,
+		})
 	}
 	return &j.legs[l.id]
 }

@@ -193,7 +193,7 @@ func TestTheJudgeOfMatches(t *testing.T) {
 			s.hear(s.say(st, 0, start), s.say(st, 1, start), s.restarted(1))
 			return s.asks(a, v4, 0, binding.Match)
 		}, wrong},
-		{"a user plane's restart forbids no longer once the session is restored", []binding.Source{gtp, pfcp}, func(s *scene) finding {
+		{"a restored session is open", []binding.Source{gtp, pfcp}, func(s *scene) finding {
 			st := s.stay(a, 0, one)
 			s.hear(s.say(st, 0, start), s.say(st, 1, start), s.restarted(1), s.say(st, 1, start))
 			return s.asks(a, v4, 0, binding.Match)

@@ -169,7 +169,8 @@ func (r *recorder) sessions() string {
 	for _, p := range r.w.plots {
 		for i, a := range p.claims {
 			for _, b := range p.claims[:i] {
-				if a.stay.sim != b.stay.sim && !a.stay.liar && !b.stay.liar && a.from < b.to && b.from < a.to && overlap(a.addr, b.addr) {
+				honest := !a.stay.liar && !b.stay.liar
+				if honest && a.stay.sim != b.stay.sim && a.from < b.to && b.from < a.to && overlap(a.addr, b.addr) {
 					return fmt.Sprintf("%v and %v are of two SIMs at a time", a.addr, b.addr)
 				}
 			}

@@ -59,9 +59,8 @@ func (s *scholar) witness(w *world) { s.w = w }
 func (s *scholar) saw(f release)    { s.frees = append(s.frees, f) }
 
 func (s *scholar) hearWord(word *Word) {
-	if s.fault&dropsDoubles != 0 && word.Kind == binding.NodeRestart && slices.ContainsFunc(s.heard, func(h heardWord) bool {
-		return h.Octets == word.Octets
-	}) {
+	same := func(h heardWord) bool { return h.Octets == word.Octets }
+	if s.fault&dropsDoubles != 0 && word.Kind == binding.NodeRestart && slices.ContainsFunc(s.heard, same) {
 		again := *word
 		again.restart = never
 		word = &again

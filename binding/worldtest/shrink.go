@@ -104,7 +104,8 @@ func (g *game) listing(was *game) string {
 		case opKill:
 			fmt.Fprintf(&b, "%s kill -9, started again %v later\n", clockFace(o.at), o.gap.duration())
 		case opRelease:
-			fmt.Fprintf(&b, "%s an operator releases %v port %d of %s\n", clockFace(o.at), o.free.addr, o.free.port, o.free.plot.domain.name)
+			fmt.Fprintf(&b, "%s an operator releases %v port %d of %s\n",
+				clockFace(o.at), o.free.addr, o.free.port, o.free.plot.domain.name)
 		}
 	}
 	q := g.blamed

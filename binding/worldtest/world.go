@@ -36,7 +36,8 @@ type world struct {
 }
 
 func newWorld(p *Profile, seed, history uint64) *world {
-	w := &world{p: p, r: rand.New(rand.NewPCG(seed, history)), tap: &wire{lastDue: never, capture: true}, lies: map[int]*stay{}}
+	w := &world{p: p, r: rand.New(rand.NewPCG(seed, history)), lies: map[int]*stay{}}
+	w.tap = &wire{lastDue: never, capture: true}
 	w.now = tick(w.r.IntN(10_000)) // clocks need not tick together
 	for i := range p.Domains {
 		w.domains = append(w.domains, &domain{id: i, name: domainNames[i], apn: domainNames[i] + ".apn"})
