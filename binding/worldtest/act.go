@@ -128,6 +128,7 @@ func (w *world) begin(s *stay) {
 	w.stays = append(w.stays, s)
 	w.open = append(w.open, s)
 	s.sim.open = append(s.sim.open, s)
+	s.sim.stays = append(s.sim.stays, s)
 	for _, v := range s.gw.voices {
 		w.newLeg(s, v)
 	}

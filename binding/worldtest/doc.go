@@ -30,8 +30,9 @@
 // before, was perfect so far, and the holder certain for some seconds and two
 // words, anything but a match is counted as withheld, with its reason
 // ([Report]). A lost or late message, a repetition, a liar, a release, a
-// handover under way, or a kill within a minute lift the demand, since a
-// subject cannot know how much it does not know.
+// handover under way, a kill within a minute, or words about another session of
+// the SIM that came by a bad line lift the demand, since a subject cannot know
+// how much it does not know.
 //
 // # What is not judged
 //
@@ -56,8 +57,8 @@
 //     one of them answers it as said and no other is surely held.
 //   - A question without port about an address that the same SIM holds in
 //     blocks.
-//   - A session of one source that restarted, if the session was never told by
-//     that source with the address.
+//   - A session of a source whose node restarted, if that source never told of it
+//     with the address, or if it spoke since without naming addresses.
 //
 // Not in this world: a word with a false Acct-Delay-Time or age, two SIMs of one
 // number, a session that gives up part of a prefix, a clock that is set more

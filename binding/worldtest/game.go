@@ -16,6 +16,7 @@ type game struct {
 	guard   guard
 	judge   judge
 	report  *Report
+	history uint64
 
 	ops     []op
 	moment  tick // the subject's last one
@@ -56,7 +57,7 @@ type witness interface {
 }
 
 func newGame(p *Profile, seed, history uint64, report *Report, factory Factory) *game {
-	g := &game{report: report, killed: never, gap: never}
+	g := &game{report: report, history: history, killed: never, gap: never}
 	g.world = newWorld(p, seed, history)
 	g.judge.reset(g.world)
 	g.guard.reset(len(g.world.clocks), len(g.world.voices))

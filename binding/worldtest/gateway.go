@@ -104,13 +104,13 @@ func (w *world) newVoice(gw *gateway, source binding.Source) *voice {
 	v.manner = w.newManner(source, gw.clean)
 	switch source {
 	case binding.SourceRADIUS:
-		v.owner, v.name = fmt.Sprintf("client%d", gw.id), fmt.Sprintf("nas%d", gw.id)
+		v.owner, v.name = fmt.Sprintf("client%d", gw.id), w.name("nas", gw)
 		if w.r.Float64() < w.p.Words.Alias {
 			v.alias = netip.AddrFrom4([4]byte{192, 0, 2, byte(gw.id + 1)}).String()
 		}
 	case binding.SourceGx:
 		v.owner = fmt.Sprintf("peer%d", gw.id)
-		v.name = fmt.Sprintf("pgw%d.example", gw.id)
+		v.name = w.name("pgw", gw) + ".example"
 		v.wire = &wire{lastDue: never}
 		v.originState = uint32(1 + w.r.IntN(1000))
 	case binding.SourceGTPv2, binding.SourceGTPv1:
@@ -118,7 +118,7 @@ func (w *world) newVoice(gw *gateway, source binding.Source) *voice {
 		v.wire = w.tap
 	case binding.SourcePFCP:
 		v.owner = netip.AddrFrom4([4]byte{203, 0, 113, byte(gw.id + 1)}).String()
-		v.name = fmt.Sprintf("upf%d.example", gw.id)
+		v.name = w.name("upf", gw) + ".example"
 		v.wire = w.tap
 	}
 	if v.wire != nil && v.wire.link == 0 {
@@ -134,6 +134,14 @@ func (w *world) newVoice(gw *gateway, source binding.Source) *voice {
 		w.clocks = append(w.clocks, v.clock)
 	}
 	return v
+}
+
+// name is what a gateway calls itself, others perhaps as well.
+func (w *world) name(kind string, gw *gateway) string {
+	if w.p.Words.Namesakes {
+		return kind
+	}
+	return fmt.Sprintf("%s%d", kind, gw.id)
 }
 
 // connect brings an ordered transport up under a number of its own.

@@ -26,16 +26,18 @@ func TestTheGuardLosesWhatMayNotBeHeard(t *testing.T) {
 		words []message
 	}{
 		{"seven late words in a row are heard, and no eighth", append(
-			many(7, message{sent: 0, takes: second, pass: true}), message{sent: 8 * second, takes: second})},
+			many(7, message{takes: second, pass: true}), message{sent: 8 * second, takes: second})},
 		{"a late word may come first", []message{{takes: minute, pass: true}}},
 		{"a late word needs one on time in the minute before it", []message{
-			{takes: 10, pass: true}, {sent: 30 * second, takes: 29 * second, pass: true}, {sent: 40 * second, takes: 21 * second}}},
+			{takes: 10, pass: true}, {sent: 30 * second, takes: 29 * second, pass: true},
+			{sent: 40 * second, takes: 21 * second}}},
 		{"after a step forward a word on time is heard before one as late as the step", []message{
 			{takes: 10, pass: true}, {sent: 10 * second, set: 20 * second, takes: 25 * second},
 			{sent: 11 * second, takes: 10 * second, pass: true}, {sent: 12 * second, takes: 10, pass: true},
 			{sent: 10 * second, takes: 25 * second, pass: true}}},
 		{"a bad stamp is on time when it is first heard", []message{
-			{takes: 10, pass: true}, {sent: second, slip: hour, takes: second}, {sent: 2 * second, slip: hour, takes: 10, pass: true}}},
+			{takes: 10, pass: true}, {sent: second, slip: hour, takes: second},
+			{sent: 2 * second, slip: hour, takes: 10, pass: true}}},
 		{"a clock that was set back shortly before is not heard for the first time", []message{
 			{sent: 0, set: -minute, takes: 10}, {sent: 4 * minute, takes: 10}, {sent: 6 * minute, takes: 10, pass: true}}},
 	} {

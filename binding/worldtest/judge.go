@@ -87,7 +87,9 @@ func (j *judge) claim(c *claim) *claimHeard {
 
 func (j *judge) leg(l *leg) *legHeard {
 	for len(j.legs) <= l.id {
-		j.legs = append(j.legs, legHeard{alive: never, last: never, held: never, heard: [2]tick{never, never}, ended: never, numberAt: never})
+		j.legs = append(j.legs, legHeard{
+			alive: never, last: never, held: never, heard: [2]tick{never, never}, ended: never, numberAt: never,
+		})
 	}
 	return &j.legs[l.id]
 }
@@ -167,7 +169,7 @@ func (j *judge) deliverAddresses(word *Word) {
 	for _, c := range word.leg.stay.claims {
 		h := j.claim(c)
 		switch {
-		case slices.Contains(word.Addrs, c.addr) && c.from <= word.at:
+		case slices.Contains(word.Addrs, c.addr) && c.from <= word.at && word.at <= c.to:
 			h.legs |= 1 << word.leg.index
 			h.said = max(h.said, word.at)
 			if word.living() {
@@ -274,7 +276,10 @@ func (j *judge) session(c *claim, h *claimHeard) (standing, ground) {
 			continue
 		}
 		if r := j.voice(l.voice).restart; r > h.hold && c.stay.begin < r {
-			return closed, ground{why: "its node restarted", at: r, voice: l.voice}
+			if j.spoke(c) < r {
+				return closed, ground{why: "its node restarted", at: r, voice: l.voice}
+			}
+			st, why = murky, ground{why: "a node restarted, and its session spoke since", at: r, voice: l.voice}
 		}
 		if h.absent[i] > h.hold {
 			return closed, ground{why: "a complete list is without it", at: h.absent[i]}
@@ -296,10 +301,8 @@ func (j *judge) session(c *claim, h *claimHeard) (standing, ground) {
 
 // released judges a claim of which an operator released something.
 func (j *judge) released(c *claim, h *claimHeard, addr netip.Addr, port uint16, st standing) (standing, ground) {
-	for i := range c.stay.legs {
-		if h.legs>>i&1 == 1 && j.leg(c.stay.legs[i]).alive > h.freed {
-			return murky, ground{why: "released, and its session spoke without addresses since", at: h.freed}
-		}
+	if j.spoke(c) > h.freed {
+		return murky, ground{why: "released, and its session spoke without addresses since", at: h.freed}
 	}
 	if c.addr.Prefix.IsSingleIP() && whole(c.addr) {
 		return closed, ground{why: "released by an operator", at: h.freed}
@@ -310,6 +313,17 @@ func (j *judge) released(c *claim, h *claimHeard, addr netip.Addr, port uint16, 
 		}
 	}
 	return min(st, murky), ground{why: "another part of it was released", at: h.freed}
+}
+
+// spoke is when a session that claims last said that it goes on, if only that.
+func (j *judge) spoke(c *claim) tick {
+	mask, at := j.claim(c).legs, never
+	for i, l := range c.stay.legs {
+		if mask>>i&1 == 1 {
+			at = max(at, j.leg(l).alive)
+		}
+	}
+	return at
 }
 
 // linked reports whether what a leg says can be known to be of the session

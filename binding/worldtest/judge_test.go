@@ -188,6 +188,24 @@ func TestTheJudgeOfMatches(t *testing.T) {
 			s.hear(s.say(s.stay(a, 0, one), 0, start), word)
 			return s.asks(a, v4, 0, binding.Match)
 		}, fine},
+		{"a user plane's restart forbids", []binding.Source{gtp, pfcp}, func(s *scene) finding {
+			st := s.stay(a, 0, one)
+			s.hear(s.say(st, 0, start), s.say(st, 1, start), s.restarted(1))
+			return s.asks(a, v4, 0, binding.Match)
+		}, wrong},
+		{"a restored session is open", []binding.Source{gtp, pfcp}, func(s *scene) finding {
+			st := s.stay(a, 0, one)
+			s.hear(s.say(st, 0, start), s.say(st, 1, start), s.restarted(1), s.say(st, 1, start))
+			return s.asks(a, v4, 0, binding.Match)
+		}, fine},
+		{"a user plane's restart is not judged once the session spoke", []binding.Source{gtp, pfcp}, func(s *scene) finding {
+			st := s.stay(a, 0, one)
+			s.hear(s.say(st, 0, start), s.say(st, 1, start), s.restarted(1))
+			word := s.say(st, 0, update)
+			word.Addrs = nil
+			s.hear(word)
+			return s.asks(a, v4, 0, binding.Match)
+		}, fine},
 		{"a lie forbids nothing", nil, func(s *scene) finding {
 			st := s.stay(a, 0, one)
 			s.hear(s.say(st, 0, start), s.lied(st, b))
@@ -285,6 +303,12 @@ func TestTheJudgeOfMatches(t *testing.T) {
 			}
 		})
 	}
+}
+
+// restarted is the word of a restart that ends no session.
+func (s *scene) restarted(source int) *Word {
+	s.now += second
+	return s.nodeWord(s.gateways[0].voices[source], binding.NodeRestart)
 }
 
 // lied is the word of a liar who claims what a stay has.

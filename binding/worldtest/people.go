@@ -13,6 +13,8 @@ type sim struct {
 	imsi    binding.IMSI
 	numbers []binding.MSISDN // in their order; the last is the present one
 	open    []*stay
+	stays   []*stay // all of them, lies not
+	lied    bool    // a liar named it
 }
 
 func newSIM(id int) *sim {

@@ -72,6 +72,8 @@ type Wording struct {
 	Alias    float64 // share of RADIUS nodes with two names
 	Contexts float64 // share of RADIUS refreshes that are of a second bearer context
 	Impostor bool    // liars use the SIM of their victim
+	// Namesakes lets all gateways have one name.
+	Namesakes bool
 }
 
 // Happenings weigh what happens in a turn.
@@ -183,7 +185,7 @@ func sourceProfiles() []Profile {
 			p.Happens.Number = 0.3
 		}),
 		base("overheard", "GTP and PFCP on the wire, user planes that restart and are restored", func(p *Profile) {
-			p.Telling = [][]binding.Source{{gtp, pfcp}, {gtp}, {gx, gtp}}
+			p.Telling = [][]binding.Source{{gtp, pfcp}, {gtp}, {gx, gtp}, {binding.SourceGTPv1}}
 			p.Happens.Restore, p.Happens.Restart, p.Happens.Kill = 0.3, 0.1, 0.1
 		}),
 	}
@@ -242,6 +244,11 @@ func strainProfiles() []Profile {
 		base("releases", "operators release addresses", func(p *Profile) {
 			p.Ground = Ground{Single: 2, Prefix: 1, Block: 1}
 			p.Happens.Release, p.Happens.Kill = 0.5, 0.1
+		}),
+		base("namesakes", "honest gateways that all have one name", func(p *Profile) {
+			p.Telling = [][]binding.Source{{binding.SourceRADIUS}, {binding.SourceGx}, {binding.SourcePFCP, binding.SourceGTPv2}}
+			p.Words.Namesakes, p.Words.Reuse, p.Gateways = true, 0.3, 3
+			p.Happens.Restart, p.Happens.Cut = 0.2, 0.1
 		}),
 		base("liars", "others use the names of nodes and claim what is not theirs", func(p *Profile) {
 			p.Telling = [][]binding.Source{{binding.SourceRADIUS}, {binding.SourceGx}}

@@ -169,7 +169,8 @@ func (r *recorder) sessions() string {
 	for _, p := range r.w.plots {
 		for i, a := range p.claims {
 			for _, b := range p.claims[:i] {
-				if a.stay.sim != b.stay.sim && !a.stay.liar && !b.stay.liar && a.from < b.to && b.from < a.to && overlap(a.addr, b.addr) {
+				honest := !a.stay.liar && !b.stay.liar
+				if honest && a.stay.sim != b.stay.sim && a.from < b.to && b.from < a.to && overlap(a.addr, b.addr) {
 					return fmt.Sprintf("%v and %v are of two SIMs at a time", a.addr, b.addr)
 				}
 			}
@@ -237,7 +238,7 @@ func TestEverythingHappens(t *testing.T) {
 		"no identity", "IMSI alone", "number alone", "number changed", "directory",
 		"/56", "/64", "/28", "block", "unaligned block", "whole address", "gone", "complete",
 		"id used again", "id used again at once", "handover", "attached anew", "Stop lost", "Start lost", "Stop with address",
-		"both names", "second name alone", "first name alone", "second context", "last context", "three sources",
+		"namesake", "both names", "second name alone", "first name alone", "second context", "last context", "three sources",
 	} {
 		if count[what] == 0 {
 			t.Errorf("never: %s", what)
@@ -299,7 +300,7 @@ func (r *recorder) count(n map[string]int) {
 			is(fmt.Sprintf("/%d", a.Prefix.Bits()), true)
 			is("block", !whole(a) && a.PortLow%1024 == 0)
 			is("unaligned block", !whole(a) && a.PortLow%1024 != 0)
-			is("whole address", whole(a) && a.Prefix.Addr().Is4() && a.Prefix.Addr().As4()[2] == 1)
+			is("whole address", whole(a) && a.Prefix.Addr().Is4() && a.Prefix.Addr().As4()[2] == 64)
 		}
 	}
 }
@@ -337,6 +338,13 @@ func (r *recorder) countTruth(n map[string]int) {
 		}
 		if s.replaced != nil {
 			n["attached anew"]++
+		}
+	}
+	for i, v := range r.w.voices {
+		for _, o := range r.w.voices[:i] {
+			if v.source == o.source && v.name == o.name && v.liesOf == nil && o.liesOf == nil {
+				n["namesake"]++
+			}
 		}
 	}
 	for _, g := range r.w.gateways {

@@ -69,6 +69,9 @@ func (g *game) calm(p *plot, s *stay) calm {
 			return restless
 		}
 	}
+	if !g.settled(s) {
+		return restless
+	}
 	kind, spoken := quiet, 0
 	for _, l := range s.legs {
 		h := g.judge.leg(l)
@@ -90,6 +93,34 @@ func (g *game) calm(p *plot, s *stay) calm {
 		return g.room(s, kind)
 	}
 	return kind
+}
+
+// settled reports whether nothing that is said of a stay's SIM elsewhere can
+// make a subject doubt its number, or whether the SIM is still there.
+func (g *game) settled(s *stay) bool {
+	w := g.world
+	if s.sim.lied || w.p.Happens.Lie > 0 && s.sim == w.accomplice() {
+		return false
+	}
+	for _, o := range s.sim.stays {
+		if o == s || o.end < w.now-2*maxDelay {
+			continue
+		}
+		for _, l := range o.legs {
+			if !l.voice.quiet() {
+				return false
+			}
+		}
+		if o.domain != s.domain || o.begin < s.begin {
+			continue
+		}
+		for _, l := range s.legs { // it attached once more since
+			if !l.voice.refreshes() || g.judge.leg(l).held < o.begin+3*second+l.voice.limit() {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // legCalm judges how well known a stay is to one source.

@@ -45,6 +45,8 @@ const (
 	ignoresRanges // of two addresses only equal ones have anything in common
 	ignoresOldSIM // a Stop says nothing of the address that it names
 	inherits      // the number of the session that had the id before
+	trustsStamps  // as if no clock were ever set, but to the millisecond
+	dropsDoubles  // a restart of the octets of the one before is none
 	deniesHolder
 	silent
 )
@@ -53,9 +55,29 @@ func newScholar(f fault) Factory {
 	return func(Setup) Subject { return &scholar{fault: f, killed: never} }
 }
 
-func (s *scholar) witness(w *world)    { s.w = w }
-func (s *scholar) hearWord(word *Word) { s.heard = append(s.heard, heardWord{Word: word}) }
-func (s *scholar) saw(f release)       { s.frees = append(s.frees, f) }
+func (s *scholar) witness(w *world) { s.w = w }
+func (s *scholar) saw(f release)    { s.frees = append(s.frees, f) }
+
+func (s *scholar) hearWord(word *Word) {
+	same := func(h heardWord) bool { return h.Octets == word.Octets }
+	if s.fault&dropsDoubles != 0 && word.Kind == binding.NodeRestart && slices.ContainsFunc(s.heard, same) {
+		again := *word
+		again.restart = never
+		word = &again
+	}
+	s.heard = append(s.heard, heardWord{Word: word})
+}
+
+// when is the time of a word, as the subject takes it.
+func (s *scholar) when(h *heardWord) tick {
+	switch {
+	case s.fault&saysFormer != 0:
+		return h.arrived
+	case s.fault&trustsStamps != 0 && !h.Stamp.IsZero():
+		return h.voice.clock.reads(h.stamped, h.epoch) - h.voice.clock.offsets[0]
+	}
+	return h.at
+}
 
 func (s *scholar) Hear(ev binding.Event) {
 	s.now = tick(ev.Arrived.Sub(genesis) / time.Millisecond)
@@ -149,23 +171,16 @@ func (s *scholar) number(st *stay) binding.MSISDN {
 func (s *scholar) holds(c *claim, q binding.Query) bool {
 	hold := never
 	for _, h := range s.heard {
-		if h.leg != nil && h.leg.stay == c.stay && h.living() && slices.Contains(h.Addrs, c.addr) {
-			at := h.at
-			if s.fault&saysFormer != 0 {
-				at = h.arrived
-			}
-			hold = max(hold, at)
+		if h.leg != nil && h.leg.stay == c.stay && h.living() && slices.Contains(h.Addrs, c.addr) &&
+			c.from <= h.at && h.at <= c.to {
+			hold = max(hold, s.when(&h))
 		}
 	}
 	if hold == never {
 		return false
 	}
 	for _, h := range s.heard {
-		at := h.at
-		if s.fault&saysFormer != 0 {
-			at = h.arrived
-		}
-		if at > hold && s.forbids(&h, c) {
+		if s.when(&h) > hold && s.forbids(&h, c) {
 			return false
 		}
 		if h.restart > hold && h.voice != nil && h.voice.gw == c.stay.gw && c.stay.begin < h.restart &&

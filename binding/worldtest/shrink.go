@@ -95,7 +95,8 @@ func (g *game) again(ops []op, factory Factory) (*game, bool) {
 // was is the game as it was first played.
 func (g *game) listing(was *game) string {
 	var b strings.Builder
-	b.WriteString("our time (true time): who said what; stay is the true session, A the SIM\n")
+	fmt.Fprintf(&b, "profile %q, seed %d, history %d\n", was.report.Profile, was.report.Seed, was.history)
+	b.WriteString("our time (true time): who said what; a stay is a true session, A, B... are SIMs\n")
 	for i := range g.ops {
 		o := &g.ops[i]
 		switch o.kind {
@@ -106,7 +107,8 @@ func (g *game) listing(was *game) string {
 		case opKill:
 			fmt.Fprintf(&b, "%s kill -9, started again %v later\n", clockFace(o.at), o.gap.duration())
 		case opRelease:
-			fmt.Fprintf(&b, "%s an operator releases %v port %d of %s\n", clockFace(o.at), o.free.addr, o.free.port, o.free.plot.domain.name)
+			fmt.Fprintf(&b, "%s an operator releases %v port %d of %s\n",
+				clockFace(o.at), o.free.addr, o.free.port, o.free.plot.domain.name)
 		}
 	}
 	q := g.blamed
@@ -215,6 +217,9 @@ func (w *Word) describe() string {
 func (w *Word) describeTime(b *strings.Builder) {
 	if !w.Stamp.IsZero() {
 		fmt.Fprintf(b, " stamp %s", stampFace(w.Stamp))
+		if by := w.voice.clock.offsets[w.epoch]; by != 0 {
+			fmt.Fprintf(b, " (clock %+.3f s)", by.duration().Seconds())
+		}
 	}
 	if w.Delayed {
 		fmt.Fprintf(b, " delay %v", w.Delay)

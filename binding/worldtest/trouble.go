@@ -204,6 +204,7 @@ func (w *world) lieAbout(v *voice, c *claim, kind binding.Kind) {
 	word := w.sessionWord(s.legs[0], kind)
 	if w.p.Words.Impostor && w.r.IntN(2) == 0 {
 		word.IMSI = c.stay.sim.imsi
+		c.stay.sim.lied = true
 	}
 	w.send(word)
 }

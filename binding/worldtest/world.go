@@ -36,7 +36,8 @@ type world struct {
 }
 
 func newWorld(p *Profile, seed, history uint64) *world {
-	w := &world{p: p, r: rand.New(rand.NewPCG(seed, history)), tap: &wire{lastDue: never, capture: true}, lies: map[int]*stay{}}
+	w := &world{p: p, r: rand.New(rand.NewPCG(seed, history)), lies: map[int]*stay{}}
+	w.tap = &wire{lastDue: never, capture: true}
 	w.now = tick(w.r.IntN(10_000)) // clocks need not tick together
 	for i := range p.Domains {
 		w.domains = append(w.domains, &domain{id: i, name: domainNames[i], apn: domainNames[i] + ".apn"})
@@ -88,11 +89,11 @@ func (w *world) newPlot(i int) {
 	n := i / len(w.domains)
 	switch draw(w.r, g.Single+g.Dual/2, g.Block, g.Routed, g.Prefix+g.Dual/2) {
 	case 0:
-		p.shape, p.base = single, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, 0, byte(n + 1)}), 32)
+		p.shape, p.base = single, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, byte(n / 250), byte(n%250 + 1)}), 32)
 	case 1:
-		p.shape, p.base = shared, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, 1, byte(n + 1)}), 32)
+		p.shape, p.base = shared, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, byte(64 + n/250), byte(n%250 + 1)}), 32)
 	case 2:
-		p.shape, p.base = routed, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, 2, byte(n * 16)}), 28)
+		p.shape, p.base = routed, netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 45, byte(128 + n/16), byte(n % 16 * 16)}), 28)
 	case 3:
 		p.shape = wide
 		p.base = netip.PrefixFrom(netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0xca, 0xfe, byte(n + 1)}), 56)
