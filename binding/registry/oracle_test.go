@@ -44,17 +44,41 @@ func (w *witness) Hear(ev binding.Event) {
 	outcome := w.on(ev)
 	if os.Getenv("SIMBIND_ORACLE_PROFILE") != "" {
 		w.log = append(w.log, fmt.Sprintf("%s %v %v/%s/%s %v %v: %s", ev.Arrived.Format("15:04:05.000"), ev.Kind, ev.Source, ev.Node, ev.Session, ev.Addrs, ev.MSISDN, outcome))
-		if id, ok := w.m.FindSession(table.NewSessionKey(&table.NodeName{Source: ev.Source, Owner: ev.Owner, Name: ev.Node}, ev.Session)); ok {
-			s := w.m.Session(id)
-			ms := func(b clock.Bound) string {
-				return fmt.Sprintf("%s/%d/%d", time.UnixMilli(b.Our).UTC().Format("05.000"), b.Node-b.Our, b.Epoch)
-			}
-			w.log = append(w.log, fmt.Sprintf("      begun %s-%s held %s last %s after %s %v flags %x age %d seq %d", ms(s.BegunFrom), ms(s.BegunBy), ms(s.HeldAt), ms(s.Last), ms(s.After), s.Doubt, s.Flags, s.Age, s.Order))
-		}
+		w.explain(ev)
 	}
 	w.commit(w.t)
 	if fault := w.audit(); fault != "" {
 		w.t.Fatal(fault)
+	}
+}
+
+// explain adds what is known of the event's session and of the others on its
+// addresses.
+func (w *witness) explain(ev binding.Event) {
+	ms := func(b clock.Bound) string {
+		return fmt.Sprintf("%s/%d/%d", time.UnixMilli(b.Our).UTC().Format("05.000"), b.Node-b.Our, b.Epoch)
+	}
+	show := func(what string, id uint32, held clock.Bound) {
+		s := w.m.Session(id)
+		w.log = append(w.log, fmt.Sprintf("   %s #%d %v: begun %s-%s held %s (%s) last %s after %s %v flags %x age %d seq %d %v", what, id, w.m.NodeNames.Load().Of(s.Node).Name,
+			ms(s.BegunFrom), ms(s.BegunBy), ms(s.HeldAt), ms(held), ms(s.Last), ms(s.After), s.Doubt, s.Flags, s.Age, s.Order, w.m.Identity(&s).MSISDN))
+	}
+	name := table.NodeName{Source: ev.Source, Owner: ev.Owner, Name: ev.Node}
+	if id, ok := w.m.FindSession(table.NewSessionKey(&name, ev.Session)); ok {
+		show("of it", id, clock.Bound{})
+	}
+	d, ok := w.m.Domains.Load().ForAPN(binding.CanonicalAPN(ev.APN))
+	for _, a := range ev.Addrs {
+		if !ok {
+			break
+		}
+		for _, k := range table.Keys(d.ID, a)[:1] {
+			h, _ := w.m.Holding(k)
+			w.log = append(w.log, fmt.Sprintf("   %v: %+v", table.AddressOf(k), h))
+			for o := w.places.overlapping(k); o.next(); {
+				show("   "+table.AddressOf(o.key).String(), o.id, o.held)
+			}
+		}
 	}
 }
 

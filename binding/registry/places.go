@@ -389,6 +389,8 @@ func (p *places) ended(id uint32, s *table.Session, k index.Key, held clock.Boun
 // against applies what y means for x, which lives.
 func (p *places) against(x *overlap, y *table.Session, held clock.Bound) {
 	switch effect, bound, why := p.m.Against(&x.session, x.held, y, held); effect {
+	case table.Opposes:
+		p.oppose(x)
 	case table.Doubts:
 		p.doubt(x.id, bound, why)
 	case table.Ends:
@@ -470,6 +472,19 @@ func (p *places) contest(x, y *overlap) {
 		p.mark(x.key)
 	} else {
 		p.mark(y.key)
+	}
+}
+
+// oppose marks all pieces of a block of ports of which another SIM claims one:
+// it is given out as a whole.
+func (p *places) oppose(x *overlap) {
+	if !table.IsPart(x.key) {
+		return
+	}
+	for _, k := range p.sessions.keys(x.id) {
+		if table.IsPart(k) && table.PartOf(k) == table.PartOf(x.key) {
+			p.mark(k)
+		}
 	}
 }
 

@@ -80,6 +80,9 @@ func (r *rules) word(f *fact) Outcome {
 		return r.begin(f, 0)
 	}
 	s := r.m.Session(id)
+	if other, ok := r.beside(&s, f); ok {
+		return r.again(other, f)
+	}
 	if r.incarnation(&s, f) == unclear {
 		return r.second(id, &s, f)
 	}
@@ -180,19 +183,8 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 // stand against others. Of any other it says who had the address.
 func (r *rules) second(id uint32, s *table.Session, f *fact) Outcome {
 	r.people.contradicts(id, f)
-	other := ""
-	switch {
-	case contradict(r.m.Identity(s), f.identity()):
-		other = f.IMSI.String()
-	case f.Kind == binding.SessionStart:
-		other = fmt.Sprint(f.Addrs)
-	default:
+	if r.beside(s, f); f.key == s.Key {
 		return r.former(id, f)
-	}
-	name := r.m.NodeNames.Load().Of(f.root)
-	f.key = table.NewSessionKey(&name, f.Session+"\x00"+other)
-	if beside, known := r.m.FindSession(f.key); known {
-		return r.again(beside, f)
 	}
 	after := clock.Upper(s.Last, f.hi)
 	if !s.Ended() {
@@ -203,6 +195,28 @@ func (r *rules) second(id uint32, s *table.Session, f *fact) Outcome {
 		r.places.doubt(beside, after, binding.ReasonOrder)
 	}
 	return outcome
+}
+
+// beside finds the session beside the one that an event's id names that it is
+// of, as second makes them: by its SIM if that is another one, else by what its
+// start said. The event has that session's key from then on, if it is no word of
+// the known one.
+func (r *rules) beside(s *table.Session, f *fact) (id uint32, known bool) {
+	other := ""
+	switch {
+	case contradict(r.m.Identity(s), f.identity()):
+		other = f.IMSI.String()
+	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
+		other = fmt.Sprint(f.Addrs)
+	default:
+		return 0, false
+	}
+	name := r.m.NodeNames.Load().Of(f.root)
+	key := table.NewSessionKey(&name, f.Session+"\x00"+other)
+	if id, known = r.m.FindSession(key); known || r.incarnation(s, f) == unclear {
+		f.key = key
+	}
+	return id, known
 }
 
 // another reports that a start on a session that lives may be that of another
@@ -456,10 +470,8 @@ func (r *rules) stop(f *fact) Outcome {
 		return r.stopUnknown(f)
 	}
 	s := r.m.Session(id)
-	if contradict(r.m.Identity(&s), f.identity()) {
-		name := r.m.NodeNames.Load().Of(f.root)
-		f.key = table.NewSessionKey(&name, f.Session+"\x00"+f.IMSI.String())
-		if id, known = r.m.FindSession(f.key); !known {
+	if contradict(r.m.Identity(&s), f.identity()) && r.incarnation(&s, f) == unclear {
+		if id, known = r.beside(&s, f); !known {
 			return r.stopUnknown(f)
 		}
 		s = r.m.Session(id)
@@ -486,7 +498,7 @@ func (r *rules) stop(f *fact) Outcome {
 		r.places.had(id, f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
 		r.places.relate(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
-	case s.Flags&table.Reused != 0 && !sure:
+	case s.Flags&(table.Reused|table.Again) != 0 && !sure:
 		r.places.doubt(id, f.hi, binding.ReasonEnding)
 		return r.counters.outcome(countLate, Unclear)
 	case f.Contexts != 0 && !f.Last && s.Contexts&^f.Contexts != 0:
@@ -526,15 +538,16 @@ func (r *rules) stopUnknown(f *fact) Outcome {
 	return r.counters.outcome(countUnknownStop, Late)
 }
 
-// endSiblings ends the other contexts of a session of which the last stopped
-// (3GPP TS 29.061 clause 16.4.7.2, Session-Stop-Indicator).
+// endSiblings has the other contexts of a session speak of which the last
+// stopped (3GPP TS 29.061 clause 16.4.7.2, Session-Stop-Indicator): they are
+// over, if they are contexts of this session, and not a new one of the SIM.
 func (r *rules) endSiblings(id uint32, f *fact) {
 	s := r.m.Session(id)
 	for _, k := range r.sessions.keys(id) {
 		h, _ := r.places.holding(k)
 		for c := r.m.AllClaimants(&h); c.Next(); {
-			if o := &c.Session; c.ID != id && !o.Ended() && r.m.Root(o.Node) == f.root && o.Contexts != 0 && r.m.OneSIM(o, &s) {
-				r.places.end(c.ID, f.hi, endStop, f)
+			if o := &c.Session; c.ID != id && !o.Ended() && r.m.Root(o.Node) == f.root && o.Contexts != 0 && o.Contexts&s.Contexts == 0 && r.m.OneSIM(o, &s) {
+				r.places.doubt(c.ID, f.hi, binding.ReasonEnding)
 			}
 		}
 	}
