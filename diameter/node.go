@@ -26,14 +26,22 @@ type NodeName struct{ Owner, Node string }
 // of requests, which is the peer itself or stands behind it.
 type node struct {
 	owner, name string
-	// speaks: sessions came under this name, so that the Registry knows it.
-	speaks bool
+	// speaks: sessions came under this name, so that the Registry knows it; known:
+	// it did so before we started.
+	speaks, known bool
 	// passed is the Origin-State-Id that the Registry was given last, zero if
 	// none was.
 	passed atomic.Uint32
 	owed   *binding.Event // a NodeRestart that it did not take yet
 	paths  []*peer        // through which the host was heard
 	down   atomic.Bool
+}
+
+// newer reports an Origin-State-Id that the Registry has to be told, as it may
+// have sessions of a smaller one.
+func (nd *node) newer(state uint32) bool {
+	passed := nd.passed.Load()
+	return state > passed && (passed != 0 || nd.known)
 }
 
 // current reports that hear would change nothing.
@@ -108,7 +116,7 @@ func (n *nodes) expect(list []NodeName) {
 	defer n.mu.Unlock()
 	for _, k := range list {
 		if nd := n.get(k.Owner, k.Node); nd != nil {
-			nd.speaks = true
+			nd.speaks, nd.known = true, true
 		}
 	}
 }

@@ -215,9 +215,10 @@ func (c *conn) learn(m frame, r *route, out *forwarded, now time.Time) {
 		return
 	}
 	// Its node restarted, whatever becomes of the request.
-	if ev.OriginState > c.node.passed.Load() {
+	if c.node.newer(ev.OriginState) {
 		_ = c.server.nodes.restarted(restartBy(&ev), false) // the learner refuses nothing
 	}
+	c.node.pass(ev.OriginState)
 	out.event, out.learn = ev, true
 }
 

@@ -203,11 +203,11 @@ func (f *Follower) event(kind binding.Kind, s *entry, at time.Time) binding.Even
 	return binding.Event{Kind: kind, Source: s.Data.source(), Node: s.Node, Session: s.ID, Arrived: at, Link: f.link}
 }
 
-// stopped makes the event of an end.
+// stopped makes the event of an end. Of GTPv1 it is that of all contexts.
 func (f *Follower) stopped(s *entry, at time.Time) (binding.Event, bool) {
 	f.counts.Events++
 	ev := f.event(binding.SessionStop, s, at)
-	ev.Last = true
+	ev.Last = s.Data.version == 1
 	return ev, true
 }
 

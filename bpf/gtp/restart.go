@@ -154,7 +154,6 @@ func (f *Follower) restartOf(p *peer) {
 				table.Remove(s)
 			}
 		})
-		// It was before the message that tells of it, which may begin a session.
-		f.tell(node{p.addr, uint8(i + 1)}.event(binding.NodeRestart, f.now.Add(-time.Millisecond)))
+		f.tell(node{p.addr, uint8(i + 1)}.event(binding.NodeRestart, f.now))
 	}
 }

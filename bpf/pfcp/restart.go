@@ -164,7 +164,7 @@ func (f *Follower) restartOf(from netip.Addr, p *peer) {
 		}
 		return gone(s)
 	})
-	if whole { // it was before the message that tells of it
-		f.tell(n.event(binding.NodeRestart, f.now.Add(-time.Millisecond)))
+	if whole {
+		f.tell(n.event(binding.NodeRestart, f.now))
 	}
 }
