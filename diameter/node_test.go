@@ -41,25 +41,44 @@ func TestAnOriginStateReachesTheRegistryWithWhatBringsIt(t *testing.T) {
 		w.ask(w.ccr(session, 1, 0, more...))
 	}
 	watchdog := func(w *wire, state uint32) {
-		w.ask(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0, append(w.origin(), number(avp.OriginStateID, state))...))
+		w.ask(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0,
+			append(w.origin(), number(avp.OriginStateID, state))...))
 	}
 	for _, c := range []struct {
 		claim string
 		tell  func(t *testing.T, s running, w *wire) // after it opened with 5, and began a session
 		want  []string
 	}{
-		{"a request brings its own", func(t *testing.T, s running, w *wire) { ask(w, "s;2", 6) }, []string{"session-start 6"}},
-		{"a request without one has that of the connection", func(t *testing.T, s running, w *wire) { ask(w, "s;2") }, []string{"session-start 5"}},
-		{"a smaller one is passed on as it is", func(t *testing.T, s running, w *wire) { ask(w, "s;2", 4) }, []string{"session-start 4"}},
-		{"a larger one of a watchdog is a restart", func(t *testing.T, s running, w *wire) { watchdog(w, 6) }, []string{"node-restart 6"}},
-		{"and of the requests after it", func(t *testing.T, s running, w *wire) { watchdog(w, 6); ask(w, "s;2") }, []string{"node-restart 6", "session-start 6"}},
-		{"told once", func(t *testing.T, s running, w *wire) { watchdog(w, 6); watchdog(w, 6); ask(w, "s;2", 6) }, []string{"node-restart 6", "session-start 6"}},
-		{"not told again after a request that brought it", func(t *testing.T, s running, w *wire) { ask(w, "s;2", 6); watchdog(w, 6); ask(w, "s;3", 6) }, []string{"session-start 6", "session-start 6"}},
-		{"a smaller one of a watchdog is an old one", func(t *testing.T, s running, w *wire) { watchdog(w, 4); ask(w, "s;2") }, []string{"session-start 5"}},
-		{"zero tells nothing", func(t *testing.T, s running, w *wire) { watchdog(w, 0); ask(w, "s;2") }, []string{"session-start 5"}},
-		{"a larger one of a new connection is a restart", func(t *testing.T, s running, w *wire) { connect(t, s.addr(), w.host, 6) }, []string{"node-restart 6"}},
+		{"a request brings its own", func(t *testing.T, s running, w *wire) { ask(w, "s;2", 6) },
+			[]string{"session-start 6"}},
+		{"a request without one has that of the connection", func(t *testing.T, s running, w *wire) { ask(w, "s;2") },
+			[]string{"session-start 5"}},
+		{"a smaller one is passed on as it is", func(t *testing.T, s running, w *wire) { ask(w, "s;2", 4) },
+			[]string{"session-start 4"}},
+		{"a larger one of a watchdog is a restart", func(t *testing.T, s running, w *wire) { watchdog(w, 6) },
+			[]string{"node-restart 6"}},
+		{"and of the requests after it", func(t *testing.T, s running, w *wire) { watchdog(w, 6); ask(w, "s;2") },
+			[]string{"node-restart 6", "session-start 6"}},
+		{"told once", func(t *testing.T, s running, w *wire) { watchdog(w, 6); watchdog(w, 6); ask(w, "s;2", 6) },
+			[]string{"node-restart 6", "session-start 6"}},
+		{"not told again after a request that brought it",
+			func(t *testing.T, s running, w *wire) {
+				ask(w, "s;2", 6)
+				watchdog(w, 6)
+				ask(w, "s;3",
+					6)
+			}, []string{"session-start 6", "session-start 6"}},
+		{"a smaller one of a watchdog is an old one", func(t *testing.T, s running, w *wire) {
+			watchdog(w, 4)
+			ask(w, "s;2")
+		}, []string{"session-start 5"}},
+		{"zero tells nothing", func(t *testing.T, s running, w *wire) { watchdog(w, 0); ask(w, "s;2") },
+			[]string{"session-start 5"}},
+		{"a larger one of a new connection is a restart",
+			func(t *testing.T, s running, w *wire) { connect(t, s.addr(), w.host, 6) }, []string{"node-restart 6"}},
 		{"a peer that leaves may tell a larger one", func(t *testing.T, s running, w *wire) {
-			w.ask(w.message(diam.DisconnectPeer, diam.RequestFlag, 0, append(w.origin(), number(avp.DisconnectCause, 0), number(avp.OriginStateID, 6))...))
+			w.ask(w.message(diam.DisconnectPeer, diam.RequestFlag, 0,
+				append(w.origin(), number(avp.DisconnectCause, 0), number(avp.OriginStateID, 6))...))
 		}, []string{"node-restart 6"}},
 		{"what is behind a peer has states of its own", func(t *testing.T, s running, w *wire) {
 			behind := &wire{t: t, conn: w.conn, host: "pgw2.lab", next: 7000}
@@ -79,7 +98,8 @@ func TestAnOriginStateReachesTheRegistryWithWhatBringsIt(t *testing.T) {
 				t.Errorf("events %q, want %q", got, want)
 			}
 			for _, ev := range events {
-				if ev.Kind == binding.NodeRestart && (ev.Owner != "pgw1.lab" || ev.Node != "pgw1.lab" || ev.Link == 0 || ev.Arrived.IsZero()) {
+				if ev.Kind == binding.NodeRestart && (ev.Owner != "pgw1.lab" || ev.Node != "pgw1.lab" ||
+					ev.Link == 0 || ev.Arrived.IsZero()) {
 					t.Errorf("%+v", ev)
 				}
 			}
@@ -100,11 +120,13 @@ func TestSmallerOriginStateInNewCapabilitiesIsARestart(t *testing.T) {
 	w = connect(t, s.addr(), "pgw1.lab", 3)
 	w.ask(w.ccr("s;2", 1, 0, subscriber(7)...))
 	events := reg.wait(t, 5)
-	want := []binding.Kind{binding.SessionStart, binding.NodeDown, binding.NodeRestart, binding.NodeUp, binding.SessionStart}
+	want := []binding.Kind{binding.SessionStart, binding.NodeDown, binding.NodeRestart, binding.NodeUp,
+		binding.SessionStart}
 	if got := kinds(events); !slices.Equal(got, want) {
 		t.Fatalf("events %v, want %v", got, want)
 	}
-	if restart, last := events[2], events[4]; restart.OriginState != 3 || last.OriginState != 3 || last.Link != restart.Link || last.Link == events[0].Link {
+	if restart, last := events[2], events[4]; restart.OriginState != 3 || last.OriginState != 3 ||
+		last.Link != restart.Link || last.Link == events[0].Link {
 		t.Errorf("%+v\nand %+v", restart, last)
 	}
 }
@@ -134,7 +156,8 @@ func TestARestartThatIsNotTakenIsNotForgotten(t *testing.T) {
 			s := start(t, diameter.Config{}, reg.submit)
 			w := connect(t, s.addr(), "pgw1.lab", 5)
 			w.ask(w.ccr("s;1", 1, 0, subscriber(7)...))
-			w.ask(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0, append(w.origin(), number(avp.OriginStateID, 6))...))
+			w.ask(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0,
+				append(w.origin(), number(avp.OriginStateID, 6))...))
 			c.then(w)
 			if got := statesOf(reg.wait(t, 2)); !slices.Equal(got, c.want) {
 				t.Errorf("events %q, want %q", got, c.want)
@@ -160,7 +183,8 @@ func TestARequestIsReportedAsItCame(t *testing.T) {
 	two.ask(unnumbered)
 	events := reg.wait(t, 3)
 	first, second, third := events[0], events[1], events[2]
-	if !first.Time.Equal(stamp) || first.Order != 3 || first.Repeated || first.Owner != "pgw1.lab" || first.Node != "PGW1.lab" {
+	if !first.Time.Equal(stamp) || first.Order != 3 || first.Repeated || first.Owner != "pgw1.lab" ||
+		first.Node != "PGW1.lab" {
 		t.Errorf("%+v", first)
 	}
 	if !second.Time.IsZero() || second.Order != 1 || !second.Repeated || second.Link != first.Link || second.Link == 0 {
@@ -183,7 +207,8 @@ func TestANumberOfAConnectionIsNeverUsedAgain(t *testing.T) {
 	for i := range 4 {
 		w := connect(t, []running{s, other}[i%2].addr(), fmt.Sprintf("pgw%d.lab", i/2), uint32(i))
 		w.ask(w.ccr("s;1", 1, 0, subscriber(7)...))
-		w.ask(w.message(diam.DisconnectPeer, diam.RequestFlag, 0, append(w.origin(), number(avp.DisconnectCause, 0))...))
+		w.ask(w.message(diam.DisconnectPeer, diam.RequestFlag, 0,
+			append(w.origin(), number(avp.DisconnectCause, 0))...))
 		w.conn.Close()
 	}
 	for _, ev := range reg.wait(t, 4) {
@@ -231,7 +256,8 @@ func TestNodeHeardThroughManyAgentsIsNotDown(t *testing.T) {
 		reg.wait(t, 3*i+2) // the node is down
 	}
 	events := reg.wait(t, 19*3+1)
-	if last := events[len(events)-1]; last.Kind != binding.SessionUpdate || events[len(events)-2].Kind != binding.NodeUp {
+	if last := events[len(events)-1]; last.Kind != binding.SessionUpdate ||
+		events[len(events)-2].Kind != binding.NodeUp {
 		t.Errorf("the last events are %v", kinds(events[len(events)-3:]))
 	}
 	connect(t, s.addr(), "dra20.lab", 0) // has the nodes judged
@@ -258,7 +284,8 @@ func TestPeerSpeaksOnlyForItsNodes(t *testing.T) {
 	reg := newFakeRegistry()
 	s := start(t, diameter.Config{Peers: []diameter.Peer{{Host: "dra.lab", Nodes: []string{"pgw1.lab"}}}}, reg.submit)
 	w := connect(t, s.addr(), "dra.lab", 0)
-	for host, want := range map[string]uint32{"pgw1.lab": diam.Success, "PGW1.lab": diam.Success, "pgw2.lab": diam.AuthorizationRejected, "dra.lab": diam.AuthorizationRejected} {
+	for host, want := range map[string]uint32{"pgw1.lab": diam.Success, "PGW1.lab": diam.Success,
+		"pgw2.lab": diam.AuthorizationRejected, "dra.lab": diam.AuthorizationRejected} {
 		behind := &wire{t: t, conn: w.conn, host: host, next: 1}
 		if code := result(t, behind.ask(behind.ccr("s;"+host, 1, 0, subscriber(7)...))); code != want {
 			t.Errorf("%s: %d, want %d", host, code, want)
@@ -293,7 +320,8 @@ func TestAKnownNodeShowsItsStateAsSoonAsItConnects(t *testing.T) {
 	reg.wait(t, 1)
 	connect(t, s.addr(), "pgw1.lab", 6)
 	events := reg.wait(t, 3)
-	if got := kinds(events); !slices.Equal(got, []binding.Kind{binding.NodeDown, binding.NodeRestart, binding.NodeUp}) || events[1].OriginState != 6 {
+	if got := kinds(events); !slices.Equal(got, []binding.Kind{binding.NodeDown, binding.NodeRestart,
+		binding.NodeUp}) || events[1].OriginState != 6 {
 		t.Errorf("events %v, state %d", got, events[1].OriginState)
 	}
 }

@@ -19,10 +19,13 @@ func TestANodeBelongsToWhoBringsIt(t *testing.T) {
 		owners []string // of what dra1 and dra2 bring
 		shared []string
 	}{
-		{"two peers without a group are two nodes", []diameter.Peer{{Host: "*"}}, []string{"dra1.lab", "dra2.lab"}, []string{"pgw1.lab"}},
+		{"two peers without a group are two nodes", []diameter.Peer{{Host: "*"}}, []string{"dra1.lab", "dra2.lab"},
+			[]string{"pgw1.lab"}},
 		{"two peers of one group are one", []diameter.Peer{{Host: "*", Group: "dra"}}, []string{"dra", "dra"}, nil},
-		{"two entries may be of one group", []diameter.Peer{{Host: "dra1.lab", Group: "dra"}, {Host: "dra2.lab", Group: "dra"}}, []string{"dra", "dra"}, nil},
-		{"a peer beside a group is another", []diameter.Peer{{Host: "dra1.lab", Group: "dra"}, {Host: "*"}}, []string{"dra", "dra2.lab"}, []string{"pgw1.lab"}},
+		{"two entries may be of one group", []diameter.Peer{{Host: "dra1.lab", Group: "dra"},
+			{Host: "dra2.lab", Group: "dra"}}, []string{"dra", "dra"}, nil},
+		{"a peer beside a group is another", []diameter.Peer{{Host: "dra1.lab", Group: "dra"}, {Host: "*"}},
+			[]string{"dra", "dra2.lab"}, []string{"pgw1.lab"}},
 	} {
 		t.Run(c.claim, func(t *testing.T) {
 			reg := newFakeRegistry()
@@ -61,8 +64,10 @@ func TestSharedNamesAreBounded(t *testing.T) {
 
 // Who calls itself like a group would be taken for it.
 func TestNobodyIsAdmittedUnderTheNameOfAGroup(t *testing.T) {
-	s := start(t, diameter.Config{Peers: []diameter.Peer{{Host: "dra1.lab", Group: "dra"}, {Host: "*"}}}, newFakeRegistry().submit)
-	for host, want := range map[string]uint32{"DRA": diam.UnknownPeer, "dra1.lab": diam.Success, "dra2.lab": diam.Success} {
+	s := start(t, diameter.Config{Peers: []diameter.Peer{{Host: "dra1.lab", Group: "dra"}, {Host: "*"}}},
+		newFakeRegistry().submit)
+	for host, want := range map[string]uint32{"DRA": diam.UnknownPeer, "dra1.lab": diam.Success,
+		"dra2.lab": diam.Success} {
 		w := dial(t, s.addr())
 		w.host = host
 		if code := result(t, w.ask(w.cer(0))); code != want {
@@ -140,7 +145,8 @@ func TestUpstreamsOwnNoSessions(t *testing.T) {
 	up.send(up.ccr("s;1", 3, 1, append(subscriber(7), identity(avp.DestinationHost, "pgw1.lab"))...))
 	down.send(answer(down.read(), "pgw1.lab", diam.Success))
 	up.read()
-	up.ask(up.message(diam.DeviceWatchdog, diam.RequestFlag, 0, append(up.origin(), number(avp.OriginStateID, 1<<31))...))
+	up.ask(up.message(diam.DeviceWatchdog, diam.RequestFlag, 0,
+		append(up.origin(), number(avp.OriginStateID, 1<<31))...))
 	down.send(down.ccr("s;2", 1, 0, subscriber(8)...))
 	up.send(answer(up.read(), "pcrf.lab", diam.Success))
 	down.read()

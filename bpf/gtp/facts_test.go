@@ -60,10 +60,12 @@ type reattach struct {
 func (s *scene) reattach(r reattach) {
 	s.t.Helper()
 	bearer := ie.NewBearerContext(ie.NewEPSBearerID(r.ebi))
-	s.send(r.from, r.to, message.NewCreateSessionRequest(0, 40, ie.NewIMSI(r.imsi), ie.NewMSISDN("491700000001"), ie.NewRATType(6),
+	s.send(r.from, r.to, message.NewCreateSessionRequest(0, 40, ie.NewIMSI(r.imsi), ie.NewMSISDN("491700000001"),
+		ie.NewRATType(6),
 		gtptest.FTEID(r.kind, 0x72, r.from), ie.NewAccessPointName(r.apn), bearer))
 	s.send(r.to, r.from, message.NewCreateSessionResponse(0x72, 40, ie.NewCause(r.cause, 0, 0, 0, nil), bearer,
-		gtptest.FTEID(gtptest.S5PGW, 0x73, r.to).WithInstance(1), gtptest.PAA(netip.MustParseAddr("10.45.0.8"), netip.Prefix{})))
+		gtptest.FTEID(gtptest.S5PGW, 0x73, r.to).WithInstance(1), gtptest.PAA(netip.MustParseAddr("10.45.0.8"),
+			netip.Prefix{})))
 }
 
 const boundAgain = "session-start 10.45.0.8 +491700000001"
@@ -80,16 +82,24 @@ func TestWhoAttachesAgainHasOneConnection(t *testing.T) {
 		again reattach
 		want  []string
 	}{
-		"the former one ends before the new one begins":   {same, []string{"session-stop", boundAgain}},
-		"an APN is the same in capitals":                  {with(func(r *reattach) { r.apn = "Internet" }), []string{"session-stop", boundAgain}},
-		"another SGW asks":                                {with(func(r *reattach) { r.from = netip.MustParseAddr("10.0.0.9") }), []string{"session-stop", boundAgain}},
-		"an MME asks the SGW, which shows the same":       {with(func(r *reattach) { r.from, r.to, r.kind = mme, pgw, gtptest.S11MME }), []string{"session-stop", boundAgain}},
-		"not to another APN":                              {with(func(r *reattach) { r.apn = "ims" }), []string{boundAgain}},
-		"not with another default bearer":                 {with(func(r *reattach) { r.ebi = 6 }), []string{boundAgain}},
-		"not another SIM":                                 {with(func(r *reattach) { r.imsi = other }), []string{boundAgain}},
-		"not at another gateway":                          {with(func(r *reattach) { r.to = netip.MustParseAddr("10.0.0.33") }), []string{boundAgain}},
-		"not over an ePDG, which numbers its own bearers": {with(func(r *reattach) { r.from, r.kind = epdg, 30 }), []string{boundAgain}},
-		"not if the gateway refuses":                      {with(func(r *reattach) { r.cause = 73 }), []string{}},
+		"the former one ends before the new one begins": {same, []string{"session-stop", boundAgain}},
+		"an APN is the same in capitals": {with(func(r *reattach) { r.apn = "Internet" }),
+			[]string{"session-stop", boundAgain}},
+		"another SGW asks": {with(func(r *reattach) { r.from = netip.MustParseAddr("10.0.0.9") }), []string{"session-stop", boundAgain}},
+		"an MME asks the SGW, which shows the same": {with(func(r *reattach) {
+			r.from, r.to, r.kind = mme, pgw,
+				gtptest.S11MME
+		}), []string{"session-stop", boundAgain}},
+		"not to another APN": {with(func(r *reattach) { r.apn = "ims" }),
+			[]string{boundAgain}},
+		"not with another default bearer": {with(func(r *reattach) { r.ebi = 6 }),
+			[]string{boundAgain}},
+		"not another SIM": {with(func(r *reattach) { r.imsi = other }),
+			[]string{boundAgain}},
+		"not at another gateway": {with(func(r *reattach) { r.to = netip.MustParseAddr("10.0.0.33") }), []string{boundAgain}},
+		"not over an ePDG, which numbers its own bearers": {with(func(r *reattach) { r.from, r.kind = epdg, 30 }),
+			[]string{boundAgain}},
+		"not if the gateway refuses": {with(func(r *reattach) { r.cause = 73 }), []string{}},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			s := newScene(t, gtp.Options{})
@@ -99,7 +109,8 @@ func TestWhoAttachesAgainHasOneConnection(t *testing.T) {
 			s.reattach(c.again)
 			events := s.events
 			s.expect(c.want...)
-			if len(c.want) == 2 && (events[0].Session != first.Session || events[1].Session == first.Session || events[1].Arrived.Before(events[0].Arrived)) {
+			if len(c.want) == 2 && (events[0].Session != first.Session || events[1].Session == first.Session ||
+				events[1].Arrived.Before(events[0].Arrived)) {
 				t.Errorf("%+v", events)
 			}
 		})
@@ -132,9 +143,11 @@ func TestAContextWithTheSameNSAPITakesThePlaceOfTheFormer(t *testing.T) {
 			s := newScene(t, gtp.Options{})
 			s.attach1()
 			s.second()
-			s.send1(sgsn, ggsn, message1.NewCreatePDPContextRequest(0, 20, ie1.NewIMSI(c.imsi), ie1.NewTEIDCPlane(0x71), ie1.NewNSAPI(c.nsapi),
+			s.send1(sgsn, ggsn, message1.NewCreatePDPContextRequest(0, 20, ie1.NewIMSI(c.imsi),
+				ie1.NewTEIDCPlane(0x71), ie1.NewNSAPI(c.nsapi),
 				ie1.NewEndUserAddress("v4"), ie1.NewAccessPointName("ims"), ie1.NewGSNAddress(sgsn.String()), ie1.NewMSISDN("491700000001")))
-			s.send1(ggsn, sgsn, message1.NewCreatePDPContextResponse(0x71, 20, ie1.NewCause(128), ie1.NewTEIDCPlane(0x72),
+			s.send1(ggsn, sgsn, message1.NewCreatePDPContextResponse(0x71, 20, ie1.NewCause(128),
+				ie1.NewTEIDCPlane(0x72),
 				ie1.NewEndUserAddressByIP([]byte{10, 45, 0, 8}), ie1.NewGSNAddress(ggsn.String())))
 			events := s.events
 			s.expect(c.want...)
@@ -183,15 +196,18 @@ func TestEndsAreToldBeforeWhatBeginsAfterThem(t *testing.T) {
 	s := newScene(t, gtp.Options{Room: func() bool { return room }})
 	create := func(i, round int) {
 		teid, seq := uint32(round*n+i+1), uint16(2*i+round+1)
-		s.send1(sgsn, ggsn, message1.NewCreatePDPContextRequest(0, seq, ie1.NewIMSI(fmt.Sprintf("00101%010d", i)), ie1.NewTEIDCPlane(teid), ie1.NewNSAPI(5),
+		s.send1(sgsn, ggsn, message1.NewCreatePDPContextRequest(0, seq, ie1.NewIMSI(fmt.Sprintf("00101%010d", i)),
+			ie1.NewTEIDCPlane(teid), ie1.NewNSAPI(5),
 			ie1.NewEndUserAddress("v4"), ie1.NewAccessPointName("internet"), ie1.NewGSNAddress(sgsn.String()), ie1.NewMSISDN("491700000001")))
-		s.send1(ggsn, sgsn, message1.NewCreatePDPContextResponse(teid, seq, ie1.NewCause(128), ie1.NewTEIDCPlane(1<<20|teid),
+		s.send1(ggsn, sgsn, message1.NewCreatePDPContextResponse(teid, seq, ie1.NewCause(128),
+			ie1.NewTEIDCPlane(1<<20|teid),
 			ie1.NewEndUserAddressByIP([]byte{10, 45, byte(i >> 8), byte(i)}), ie1.NewGSNAddress(ggsn.String())))
 	}
 	for i := range n {
 		create(i, 0)
 	}
-	s.send1(sgsn, ggsn, message1.NewEchoResponse(6, ie1.NewRecovery(1)), message1.NewEchoResponse(7, ie1.NewRecovery(2)))
+	s.send1(sgsn, ggsn, message1.NewEchoResponse(6, ie1.NewRecovery(1)),
+		message1.NewEchoResponse(7, ie1.NewRecovery(2)))
 	restarted := s.now
 	create(n-1, 1)
 	create(0, 1)
@@ -245,16 +261,23 @@ func TestAGatewayThatFallsSilentIsDown(t *testing.T) {
 		say  func(s *scene)
 		want []string
 	}{
-		"three echoes stay out": {func(s *scene) { s.echo(pgw, sgw, time.Minute, 4); s.pass(4 * time.Minute) }, []string{"node-down"}},
-		"two are not three":     {func(s *scene) { s.echo(pgw, sgw, time.Minute, 4); s.pass(2 * time.Minute) }, []string{}},
+		"three echoes stay out": {func(s *scene) { s.echo(pgw, sgw, time.Minute, 4); s.pass(4 * time.Minute) },
+			[]string{"node-down"}},
+		"two are not three": {func(s *scene) { s.echo(pgw, sgw, time.Minute, 4); s.pass(2 * time.Minute) },
+			[]string{}},
 		"and up with its next word": {func(s *scene) {
 			s.echo(pgw, sgw, time.Minute, 4)
 			s.pass(4 * time.Minute)
 			s.send(pgw, sgw, message.NewEchoResponse(3, ie.NewRecovery(1)))
 		}, []string{"node-down", "node-up"}},
-		"what others say is no sign of life": {func(s *scene) { s.echo(pgw, sgw, time.Minute, 4); s.echo(sgw, pgw, time.Minute, 4) }, []string{"node-down"}},
-		"an SGW has no sessions of its own":  {func(s *scene) { s.echo(sgw, pgw, time.Minute, 4); s.pass(time.Hour) }, []string{}},
-		"without a rhythm nobody knows":      {func(s *scene) { s.pass(time.Hour) }, []string{}},
+		"what others say is no sign of life": {func(s *scene) {
+			s.echo(pgw, sgw, time.Minute, 4)
+			s.echo(sgw, pgw,
+				time.Minute, 4)
+		}, []string{"node-down"}},
+		"an SGW has no sessions of its own": {func(s *scene) { s.echo(sgw, pgw, time.Minute, 4); s.pass(time.Hour) },
+			[]string{}},
+		"without a rhythm nobody knows": {func(s *scene) { s.pass(time.Hour) }, []string{}},
 		"unless it spoke all the time": {func(s *scene) {
 			for i := range 30 {
 				s.pass(time.Minute)

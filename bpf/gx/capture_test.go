@@ -143,7 +143,8 @@ func TestMagmaOfTwoSendersOfOneName(t *testing.T) {
 	checkMagma(t, r.events)
 	for _, ev := range r.events {
 		want := []binding.Event{
-			{Owner: "192.0.2.10", OriginState: binary.BigEndian.Uint32(state)}, {Owner: "192.0.2.11", OriginState: binary.BigEndian.Uint32(earlier)},
+			{Owner: "192.0.2.10", OriginState: binary.BigEndian.Uint32(state)}, {Owner: "192.0.2.11",
+				OriginState: binary.BigEndian.Uint32(earlier)},
 		}[at[ev.IMSI]]
 		if ev.Owner != want.Owner || ev.OriginState != want.OriginState || ev.Node != host {
 			t.Errorf("%+v", ev)

@@ -197,7 +197,9 @@ func (l *link) request(side tcp.Side, at time.Time, b []byte, h diameter.Header)
 		f.counts.add(repeated)
 		return
 	}
-	r, err := diameter.Decode(b, diameter.Origin{Arrived: at, Owner: l.owners[side], Link: l.id, MSISDNStrip: f.options.MSISDNStrip})
+	r, err := diameter.Decode(b, diameter.Origin{
+		Arrived: at, Owner: l.owners[side], Link: l.id, MSISDNStrip: f.options.MSISDNStrip,
+	})
 	if err != nil {
 		f.counts.add(droppedMalformed)
 		return

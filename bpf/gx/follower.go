@@ -80,12 +80,14 @@ type Follower struct {
 // New makes a Follower that gives its events to emit.
 func New(emit func(binding.Event), o Options) *Follower {
 	f := &Follower{
-		options: o.withDefaults(), emit: emit, nodes: map[nodeKey]*node{}, speakers: map[string]*speaker{}, links: rand.Uint64(),
+		options: o.withDefaults(), emit: emit, links: rand.Uint64(),
+		nodes: map[nodeKey]*node{}, speakers: map[string]*speaker{},
 	}
 	f.watch = silence.New(maxNodes, o.Silence, f.heardOrNot)
 	f.open = pairing.New(f.options.Pending, f.options.Timeout, f.forgotten)
 	f.tcp = tcp.New(tcp.Config{Connections: f.options.Connections}, func(e tcp.Ends) tcp.Consumer { return f.link(e) })
-	f.sctp = sctp.New(sctp.Config{Associations: f.options.Connections}, func(e sctp.Ends) sctp.Consumer { return f.link(e) })
+	f.sctp = sctp.New(sctp.Config{Associations: f.options.Connections},
+		func(e sctp.Ends) sctp.Consumer { return f.link(e) })
 	return f
 }
 

@@ -93,18 +93,28 @@ func TestALargerStateIsARestartWhen(t *testing.T) {
 		want         []uint32
 		contradicted uint64
 	}{
-		{"a new connection opens with it", func(r *rig, c *talk) { r.dial(second).tell(commandCapabilities, host, 6) }, []uint32{6}, 0},
+		{"a new connection opens with it", func(r *rig, c *talk) { r.dial(second).tell(commandCapabilities, host, 6) },
+			[]uint32{6}, 0},
 		{"a request that was refused shows it", func(r *rig, c *talk) { c.beginAs(host, 2, 6, 5012) }, []uint32{6}, 0},
 		{"not when a request brings it to the Registry itself", func(r *rig, c *talk) { c.begin(2, 6) }, nil, 0},
-		{"a watchdog shows it, and the next one too", func(r *rig, c *talk) { c.tell(commandWatchdog, host, 6); c.tell(commandWatchdog, host, 6) }, []uint32{6}, 0},
-		{"and the requests after it", func(r *rig, c *talk) { c.tell(commandWatchdog, host, 6); c.beginAs(host, 2, 6, 5012) }, []uint32{6}, 0},
+		{"a watchdog shows it, and the next one too", func(r *rig, c *talk) {
+			c.tell(commandWatchdog, host, 6)
+			c.tell(commandWatchdog, host, 6)
+		}, []uint32{6}, 0},
+		{"and the requests after it", func(r *rig, c *talk) {
+			c.tell(commandWatchdog, host, 6)
+			c.beginAs(host, 2, 6, 5012)
+		}, []uint32{6}, 0},
 		{"not one watchdog", func(r *rig, c *talk) { c.tell(commandWatchdog, host, 6) }, nil, 0},
 		{"not after the next one shows the old one", func(r *rig, c *talk) {
 			c.tell(commandWatchdog, host, 6)
 			c.tell(commandWatchdog, host, 5)
 			c.tell(commandWatchdog, host, 5)
 		}, nil, 1},
-		{"not after a request shows the old one", func(r *rig, c *talk) { c.tell(commandWatchdog, host, 6); c.begin(2, 5) }, nil, 1},
+		{"not after a request shows the old one", func(r *rig, c *talk) {
+			c.tell(commandWatchdog, host, 6)
+			c.begin(2, 5)
+		}, nil, 1},
 		{"not while another connection has the old one", func(r *rig, c *talk) {
 			other := r.dial(second)
 			for range 9 {
@@ -124,7 +134,8 @@ func TestALargerStateIsARestartWhen(t *testing.T) {
 			c.tell(commandWatchdog, host, 6)
 			c.tell(commandWatchdog, host, 6)
 		}, []uint32{6}, 0},
-		{"not without an answer", func(r *rig, c *talk) { r.dial(second).ask(base(r.t, commandCapabilities, true, host, 6)) }, nil, 0},
+		{"not without an answer",
+			func(r *rig, c *talk) { r.dial(second).ask(base(r.t, commandCapabilities, true, host, 6)) }, nil, 0},
 		{"nor if the answer refuses", func(r *rig, c *talk) {
 			other := r.dial(second)
 			other.ask(base(r.t, commandCapabilities, true, host, 6))
@@ -137,9 +148,14 @@ func TestALargerStateIsARestartWhen(t *testing.T) {
 			c.ask(base(r.t, commandWatchdog, true, host, 6))
 			c.answer(base(r.t, commandCapabilities, false, "pcrf.lab", 70))
 		}, nil, 0},
-		{"nor in capabilities that nothing opened", func(r *rig, c *talk) { r.join(second).tell(commandCapabilities, host, 6) }, nil, 0},
-		{"nor of another host", func(r *rig, c *talk) { r.dial(second).tell(commandCapabilities, "pgw2.lab", 6) }, nil, 0},
-		{"nor of the same name at another address", func(r *rig, c *talk) { r.dial(stranger).tell(commandCapabilities, host, 6) }, nil, 0},
+		{"nor in capabilities that nothing opened", func(r *rig, c *talk) {
+			r.join(second).tell(commandCapabilities, host, 6)
+		}, nil, 0},
+		{"nor of another host", func(r *rig, c *talk) { r.dial(second).tell(commandCapabilities, "pgw2.lab", 6) }, nil,
+			0},
+		{"nor of the same name at another address", func(r *rig, c *talk) {
+			r.dial(stranger).tell(commandCapabilities, host, 6)
+		}, nil, 0},
 		{"a host that leaves shows it, and the next connection", func(r *rig, c *talk) {
 			c.tell(commandDisconnect, host, 6)
 			r.dial(second).tell(commandCapabilities, host, 6)
@@ -171,15 +187,29 @@ func forgedWatchdog(t *testing.T) []byte { return base(t, commandWatchdog, true,
 // not be able to end the sessions of a node, nor to silence those that follow.
 func TestOneForgedWatchdogChangesNothing(t *testing.T) {
 	for claim, forge := range map[string]func(r *rig, c *talk){
-		"within the connection":                           func(r *rig, c *talk) { c.ask(forgedWatchdog(t)) },
-		"within it, and the policy server answers":        func(r *rig, c *talk) { c.tell(commandWatchdog, "pgw1.lab", 1<<31) },
-		"on a connection of its own, from the address":    func(r *rig, c *talk) { r.join(second).ask(forgedWatchdog(t)) },
-		"on one that is opened, and answered":             func(r *rig, c *talk) { r.dial(second).tell(commandWatchdog, "pgw1.lab", 1<<31) },
-		"from another address":                            func(r *rig, c *talk) { r.join(stranger).ask(forgedWatchdog(t)) },
-		"from another address, and answered":              func(r *rig, c *talk) { r.dial(stranger).tell(commandWatchdog, "pgw1.lab", 1<<31) },
+		"within the connection": func(r *rig, c *talk) { c.ask(forgedWatchdog(t)) },
+		"within it, and the policy server answers": func(r *rig, c *talk) {
+			c.tell(commandWatchdog, "pgw1.lab", 1<<31)
+		},
+		"on a connection of its own, from the address": func(r *rig, c *talk) {
+			r.join(second).ask(forgedWatchdog(t))
+		},
+		"on one that is opened, and answered": func(r *rig, c *talk) {
+			r.dial(second).tell(commandWatchdog, "pgw1.lab", 1<<31)
+		},
+		"from another address": func(r *rig, c *talk) {
+			r.join(stranger).ask(forgedWatchdog(t))
+		},
+		"from another address, and answered": func(r *rig, c *talk) {
+			r.dial(stranger).tell(commandWatchdog, "pgw1.lab", 1<<31)
+		},
 		"from the policy server, as if it were the other": func(r *rig, c *talk) { c.answer(forgedWatchdog(t)) },
-		"as an answer":                                    func(r *rig, c *talk) { c.ask(base(t, commandWatchdog, false, "pgw1.lab", 1<<31)) },
-		"a request of nobody's session":                   func(r *rig, c *talk) { r.join(second).ask(ccr(t, session(9), initial, 0, 9)) },
+		"as an answer": func(r *rig, c *talk) {
+			c.ask(base(t, commandWatchdog, false, "pgw1.lab", 1<<31))
+		},
+		"a request of nobody's session": func(r *rig, c *talk) {
+			r.join(second).ask(ccr(t, session(9), initial, 0, 9))
+		},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			r := newRig(t, Options{})
@@ -302,8 +332,10 @@ func TestASenderThatFallsSilentIsDown(t *testing.T) {
 		want  []string
 	}{
 		{"three watchdogs stay out", func(r *rig, c *talk) { beat(c, 4); r.pass(2 * time.Minute) }, down},
-		{"a connection that is closed ends nothing by itself", func(r *rig, c *talk) { beat(c, 4); c.close(); r.pass(time.Minute) }, nil},
-		{"what is behind it is up with the sender's next word", func(r *rig, c *talk) { beat(c, 4); r.pass(2 * time.Minute); beat(c, 1) }, slices.Concat(down, up)},
+		{"a connection that is closed ends nothing by itself",
+			func(r *rig, c *talk) { beat(c, 4); c.close(); r.pass(time.Minute) }, nil},
+		{"what is behind it is up with the sender's next word",
+			func(r *rig, c *talk) { beat(c, 4); r.pass(2 * time.Minute); beat(c, 1) }, slices.Concat(down, up)},
 		{"on whatever connection", func(r *rig, c *talk) {
 			beat(c, 4)
 			r.pass(2 * time.Minute)

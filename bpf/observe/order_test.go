@@ -40,7 +40,8 @@ var smf, upf = netip.MustParseAddr("10.0.0.4"), netip.MustParseAddr("10.0.0.7")
 func (s *site) say(from, to netip.Addr, b []byte) {
 	s.now = s.now.Add(time.Millisecond)
 	s.Packet(&wire.Packet{
-		Time: s.now, Src: netip.AddrPortFrom(from, 8805), Dst: netip.AddrPortFrom(to, 8805), Proto: wire.ProtoUDP, Payload: b,
+		Time: s.now, Src: netip.AddrPortFrom(from, 8805), Dst: netip.AddrPortFrom(to,
+			8805), Proto: wire.ProtoUDP, Payload: b,
 	})
 }
 
@@ -111,7 +112,8 @@ func TestEachCaptureHasANumberOfItsOwn(t *testing.T) {
 	for range 3 {
 		s := newSite()
 		core := pfcptest.New(smf, upf, "internet")
-		list, err := core.Take(crowdtest.Step{Kind: crowdtest.Attach, Subscriber: 1}, crowdtest.Plan{}.WithDefaults().Subscriber(1))
+		list, err := core.Take(crowdtest.Step{Kind: crowdtest.Attach, Subscriber: 1},
+			crowdtest.Plan{}.WithDefaults().Subscriber(1))
 		if err != nil {
 			t.Fatal(err)
 		}

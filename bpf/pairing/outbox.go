@@ -34,7 +34,9 @@ type parcel[T any] struct {
 // NewOutbox makes an Outbox that hands events to emit. room, if it is not nil,
 // says whether ends that wait can be handed on. stop makes the event of an end;
 // not ok: there is nothing to tell.
-func NewOutbox[T any](emit func(binding.Event), room func() bool, stop func(*Session[T], time.Time) (binding.Event, bool)) Outbox[T] {
+func NewOutbox[T any](
+	emit func(binding.Event), room func() bool, stop func(*Session[T], time.Time) (binding.Event, bool),
+) Outbox[T] {
 	if room == nil {
 		room = func() bool { return true }
 	}

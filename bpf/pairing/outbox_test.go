@@ -39,7 +39,8 @@ func TestWhatIsToldAfterAnEndWaitsBehindIt(t *testing.T) {
 	}
 	o.Drain(10)
 	start(7)
-	if want := []string{"start 1", "end 1 7", "end 2 7", "end 3 7", "start 5", "start 6", "start 7"}; !slices.Equal(*told, want) || o.Len() != 0 {
+	want := []string{"start 1", "end 1 7", "end 2 7", "end 3 7", "start 5", "start 6", "start 7"}
+	if !slices.Equal(*told, want) || o.Len() != 0 {
 		t.Errorf("all: %q, want %q; %d wait", *told, want, o.Len())
 	}
 }

@@ -65,7 +65,8 @@ func TestASessionBelongsToTheFunctionThatAskedForIt(t *testing.T) {
 		owners []string
 	}{
 		"two functions of one Node ID are two nodes": {nil, []string{smf.String(), smf2.String()}},
-		"unless they are a group":                    {sender.Groups{{Name: "set", Addresses: prefixes}}, []string{"set", "set"}},
+		"unless they are a group": {sender.Groups{{Name: "set", Addresses: prefixes}},
+			[]string{"set", "set"}},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			s := newScene(t, pfcp.Options{Groups: c.groups})
@@ -157,7 +158,8 @@ func TestAMemoWithoutAnOwnerIsRead(t *testing.T) {
 	}
 	again.send(smf, upf, message.NewSessionDeletionRequest(0, 0, 0x5b, 4, 0))
 	again.send(upf, smf, message.NewSessionDeletionResponse(0, 0, 0x5a, 4, 0, ie.NewCause(ie.CauseRequestAccepted)))
-	if last := again.events[0]; last.Kind != binding.SessionStop || last.Owner != "" || last.Node != first.Node || last.Session != first.Session {
+	if last := again.events[0]; last.Kind != binding.SessionStop || last.Owner != "" || last.Node != first.Node ||
+		last.Session != first.Session {
 		t.Errorf("%+v", last)
 	}
 }
@@ -235,16 +237,24 @@ func TestAFunctionThatFallsSilentIsDown(t *testing.T) {
 		say  func(s *scene)
 		want []string
 	}{
-		"three heartbeats stay out": {func(s *scene) { beat(s, smf, 4); s.pass(4 * time.Minute) }, []string{"node-down"}},
-		"and up with its next word": {func(s *scene) { beat(s, smf, 4); s.pass(4 * time.Minute); s.heartbeat(smf, stamp) }, []string{"node-down", "node-up"}},
+		"three heartbeats stay out": {func(s *scene) { beat(s, smf, 4); s.pass(4 * time.Minute) },
+			[]string{"node-down"}},
+		"and up with its next word": {func(s *scene) {
+			beat(s, smf, 4)
+			s.pass(4 * time.Minute)
+			s.heartbeat(smf,
+				stamp)
+		}, []string{"node-down", "node-up"}},
 		"not while who took its sessions over is heard": {func(s *scene) {
 			beat(s, smf, 4)
 			s.send(smf2, upf, message.NewSessionModificationRequest(0, 0, 1<<32|1, 2, 0, pfcptest.FSEID(0x6a, smf2)))
-			s.send(upf, smf2, message.NewSessionModificationResponse(0, 0, 0x6a, 2, 0, ie.NewCause(ie.CauseRequestAccepted)))
+			s.send(upf, smf2, message.NewSessionModificationResponse(0, 0, 0x6a, 2, 0,
+				ie.NewCause(ie.CauseRequestAccepted)))
 			beat(s, smf2, 20)
 		}, []string{"session-update"}},
-		"a user plane function has no sessions of its own": {func(s *scene) { beat(s, upf, 4); s.pass(time.Hour) }, []string{}},
-		"without a rhythm nobody knows":                    {func(s *scene) { s.pass(time.Hour) }, []string{}},
+		"a user plane function has no sessions of its own": {func(s *scene) { beat(s, upf, 4); s.pass(time.Hour) },
+			[]string{}},
+		"without a rhythm nobody knows": {func(s *scene) { s.pass(time.Hour) }, []string{}},
 	} {
 		t.Run(claim, func(t *testing.T) {
 			s := newScene(t, pfcp.Options{Silence: 5 * time.Minute})
