@@ -61,7 +61,7 @@ func run(ctx context.Context, l life) (err error) {
 		tap, observer = newTap(*cfg, registry, log)
 	}
 
-	gx := newGx(l.cfg.Diameter, l.cfg.DataDir, registry, log)
+	gx := newGx(l.cfg.Diameter, registry, log)
 	health := &health{registry: registry, feed: publisher, tap: tap, book: book}
 	metrics := newMetrics(registry, store.Collector(), publisher.Collector())
 	if observer != nil {

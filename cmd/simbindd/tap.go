@@ -16,7 +16,7 @@ func newTap(cfg bpf.Config, registry *registry.Registry, log *slog.Logger) (*bpf
 	ports := cfg.Ports
 	observer := observe.NewStandard(registry.Submit, observe.Settings{
 		GTPC: ports.GTP, PFCP: ports.PFCP, RADIUS: ports.RADIUS, Diameter: ports.Diameter,
-		Accounting: cfg.Accounting.Clients, MSISDNStrip: cfg.MSISDNStrip,
+		Accounting: cfg.Accounting.Clients, MSISDNStrip: cfg.MSISDNStrip, Groups: cfg.Groups, Silence: cfg.Silence,
 	})
 	registry.Recall(observer.Recall)
 	return bpf.New(cfg, observer, registry.Submit, log), observer

@@ -16,6 +16,7 @@ import (
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/query"
 	"github.com/simbind/simbind/binding/registry"
+	"github.com/simbind/simbind/bpf/sender"
 )
 
 // write makes a file that only its owner can read.
@@ -80,6 +81,13 @@ func TestWhatIsRefused(t *testing.T) {
 			[]string{"7: tap.clients[0].blind_delay: \"1h\": a duration of at most 10m0s"}},
 		{"a tap with a client that cannot be lost", minimal + "tap: {interfaces: [eth0], clients: [{name: pgw1, prefix: 192.0.2.0/24, secret: s, loss_timeout: 1m}]}\n",
 			[]string{"3: unknown key \"loss_timeout\""}},
+		{"a group of senders without addresses", minimal + "tap:\n  interfaces: [eth0]\n  groups:\n    - {name: a, addresses: [192.0.2.1]}\n    - {name: b}\n",
+			[]string{"7: tap.groups[1]: the group of senders b has no addresses"}},
+		{"a group of senders twice", minimal + "tap:\n  interfaces: [eth0]\n  groups:\n    - {name: a, addresses: [192.0.2.1]}\n    - {name: a, addresses: [192.0.2.2]}\n",
+			[]string{"7: tap.groups[1]: the group of senders a is there twice"}},
+		{"a group of senders with an address that is none", minimal + "tap:\n  interfaces: [eth0]\n  groups:\n    - name: a\n      addresses: [192.0.2]\n",
+			[]string{`7: tap.groups[0].addresses[0]: "192.0.2" is not a prefix; write it as 10.45.0.0/16 or 2001:db8::/32`}},
+		{"a silence that is a pause", minimal + "tap: {interfaces: [eth0], silence: 5s}\n", []string{"3: tap: silence 5s is less than 30s"}},
 		{"a tap with another policy", minimal + "tap: {interfaces: [eth0], on_loss: ignore}\n", []string{"3: tap.on_loss: \"ignore\": choose stale, mark"}},
 		{"a section without content", minimal + "radius:\n", []string{"3: radius: is empty: fill it in, or leave it out to turn it off"}},
 
@@ -174,6 +182,7 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"an upstream without a port", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: pcrf, host: pcrf.lab}]}\n", "3: diameter: diameter: upstream pcrf.lab: address:"},
 		{"an upstream without a host", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: 'pcrf:3868'}]}\n", "3: diameter.upstreams[0].host: is required"},
 		{"a peer without a host", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - {realm: lab}\n", "8: diameter.peers[0].host: is required"},
+		{"a peer's group with a space", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - host: b.lab\n      group: 'a b'\n", `9: diameter.peers[0].group: diameter: group "a b" has a space in it`},
 		{"radsec without certificates", minimal + "radius:\n  radsec:\n    listen: [':2083']\n", "4: radius.radsec.cert_file: is required"},
 
 		{"query without a socket", minimal + "query: {}\n", "3: query.socket: is required"},
@@ -256,6 +265,8 @@ nats: {url: "", stream: {max_bytes: 2GiB}, service: true}
 privacy: {publish_msisdn: sha256}
 metrics: {listen: "0.0.0.0:9464", allow_remote: true}
 log: {level: debug, format: json}
+diameter: {listen: [":3868"], origin_host: a.lab, origin_realm: lab, peers: [{host: b.lab, group: dra}]}
+tap: {interfaces: [eth0], groups: [{name: dra, addresses: [192.0.2.1, "2001:db8::/64"]}], silence: 0s}
 `, secret))
 	if err != nil {
 		t.Fatal(err)
@@ -281,6 +292,10 @@ log: {level: debug, format: json}
 	check("receive buffer", cfg.RADIUS.ReceiveBuffer, 4<<20)
 	check("roles", cfg.Query.Roles, query.Roles{
 		Verify: query.Principals{UIDs: []uint32{33}}, Read: query.Principals{GIDs: []uint32{4}}, Admin: query.Principals{UIDs: []uint32{0}}})
+	check("group of a peer", cfg.Diameter.Peers[0].Group, "dra")
+	check("groups of senders", cfg.Tap.Groups, sender.Groups{{Name: "dra", Addresses: []netip.Prefix{
+		netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")}}})
+	check("silence", cfg.Tap.Silence, time.Duration(-1))
 	check("idle timeout", cfg.Query.IdleTimeout, time.Duration(-1))
 	check("stream size", cfg.Feed.Stream.MaxBytes, int64(2<<30))
 	check("privacy", cfg.Feed.PublishMSISDN, "sha256")

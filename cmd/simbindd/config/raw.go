@@ -112,6 +112,7 @@ type diameterTLS struct {
 type diameterPeer struct {
 	Host        string   `yaml:"host"`
 	Realm       string   `yaml:"realm"`
+	Group       string   `yaml:"group"`
 	Addresses   []string `yaml:"addresses"`
 	Nodes       []string `yaml:"nodes"`
 	MSISDNStrip []string `yaml:"msisdn_strip"`
@@ -127,6 +128,13 @@ type tapSection struct {
 	Ports       tapPorts    `yaml:"ports"`
 	Clients     []tapClient `yaml:"clients"`
 	MSISDNStrip []string    `yaml:"msisdn_strip"`
+	Groups      []tapGroup  `yaml:"groups"`
+	Silence     string      `yaml:"silence"`
+}
+
+type tapGroup struct {
+	Name      string   `yaml:"name"`
+	Addresses []string `yaml:"addresses"`
 }
 
 type tapClient struct {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/simbind/simbind/bpf"
 	"github.com/simbind/simbind/bpf/accounting"
+	"github.com/simbind/simbind/bpf/sender"
 	"github.com/simbind/simbind/radius"
 )
 
@@ -19,6 +20,11 @@ func (s *tapSection) check(p place) *bpf.Config {
 		Mode:        p.key("mode").oneOf(s.Mode, bpf.ModeAuto, bpf.ModeTCX, bpf.ModePacket),
 		Accounting:  accounting.Options{Clients: s.clients(p.key("clients"))},
 		MSISDNStrip: s.MSISDNStrip,
+		Groups:      s.groups(p.key("groups")),
+		Silence:     p.key("silence").durationOrZero(s.Silence),
+	}
+	if s.Silence != "" && cfg.Silence == 0 {
+		cfg.Silence = -1 // never
 	}
 	if len(s.Interfaces) == 0 {
 		p.key("interfaces").failf("is required")
@@ -37,6 +43,27 @@ func (s *tapSection) check(p place) *bpf.Config {
 // marksOnLoss reports whether lost news of the wire only marks the nodes.
 func (s *tapSection) marksOnLoss(p place) bool {
 	return p.key("on_loss").oneOf(s.OnLoss, "stale", "mark") == "mark"
+}
+
+// groups are senders that stand for each other.
+func (s *tapSection) groups(p place) sender.Groups {
+	var list sender.Groups
+	for i, g := range s.Groups {
+		at, before := p.item(i), len(p.problems)
+		group := sender.Group{Name: g.Name}
+		for j, address := range g.Addresses {
+			group.Addresses = append(group.Addresses, at.key("addresses").item(j).prefix(address))
+		}
+		if len(p.problems) > before {
+			continue
+		}
+		// Each with those before it, so that what is not unique has its line.
+		list = append(list, group)
+		if !at.check(list.Check()) {
+			break
+		}
+	}
+	return list
 }
 
 // clients are those of the accounting that is observed: clients of the edge
