@@ -190,28 +190,55 @@ func (n *nodes) part(id uint16) {
 	n.save(id)
 }
 
-// find finds the session that an event is of, by every name of its node, and
-// gives it the key that it would have.
-func (n *nodes) find(f *fact) (id uint32, known bool) {
+// find finds the sessions that an event may be of, by every name of its node, and
+// gives it the key that a new one would have.
+func (n *nodes) find(f *fact) incarnations {
 	names := n.m.NodeNames.Load()
-	look := func(node uint16) bool {
+	look := func(node uint16) table.Incarnations {
 		name := names.Of(node)
 		key := table.NewSessionKey(&name, f.Session)
 		if node == f.root {
 			f.key = key
 		}
-		id, known = n.m.FindSession(key)
-		return known
+		return n.m.FindIncarnations(key)
 	}
-	if look(f.root) {
-		return id, true
-	}
+	var in incarnations
+	in.own = look(f.root)
+	in.add(in.own)
 	for _, node := range n.members[f.root] {
-		if look(node) {
-			return id, true
+		in.add(look(node))
+	}
+	return in
+}
+
+// incarnations are the sessions of one id at one node: more than one while it is
+// not known which of them goes on.
+type incarnations struct {
+	ids [4]uint32
+	n   int
+	own table.Incarnations // by number, of the node's first name
+}
+
+func (in *incarnations) add(list table.Incarnations) {
+	for _, id := range list {
+		if id != 0 && in.n < len(in.ids) {
+			in.ids[in.n] = id
+			in.n++
 		}
 	}
-	return 0, false
+}
+
+func (in *incarnations) list() []uint32 { return in.ids[:in.n] }
+
+// take gives an event a key that no session has, if there is one left.
+func (in *incarnations) take(f *fact) bool {
+	for n, id := range in.own {
+		if id == 0 {
+			f.key[1] ^= uint64(n)
+			return true
+		}
+	}
+	return false
 }
 
 // restart notes a restart of a node: rule T7, in O(1). What it ended the sweep

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"math/bits"
+	"slices"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/clock"
@@ -498,8 +499,8 @@ func (p *places) mark(k index.Key) {
 
 // had applies what an event says of the past: its session, which is not one that
 // goes on, had these addresses when it happened. Who had them before at its node
-// does not have them any more. id is the session of that id that is known now.
-func (p *places) had(id uint32, f *fact, keys []index.Key) {
+// does not have them any more. own are the sessions with its id that are known.
+func (p *places) had(own []uint32, f *fact, keys []index.Key) {
 	x := table.Session{
 		Key: f.key, Node: f.root, BegunFrom: f.begunFrom, BegunBy: f.begunBy, HeldAt: f.lo, Last: f.hi, After: f.hi, Flags: table.Ended,
 		IMSI: f.IMSI, Restarts: uint16(p.m.Node(f.root, table.NodeRestarts)),
@@ -513,7 +514,7 @@ func (p *places) had(id uint32, f *fact, keys []index.Key) {
 	for _, k := range keys {
 		p.remains.claim(&x, k, 0)
 		for o := p.overlapping(k); o.next(); {
-			if o.id != id && !o.session.Ended() && p.m.Root(o.session.Node) == f.root {
+			if !slices.Contains(own, o.id) && !o.session.Ended() && p.m.Root(o.session.Node) == f.root {
 				p.against(o, &x, x.HeldAt)
 			}
 		}
@@ -525,7 +526,7 @@ func (p *places) had(id uint32, f *fact, keys []index.Key) {
 // alive on them, and who asks is told. Its next word may find room.
 func (p *places) refuse(f *fact, keys []index.Key) {
 	p.sessions.refusedAt.Store(f.now)
-	p.had(0, f, keys)
+	p.had(nil, f, keys)
 	for _, k := range keys {
 		p.m.Refuse(k, f.now)
 		for o := p.overlapping(k); o.next(); {

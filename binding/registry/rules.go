@@ -1,8 +1,6 @@
 package registry
 
 import (
-	"fmt"
-
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/clock"
 	"github.com/simbind/simbind/binding/index"
@@ -67,67 +65,93 @@ func (r *rules) decide(f *fact) Outcome {
 func (r *rules) word(f *fact) Outcome {
 	r.people.strip(f.Event)
 	stale := r.nodes.originState(f)
-	id, known := r.nodes.find(f)
-	if known {
-		r.lapse(id, f)
-	}
+	in := r.nodes.find(f)
+	r.lapse(&in, f)
 	if stale || r.beforeRestart(f) {
 		// It happened before its node's last restart: nothing goes on, but it says
 		// who had the address.
-		return r.former(id, f)
+		return r.former(&in, f)
 	}
-	if !known {
+	if in.n == 0 {
 		return r.begin(f, 0)
 	}
-	s := r.m.Session(id)
-	if other, ok := r.beside(&s, f); ok {
-		return r.again(other, f)
+	id, turn := r.whose(&in, f)
+	outcome := r.inTurn(id, turn, &in, f)
+	if turn == same {
+		r.alone(id, &in, f)
 	}
-	if r.incarnation(&s, f) == unclear {
-		return r.second(id, &s, f)
-	}
-	return r.again(id, f)
+	return outcome
 }
 
-// again applies a word to the session that is known by its key.
-func (r *rules) again(id uint32, f *fact) Outcome {
-	s := r.m.Session(id)
-	switch r.incarnation(&s, f) {
+// inTurn applies a word to the session that it is of.
+func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome {
+	switch turn {
 	case later:
-		reused := uint8(table.Again)
-		switch {
-		case !s.Ended(): // its end was not heard
-			reused |= table.Reused
-			r.places.end(id, f.begunBy, endSuperseded, f)
-		case s.Flags&table.Stopped == 0 && f.begins && f.Kind != binding.SessionStart && alike(&s, f):
-			reused = 0 // it was taken for over, and goes on
-		case s.Flags&table.Stopped != 0 && !f.begins:
-			f.begunFrom = s.HeldAt // it began after the former had lived
-		}
-		r.sessions.forget(id, f.now)
+		reused := r.supersede(in, f)
 		return r.begin(f, reused)
-	case earlier, unclear:
-		return r.former(id, f)
+	case other:
+		return r.second(in, f)
+	case unclear:
+		for _, id := range in.list() {
+			r.people.contradicts(id, f)
+		}
+		return r.former(in, f)
+	case earlier:
+		return r.former(in, f)
 	}
+	s := r.m.Session(id)
 	if s.Ended() {
 		return r.afterEnd(id, &s, f)
 	}
 	return r.goOn(id, &s, f)
 }
 
-// lapse marks a session that its node's restart has ended, or that was not
-// refreshed for too long, as over.
-func (r *rules) lapse(id uint32, f *fact) {
-	s := r.m.Session(id)
-	if s.Ended() {
-		return
+// supersede ends what has the id of a session that began after it. It returns
+// what the new one must know of its id.
+func (r *rules) supersede(in *incarnations, f *fact) (reused uint8) {
+	reused = table.Again
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		switch {
+		case !s.Ended(): // its end was not heard
+			reused |= table.Reused
+			r.places.end(id, f.begunBy, endSuperseded, f)
+		case in.n == 1 && s.Flags&table.Stopped == 0 && f.begins && f.Kind == binding.SessionUpdate && alike(&s, f):
+			reused = 0 // it was taken for over, and goes on
+		case s.Flags&table.Stopped != 0 && !f.begins:
+			f.begunFrom = clock.Later(f.begunFrom, s.HeldAt) // it began after the former had lived
+		}
+		r.sessions.forget(id, f.now)
 	}
-	switch l, _ := r.m.Judge(&s, f.now, r.t); l {
-	case table.Over:
-		end, _ := r.m.EndOf(&s)
-		r.places.end(id, end, endRestart, f)
-	case table.Gone:
-		r.places.end(id, s.Last, endLease, f)
+	return reused
+}
+
+// alone ends the sessions beside the one that an event shows to live, if it is
+// surely of after all that they said: a node does not use an id again while its
+// session lives.
+func (r *rules) alone(id uint32, in *incarnations, f *fact) {
+	for _, other := range in.list() {
+		if s := r.m.Session(other); other != id && s.Key[0] != 0 && !s.Ended() && clock.Before(s.Last, f.lo) {
+			r.places.end(other, f.hi, endSuperseded, f)
+		}
+	}
+}
+
+// lapse marks sessions that their node's restart has ended, or that were not
+// refreshed for too long, as over.
+func (r *rules) lapse(in *incarnations, f *fact) {
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		if s.Ended() {
+			continue
+		}
+		switch l, _ := r.m.Judge(&s, f.now, r.t); l {
+		case table.Over:
+			end, _ := r.m.EndOf(&s)
+			r.places.end(id, end, endRestart, f)
+		case table.Gone:
+			r.places.end(id, s.Last, endLease, f)
+		}
 	}
 }
 
@@ -145,7 +169,8 @@ const (
 	same    turn = iota // the known one, as far as can be told
 	later               // surely one that began after it
 	earlier             // surely one from before it
-	unclear             // the known one or the one that had the id before it
+	other               // one of before or after it
+	unclear             // it, or one of before it
 )
 
 // incarnation: a node uses ids again. An event is of a later session if its
@@ -165,58 +190,91 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 			return same // a session of Gx that was terminated does not come back
 		}
 		return later
-	case contradict(r.m.Identity(s), f.identity()) && clock.Before(s.Last, f.lo):
-		return later
 	case contradict(r.m.Identity(s), f.identity()):
-		return unclear
+		if clock.Before(s.Last, f.lo) {
+			return later
+		}
+		return other
 	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
-		return unclear
+		return other
 	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)):
 		return unclear
 	}
 	return same
 }
 
-// second applies a word of which it cannot be told whether it is of the session
-// that its id names or of one that had it before or since. One that names another
-// SIM, or that begins a session, is a session beside it; both are in doubt, and
-// stand against others. Of any other it says who had the address.
-func (r *rules) second(id uint32, s *table.Session, f *fact) Outcome {
-	r.people.contradicts(id, f)
-	if r.beside(s, f); f.key == s.Key {
-		return r.former(id, f)
+// whose tells which of the sessions with its id an event is of. Where there are
+// several it must be the only one that it can be of, or name its SIM or one of
+// its addresses.
+func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
+	if in.n == 1 {
+		s := r.m.Session(in.ids[0])
+		return in.ids[0], r.incarnation(&s, f)
 	}
-	after := clock.Upper(s.Last, f.hi)
-	if !s.Ended() {
-		r.places.doubt(id, after, binding.ReasonOrder)
+	var seen [unclear + 1]int
+	var possible, named uint32
+	names := 0
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		t := r.incarnation(&s, f)
+		seen[t]++
+		if t != same && t != unclear {
+			continue
+		}
+		possible = id
+		if f.IMSI != 0 && s.IMSI == f.IMSI || r.holdsOne(&s, f) {
+			named = id
+			names++
+		}
 	}
-	outcome := r.begin(f, table.Again)
-	if beside, ok := r.m.FindSession(f.key); ok {
-		r.places.doubt(beside, after, binding.ReasonOrder)
+	switch n := seen[same] + seen[unclear]; {
+	case names == 1:
+		return named, same
+	case n == 1:
+		return possible, same
+	case n > 1:
+		return 0, unclear
+	case seen[other] > 0 || seen[later] > 0 && seen[earlier] > 0:
+		return 0, other
+	case seen[later] > 0:
+		return 0, later
 	}
-	return outcome
+	return 0, earlier
 }
 
-// beside finds the session beside the one that an event's id names that it is
-// of, as second makes them: by its SIM if that is another one, else by what its
-// start said. The event has that session's key from then on, if it is no word of
-// the known one.
-func (r *rules) beside(s *table.Session, f *fact) (id uint32, known bool) {
-	other := ""
-	switch {
-	case contradict(r.m.Identity(s), f.identity()):
-		other = f.IMSI.String()
-	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
-		other = fmt.Sprint(f.Addrs)
-	default:
-		return 0, false
+// holdsOne reports that a session claims one of the addresses that an event names.
+func (r *rules) holdsOne(s *table.Session, f *fact) bool {
+	for _, k := range r.admit(f, r.apnOf(s, f), f.Addrs).keys {
+		if r.m.Has(s, k) {
+			return true
+		}
 	}
-	name := r.m.NodeNames.Load().Of(f.root)
-	key := table.NewSessionKey(&name, f.Session+"\x00"+other)
-	if id, known = r.m.FindSession(key); known || r.incarnation(s, f) == unclear {
-		f.key = key
+	return false
+}
+
+// second applies a word of a session that is not the known one, of before or
+// after it: it is kept beside it. All are in doubt, and stand against others.
+func (r *rules) second(in *incarnations, f *fact) Outcome {
+	after := f.hi
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		after = clock.Upper(after, s.Last)
+		r.people.contradicts(id, f)
 	}
-	return id, known
+	for _, id := range in.list() {
+		if s := r.m.Session(id); !s.Ended() {
+			r.sessions.update(id, func(s *table.Session) { s.Flags |= table.Again })
+			r.places.doubt(id, after, binding.ReasonOrder)
+		}
+	}
+	if !in.take(f) {
+		return r.former(in, f)
+	}
+	outcome := r.begin(f, table.Again)
+	if id, ok := r.m.FindSession(f.key); ok {
+		r.places.doubt(id, after, binding.ReasonOrder)
+	}
+	return outcome
 }
 
 // another reports that a start on a session that lives may be that of another
@@ -227,12 +285,7 @@ func (r *rules) another(s *table.Session, f *fact) bool {
 		return true
 	}
 	for _, k := range r.admit(f, r.apnOf(s, f), f.Addrs).keys {
-		held := false
-		for c := s.Claim; c != 0 && !held; {
-			cl := r.m.Claim(c)
-			held, c = cl.Key == k, cl.NextOfSession
-		}
-		if !held {
+		if !r.m.Has(s, k) {
 			return true
 		}
 	}
@@ -250,8 +303,8 @@ func contradict(x, y binding.Subscriber) bool {
 // former applies what is of a session that is over: one that had the id before,
 // or that its node's restart has ended. It claims nothing, but says who had the
 // address: those who had it before that one do not have it any more (T4).
-func (r *rules) former(id uint32, f *fact) Outcome {
-	r.places.had(id, f, r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys)
+func (r *rules) former(in *incarnations, f *fact) Outcome {
+	r.places.had(in.list(), f, r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys)
 	return r.counters.outcome(countLate, Late)
 }
 
@@ -308,7 +361,7 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
 		r.people.named(id, f, false)
-		r.places.had(id, f, got.keys)
+		r.places.had([]uint32{id}, f, got.keys)
 		if f.Order != 0 {
 			return r.counters.outcome(countDuplicate, Duplicate)
 		}
@@ -459,43 +512,47 @@ func (r *rules) give(id uint32, k index.Key, f *fact, when when) {
 func (r *rules) stop(f *fact) Outcome {
 	r.people.strip(f.Event)
 	stale := r.nodes.originState(f)
-	id, known := r.nodes.find(f)
-	if known {
-		r.lapse(id, f)
+	in := r.nodes.find(f)
+	r.lapse(&in, f)
+	if stale || r.beforeRestart(f) {
+		return r.former(&in, f)
 	}
+	if in.n == 0 {
+		return r.stopUnknown(&in, f)
+	}
+	id, turn := r.whose(&in, f)
 	switch {
-	case stale || r.beforeRestart(f):
-		return r.former(id, f)
-	case !known:
-		return r.stopUnknown(f)
-	}
-	s := r.m.Session(id)
-	if contradict(r.m.Identity(&s), f.identity()) && r.incarnation(&s, f) == unclear {
-		if id, known = r.beside(&s, f); !known {
-			return r.stopUnknown(f)
+	case turn == earlier:
+		return r.former(&in, f)
+	case turn == other:
+		return r.stopUnknown(&in, f)
+	case turn == later:
+		// It began after the known one, which was not heard of since.
+		r.supersede(&in, f)
+		in = incarnations{}
+		return r.stopUnknown(&in, f)
+	case id == 0:
+		for _, id := range in.list() {
+			if s := r.m.Session(id); !s.Ended() {
+				r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonEnding)
+			}
 		}
-		s = r.m.Session(id)
+		r.former(&in, f)
+		return Unclear
 	}
+	return r.stopOf(id, &in, f)
+}
+
+// stopOf applies the stop of a known session.
+func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
+	s := r.m.Session(id)
 	sure := clock.Before(s.BegunBy, f.lo) || r.order(&s, f) == newer
 	switch {
-	case r.incarnation(&s, f) == earlier:
-		return r.former(id, f)
-	case r.incarnation(&s, f) == later && f.begins:
-		// It began after the known one, whose own end was not heard.
-		if !s.Ended() {
-			r.places.end(id, f.begunBy, endSuperseded, f)
-		}
-		r.sessions.forget(id, f.now)
-		return r.stopUnknown(f)
-	case s.Ended() && clock.Before(s.After, f.lo):
-		// It is of one that had the id since, which was not heard of.
-		r.sessions.forget(id, f.now)
-		return r.stopUnknown(f)
 	case s.Ended():
 		s.After, s.Last = clock.Upper(s.After, f.hi), clock.Upper(s.Last, f.hi)
 		r.m.PutSession(id, &s)
 		r.sessions.dirty(id)
-		r.places.had(id, f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
+		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
 		r.places.relate(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
 	case s.Flags&(table.Reused|table.Again) != 0 && !sure:
@@ -524,8 +581,11 @@ func (r *rules) stop(f *fact) Outcome {
 
 // stopUnknown remembers the end of a session that was never heard of: its start
 // may still be on its way, and it says who had the address.
-func (r *rules) stopUnknown(f *fact) Outcome {
+func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 	keys := r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys
+	if !in.take(f) {
+		return r.former(in, f)
+	}
 	if id, ok := r.sessions.create(f); ok {
 		for _, k := range keys {
 			r.places.claim(id, k, false, f)

@@ -33,7 +33,7 @@ func (s *sites) decide(f *fact) Outcome {
 	case binding.SessionStart, binding.SessionUpdate:
 		return s.mirror(f)
 	case binding.SessionStop:
-		id, known := s.nodes.find(f)
+		id, known := s.find(f)
 		if !known {
 			return s.counters.outcome(countUnknownStop, Late)
 		}
@@ -88,7 +88,7 @@ func (s *sites) toldAt(f *fact, after int64) int64 {
 
 // mirror makes a session what its site says.
 func (s *sites) mirror(f *fact) Outcome {
-	id, known := s.nodes.find(f)
+	id, known := s.find(f)
 	if f.Kind == binding.SessionStart {
 		f.begins = true
 		begun := clock.Bound{Our: max(f.at-f.Age.Milliseconds(), 1)}
@@ -151,4 +151,10 @@ func (s *sites) restate(id uint32, f *fact) bool {
 	}
 	s.sessions.dirty(id)
 	return who != said || now.APN != was.APN || now.RAT != was.RAT || now.Contexts != was.Contexts
+}
+
+// find finds the session of one address of a site, which has no former one.
+func (s *sites) find(f *fact) (id uint32, known bool) {
+	in := s.nodes.find(f)
+	return in.ids[0], in.n > 0
 }

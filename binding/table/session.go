@@ -155,6 +155,25 @@ func (m *Memory) FindSession(key [2]uint64) (uint32, bool) {
 	})
 }
 
+// incarnations is how many sessions of one id can be told apart: a node uses ids
+// again, and which of two has it now may not be known at once. All but the first
+// have the key with their number in its last bits.
+const incarnations = 4
+
+// Incarnations are the sessions of one id, by number; 0 where there is none.
+type Incarnations [incarnations]uint32
+
+// FindIncarnations finds the records of an id's key. Writer only.
+func (m *Memory) FindIncarnations(key [2]uint64) (list Incarnations) {
+	m.BySession.Find(key[0], func(id uint32) bool {
+		if n := m.Sessions.Load(id, 1) ^ key[1]; n < incarnations && m.Sessions.Load(id, 0) == key[0] {
+			list[n] = id
+		}
+		return false
+	})
+	return list
+}
+
 // A Claim is one session's hold on one address. It is in two lists: of its
 // session and of its address. What is over keeps its claims.
 type Claim struct {
@@ -191,6 +210,18 @@ func (m *Memory) Claim(id uint32) Claim {
 
 // SetHeldAt moves the bound of a claim on. Writer only.
 func (m *Memory) SetHeldAt(id uint32, held clock.Bound) { m.Claims.Store(id, 3, held.Pack()) }
+
+// Has reports that a session claims an address. Writer only.
+func (m *Memory) Has(s *Session, k index.Key) bool {
+	for c := s.Claim; c != 0; {
+		cl := m.Claim(c)
+		if cl.Key == k {
+			return true
+		}
+		c = cl.NextOfSession
+	}
+	return false
+}
 
 // claimGiven is a bit of the key's class that no class has.
 const claimGiven = 1 << 15
