@@ -125,7 +125,7 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 				p.m.SetHeldAt(c, held)
 				p.sessions.dirty(id)
 			}
-			if cl.Given && newer {
+			if s := p.m.Session(id); cl.Given && newer && s.Doubt == binding.ReasonBound {
 				p.touch(k, f.why).changed = true
 				p.m.SetGiven(c, false)
 				p.sessions.dirty(id)
@@ -172,8 +172,12 @@ func (p *places) recall(id uint32, k index.Key) {
 	if s.Ended() || p.m.SourceOf(s.Node) == binding.SourceFeed {
 		return
 	}
-	if at := p.remains.after(&s, k); at != 0 && at >= s.HeldAt.Our {
-		p.doubt(id, clock.Bound{Our: at}, binding.ReasonCapacity)
+	forgotten, heard := p.remains.after(&s, k)
+	if forgotten != 0 && forgotten >= s.HeldAt.Our {
+		p.doubt(id, clock.Bound{Our: forgotten}, binding.ReasonCapacity)
+	}
+	if heard != 0 && heard >= s.HeldAt.Our {
+		p.doubt(id, clock.Bound{Our: heard}, binding.ReasonOrder)
 	}
 	if at := p.remains.releasedAt(k); at != 0 && at >= s.HeldAt.Our {
 		p.doubt(id, clock.Bound{Our: at}, binding.ReasonReleased)
@@ -249,17 +253,15 @@ func (p *places) unlinkOfSession(id, gone uint32) {
 func (p *places) free(id uint32) { p.freed = append(p.freed, id) }
 
 // give marks a claim that a session may have given up: it counts no more until
-// a word that is surely later names it.
+// a word that is surely later names it. Other sources' sessions must speak as if
+// it had.
 func (p *places) give(id uint32, k index.Key, f *fact) {
-	for c := p.m.Session(id).Claim; c != 0; {
-		cl := p.m.Claim(c)
-		if cl.Key == k && !cl.Given {
-			p.touch(k, f.why).changed = true
-			p.m.SetGiven(c, true)
-			p.sessions.dirty(id)
-		}
-		c = cl.NextOfSession
-	}
+	p.mayLack(id, k, f)
+	s := p.m.Session(id)
+	s.Flags |= table.Ended
+	s.After = f.hi
+	p.gaveUp(id, &s, k, clock.Bound{}, f)
+	p.finish(f)
 }
 
 // drop takes away a claim that a session gave up by its own word.
@@ -285,7 +287,7 @@ func (p *places) lose(id uint32, s *table.Session, k index.Key, bound clock.Boun
 	}
 	p.unclaim(id, k, false)
 	p.sessions.dirty(id)
-	p.ended(id, &ended, k, held)
+	p.gaveUp(id, &ended, k, held, f)
 }
 
 // doubt has a session speak after a bound before its word counts again.
@@ -320,7 +322,7 @@ func rank(why binding.Reason) int {
 		return 3
 	case binding.ReasonReleased:
 		return 2
-	case binding.ReasonCapacity:
+	case binding.ReasonEnding:
 		return 1
 	}
 	return 0
@@ -361,6 +363,24 @@ func (p *places) endOne(id uint32, bound clock.Bound, e ending, f *fact) {
 	p.attached(id, f)
 }
 
+// mayHaveEnded has a session speak that an event may have ended, and all that
+// would have to if it had.
+func (p *places) mayHaveEnded(id uint32, f *fact) {
+	s := p.m.Session(id)
+	p.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonEnding)
+	s.Flags |= table.Ended
+	s.After = f.hi
+	for _, c := range p.sessions.claims(id) {
+		p.ended(id, &s, c.Key, c.HeldAt)
+	}
+	p.eachOfSIM(id, func(other uint32, _, y *table.Session) {
+		if p.m.SourceOf(s.Node) != p.m.SourceOf(y.Node) {
+			p.endedElsewhere(other, y, &s)
+		}
+	})
+	p.finish(f)
+}
+
 // finish ends what is found to be over, until nothing is.
 func (p *places) finish(f *fact) {
 	for len(p.ends) > 0 {
@@ -384,6 +404,34 @@ func (p *places) ended(id uint32, s *table.Session, k index.Key, held clock.Boun
 		if o.id != id && !o.session.Ended() {
 			p.against(o, s, held)
 		}
+	}
+}
+
+// gaveUp is ended for an address that s gave up, or may have, and went on: who
+// lives there must name it again.
+func (p *places) gaveUp(id uint32, s *table.Session, k index.Key, held clock.Bound, f *fact) {
+	for o := p.overlapping(k); o.next(); {
+		if o.id == id || o.session.Ended() {
+			continue
+		}
+		if effect, _, _ := p.m.Against(&o.session, o.held, s, held); effect == table.Doubts {
+			p.mayLack(o.id, o.key, f)
+		}
+		p.against(o, s, held)
+	}
+}
+
+// mayLack marks a claim of which it is not known whether its session still has
+// the address: it counts no more until a word that is surely later names it.
+func (p *places) mayLack(id uint32, k index.Key, f *fact) {
+	for c := p.m.Session(id).Claim; c != 0; {
+		cl := p.m.Claim(c)
+		if cl.Key == k && !cl.Given {
+			p.touch(k, f.why).changed = true
+			p.m.SetGiven(c, true)
+			p.sessions.dirty(id)
+		}
+		c = cl.NextOfSession
 	}
 }
 
@@ -512,7 +560,7 @@ func (p *places) had(own []uint32, f *fact, keys []index.Key) {
 		x.Sub = sub
 	}
 	for _, k := range keys {
-		p.remains.claim(&x, k, 0)
+		p.remains.heard(&x, k)
 		for o := p.overlapping(k); o.next(); {
 			if !slices.Contains(own, o.id) && !o.session.Ended() && p.m.Root(o.session.Node) == f.root {
 				p.against(o, &x, x.HeldAt)
@@ -541,49 +589,61 @@ func (p *places) refuse(f *fact, keys []index.Key) {
 func (p *places) remember(id uint32, f *fact) { p.sessions.remember(id, f) }
 
 // attached: a SIM that attaches anew at a node and APN where it has a session
-// leaves that one in doubt, whatever address it has; it is over if both are of
-// one default bearer (3GPP TS 29.274 clause 7.2.1). And a session of a SIM that
-// another source has ended must speak after that, though the two name no common
-// address. id may have ended: it had attached.
+// leaves that one in doubt, whatever address it has, and those of other sources
+// that are of the same stay; it is over if both are of one default bearer (3GPP
+// TS 29.274 clause 7.2.1). And a session of a SIM that another source has ended
+// must speak after that, though the two name no common address. id may have
+// ended: it had attached.
 func (p *places) attached(id uint32, f *fact) {
 	x := p.m.Session(id)
 	if x.Sub == 0 || p.m.SourceOf(x.Node) == binding.SourceFeed {
 		return
 	}
-	visit := func(sub uint32) {
-		n := 0
-		for other := p.m.Subscriber(sub).Head; other != 0 && n < simsMost; n++ {
-			y := p.m.Session(other)
-			if other != id && p.m.SourceOf(y.Node) != binding.SourceFeed && p.m.OneSIM(&x, &y) {
-				p.beside(id, &x, other, &y)
-				x = p.m.Session(id)
-			}
-			other = y.Next
+	anew := false
+	p.eachOfSIM(id, func(other uint32, x, y *table.Session) {
+		if p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) {
+			p.endedElsewhere(id, x, y)
+			p.endedElsewhere(other, y, x)
+		} else if !p.parallel && p.m.Root(x.Node) == p.m.Root(y.Node) && x.APN != 0 && x.APN == y.APN {
+			p.reattached(id, x, y, f)
+			anew = p.reattached(other, y, x, f) || anew
 		}
-	}
-	visit(x.Sub)
-	if x.IMSI != 0 {
-		p.m.EachOfIMSI(x.IMSI, func(sub uint32) {
-			if sub != x.Sub {
-				visit(sub)
+	})
+	if anew {
+		p.eachOfSIM(id, func(other uint32, x, y *table.Session) {
+			if p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) && y.BegunBy.Our < x.BegunFrom.Our && y.HeldAt.Our <= x.BegunBy.Our && !p.together(x, y) && !y.Ended() {
+				p.doubt(other, clock.Bound{Our: x.BegunBy.Our}, binding.ReasonEnding)
 			}
 		})
 	}
 	p.finish(f)
 }
 
-// beside compares two sessions of one SIM.
-func (p *places) beside(id uint32, x *table.Session, other uint32, y *table.Session) {
-	switch {
-	case p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node):
-		if x.APN == 0 || y.APN == 0 || x.APN == y.APN {
-			p.endedElsewhere(id, x, y)
-			p.endedElsewhere(other, y, x)
+// eachOfSIM visits the other sessions of a session's SIM, but those of sites and,
+// of other sources, those that name another APN.
+func (p *places) eachOfSIM(id uint32, visit func(other uint32, x, y *table.Session)) {
+	x := p.m.Session(id)
+	if x.Sub == 0 {
+		return
+	}
+	each := func(sub uint32) {
+		n := 0
+		for other := p.m.Subscriber(sub).Head; other != 0 && n < simsMost; n++ {
+			y := p.m.Session(other)
+			if other != id && p.m.SourceOf(y.Node) != binding.SourceFeed && p.m.OneSIM(&x, &y) && (x.APN == 0 || y.APN == 0 || x.APN == y.APN) {
+				visit(other, &x, &y)
+				x = p.m.Session(id)
+			}
+			other = y.Next
 		}
-	case p.parallel || p.m.Root(x.Node) != p.m.Root(y.Node) || x.APN == 0 || x.APN != y.APN || p.together(x, y):
-	default:
-		p.reattached(id, x, y)
-		p.reattached(other, y, x)
+	}
+	each(x.Sub)
+	if x.IMSI != 0 {
+		p.m.EachOfIMSI(x.IMSI, func(sub uint32) {
+			if sub != x.Sub {
+				each(sub)
+			}
+		})
 	}
 }
 
@@ -595,15 +655,29 @@ func (p *places) endedElsewhere(id uint32, x, y *table.Session) {
 }
 
 // reattached has x speak after its SIM attached anew with y. It is over if both
-// have the same default bearer.
-func (p *places) reattached(id uint32, x, y *table.Session) {
+// have the same default bearer. If they share an address, as at a handover, the
+// others that x has are concerned. It reports whether y came after it.
+func (p *places) reattached(id uint32, x, y *table.Session, f *fact) bool {
 	switch {
-	case x.Ended() || clock.Before(y.BegunBy, x.BegunFrom) || clock.Before(y.BegunBy, x.HeldAt):
+	case clock.Before(y.BegunBy, x.BegunFrom) || clock.Before(y.BegunBy, x.HeldAt):
+		return false
+	case x.Ended():
 	case x.Contexts != 0 && x.Contexts == y.Contexts && clock.Before(x.BegunBy, y.BegunFrom):
 		p.ends = append(p.ends, pendingEnd{id: id, bound: y.Last, e: endSuperseded})
+	case p.together(x, y):
+		if x.Contexts != 0 && y.Contexts != 0 && x.Contexts&y.Contexts == 0 {
+			return false // secondary contexts of one session (3GPP TS 29.061)
+		}
+		for _, c := range p.sessions.claims(id) {
+			if !p.m.Has(y, c.Key) && !clock.Before(y.BegunBy, c.HeldAt) {
+				p.mayLack(id, c.Key, f)
+			}
+		}
+		return false
 	default:
 		p.doubt(id, y.BegunBy, binding.ReasonEnding)
 	}
+	return true
 }
 
 // together reports that two sessions share an address: a handover, or contexts

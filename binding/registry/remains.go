@@ -13,7 +13,7 @@ import (
 // whole node is ever refused.
 type remains struct {
 	*core
-	tables [4][remainsLen]remnant
+	tables [5][remainsLen]remnant
 }
 
 const remainsLen = 1 << 16
@@ -24,6 +24,7 @@ const (
 	remainsBegun           // by node and address: the beginning of a session there
 	remainsSources         // by source and address: the end of a session there, for other sources
 	remainsReleased        // by address: an operator's word that nobody holds it
+	remainsHeard           // by node and address: the beginning of a session there, heard of when it was over
 )
 
 // A remnant is one slot.
@@ -51,8 +52,12 @@ func (r *remains) put(table uint8, hash uint64, at int64, of uint32) {
 	r.batch.remains = append(r.batch.remains, remainsAt{table, slot})
 }
 
-// sessionMark is the hash by which a slot knows the one session that it is of.
-func sessionMark(key [2]uint64) uint32 { return uint32(key[1]) | 1 }
+// sessionMark is the hash by which a slot knows the one session id that it is
+// of.
+func sessionMark(key [2]uint64) uint32 { return uint32(key[0]>>32) | 1 }
+
+// slotOfID is the slot of a session id.
+func slotOfID(key [2]uint64) uint16 { return uint16(key[0] >> 16) }
 
 func keyHash(k index.Key) uint64 { return table.Mix(k.Hi ^ table.Mix(k.Lo^uint64(k.Meta))) }
 
@@ -64,7 +69,7 @@ func sourceHash(s binding.Source, k index.Key) uint64 {
 
 // ended notes what is left of an ended session.
 func (r *remains) ended(s *table.Session) {
-	r.put(remainsIDs, s.Key[1], s.After.Our, sessionMark(s.Key))
+	r.put(remainsIDs, uint64(slotOfID(s.Key)), s.After.Our, sessionMark(s.Key))
 }
 
 // claim notes what is left of a session's claim on an address, ended or given
@@ -76,6 +81,14 @@ func (r *remains) claim(s *table.Session, k index.Key, end int64) {
 		if end != 0 {
 			r.put(remainsSources, sourceHash(source, at), end, of)
 		}
+	}
+}
+
+// heard notes the beginning of a session on an address that was over when it was
+// heard of, or found no room.
+func (r *remains) heard(s *table.Session, k index.Key) {
+	for _, at := range levels(k) {
+		r.put(remainsHeard, begunHash(r.m.Root(s.Node), at), s.BegunBy.Our, sessionMark(s.Key))
 	}
 }
 
@@ -120,7 +133,7 @@ func levels(k index.Key) []index.Key {
 // idEnded is when a session with this key ended that was forgotten, zero if none
 // was.
 func (r *remains) idEnded(key [2]uint64) int64 {
-	e := &r.tables[remainsIDs][uint16(key[1])]
+	e := &r.tables[remainsIDs][slotOfID(key)]
 	if e.of != 0 && e.of != sessionMark(key) {
 		return 0
 	}
@@ -128,19 +141,22 @@ func (r *remains) idEnded(key [2]uint64) int64 {
 }
 
 // after is what a session must have spoken after to count on an address, zero
-// if nothing was forgotten there. Its own remains do not hinder it.
-func (r *remains) after(s *table.Session, k index.Key) (at int64) {
+// if nothing was forgotten there, and what of the sort was only heard of when it
+// was over. Its own remains do not hinder it.
+func (r *remains) after(s *table.Session, k index.Key) (forgotten, heard int64) {
 	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
-	look := func(e *remnant) {
+	look := func(at *int64, e *remnant) {
 		if e.of != of {
-			at = max(at, e.at)
+			*at = max(*at, e.at)
 		}
 	}
 	see := func(k index.Key) {
-		look(&r.tables[remainsBegun][uint16(begunHash(root, k))])
+		begun := uint16(begunHash(root, k))
+		look(&heard, &r.tables[remainsHeard][begun])
+		look(&forgotten, &r.tables[remainsBegun][begun])
 		for other := binding.SourceGx; other < binding.SourceFeed; other++ {
 			if other != source {
-				look(&r.tables[remainsSources][uint16(sourceHash(other, k))])
+				look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(other, k))])
 			}
 		}
 	}
@@ -152,7 +168,7 @@ func (r *remains) after(s *table.Session, k index.Key) (at int64) {
 		list := levels(k)
 		see(list[len(list)-1])
 	}
-	return at
+	return forgotten, heard
 }
 
 // rows makes the rows of what changed.

@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"slices"
+
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/clock"
 	"github.com/simbind/simbind/binding/index"
@@ -78,7 +80,7 @@ func (r *rules) word(f *fact) Outcome {
 	id, turn := r.whose(&in, f)
 	outcome := r.inTurn(id, turn, &in, f)
 	if turn == same {
-		r.alone(id, &in, f)
+		r.amongOthers(id, &in)
 	}
 	return outcome
 }
@@ -126,13 +128,12 @@ func (r *rules) supersede(in *incarnations, f *fact) (reused uint8) {
 	return reused
 }
 
-// alone ends the sessions beside the one that an event shows to live, if it is
-// surely of after all that they said: a node does not use an id again while its
-// session lives.
-func (r *rules) alone(id uint32, in *incarnations, f *fact) {
+// amongOthers has a session that has spoken speak after all that the others with
+// its id have said.
+func (r *rules) amongOthers(id uint32, in *incarnations) {
 	for _, other := range in.list() {
-		if s := r.m.Session(other); other != id && s.Key[0] != 0 && !s.Ended() && clock.Before(s.Last, f.lo) {
-			r.places.end(other, f.hi, endSuperseded, f)
+		if s := r.m.Session(other); other != id && !s.Ended() {
+			r.places.doubt(id, s.Last, binding.ReasonOrder)
 		}
 	}
 }
@@ -170,7 +171,7 @@ const (
 	later               // surely one that began after it
 	earlier             // surely one from before it
 	other               // one of before or after it
-	unclear             // it, or one of before it
+	unclear             // it, or one of before or after it
 )
 
 // incarnation: a node uses ids again. An event is of a later session if its
@@ -197,41 +198,67 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 		return other
 	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
 		return other
-	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)):
+	case r.mayBeNext(s, f) && clock.Before(s.After, f.lo):
+		return later // if it is its own after all, it begins anew with what it says
+	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)), r.mayBeNext(s, f):
 		return unclear
 	}
 	return same
 }
 
+// mayBeNext reports that a word may be of a session that has the id since the
+// known one ended: a stop that may be its own was heard. The two may be of one SIM.
+func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
+	return s.Flags&(table.Stopped|table.Ended) == table.Stopped && !(f.begins && alike(s, f))
+}
+
 // whose tells which of the sessions with its id an event is of. Where there are
-// several it must be the only one that it can be of, or name its SIM or one of
-// its addresses.
+// several, a word that is surely of after all that they said is taken for that of
+// a new one: of the one that goes on it says the same, and nothing else of that
+// is known for sure. Any other is of the only one that it can be of, or that it
+// names: by its SIM, or, of sessions of one SIM, by an address. That another
+// SIM's had the address says nothing: it may have been given out again, with the
+// id.
 func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 	if in.n == 1 {
 		s := r.m.Session(in.ids[0])
 		return in.ids[0], r.incarnation(&s, f)
 	}
 	var seen [unclear + 1]int
-	var possible, named uint32
-	names := 0
+	var possible, named, placed uint32
+	var one table.Session
+	names, places, oneSIM, afterAll := 0, 0, true, true
 	for _, id := range in.list() {
 		s := r.m.Session(id)
 		t := r.incarnation(&s, f)
 		seen[t]++
+		afterAll = afterAll && clock.Before(s.Last, f.lo)
 		if t != same && t != unclear {
 			continue
 		}
+		if possible == 0 {
+			one = s
+		}
 		possible = id
-		if f.IMSI != 0 && s.IMSI == f.IMSI || r.holdsOne(&s, f) {
+		oneSIM = oneSIM && (s.Key == one.Key || r.m.OneSIM(&s, &one))
+		if f.IMSI != 0 && s.IMSI == f.IMSI || s.IMSI == 0 && f.MSISDN != 0 && r.m.Identity(&s).MSISDN == f.MSISDN {
 			named = id
 			names++
 		}
+		if r.holdsOne(&s, f) {
+			placed = id
+			places++
+		}
 	}
 	switch n := seen[same] + seen[unclear]; {
-	case names == 1:
-		return named, same
+	case n > 0 && afterAll:
+		return 0, later
 	case n == 1:
 		return possible, same
+	case names == 1:
+		return named, same
+	case n > 1 && oneSIM && places == 1:
+		return placed, same
 	case n > 1:
 		return 0, unclear
 	case seen[other] > 0 || seen[later] > 0 && seen[earlier] > 0:
@@ -255,6 +282,20 @@ func (r *rules) holdsOne(s *table.Session, f *fact) bool {
 // second applies a word of a session that is not the known one, of before or
 // after it: it is kept beside it. All are in doubt, and stand against others.
 func (r *rules) second(in *incarnations, f *fact) Outcome {
+	after := r.doubtAll(in, f)
+	if !in.take(f) {
+		return r.former(in, f)
+	}
+	outcome := r.begin(f, table.Again)
+	if id, ok := r.m.FindSession(f.key); ok {
+		r.places.doubt(id, after, binding.ReasonOrder)
+	}
+	return outcome
+}
+
+// doubtAll has all sessions of an id speak after an event of another one that has
+// it, and says after what.
+func (r *rules) doubtAll(in *incarnations, f *fact) clock.Bound {
 	after := f.hi
 	for _, id := range in.list() {
 		s := r.m.Session(id)
@@ -267,14 +308,7 @@ func (r *rules) second(in *incarnations, f *fact) Outcome {
 			r.places.doubt(id, after, binding.ReasonOrder)
 		}
 	}
-	if !in.take(f) {
-		return r.former(in, f)
-	}
-	outcome := r.begin(f, table.Again)
-	if id, ok := r.m.FindSession(f.key); ok {
-		r.places.doubt(id, after, binding.ReasonOrder)
-	}
-	return outcome
+	return after
 }
 
 // another reports that a start on a session that lives may be that of another
@@ -284,12 +318,22 @@ func (r *rules) another(s *table.Session, f *fact) bool {
 	if who.MSISDN != f.MSISDN && f.MSISDN|who.MSISDN != 0 && s.Flags&table.Directory == 0 || who.IMSI != f.IMSI {
 		return true
 	}
-	for _, k := range r.admit(f, r.apnOf(s, f), f.Addrs).keys {
-		if !r.m.Has(s, k) {
+	if clock.Before(f.hi, s.HeldAt) {
+		return false // it is of before what the known one said: its own, or a former one's
+	}
+	keys := r.admit(f, r.apnOf(s, f), f.Addrs).keys
+	n := 0
+	for c := s.Claim; c != 0; {
+		cl := r.m.Claim(c)
+		c = cl.NextOfSession
+		switch {
+		case slices.Contains(keys, cl.Key):
+			n++
+		case !cl.Given:
 			return true
 		}
 	}
-	return false
+	return n < len(keys)
 }
 
 // contradict reports whether two identities cannot be one SIM's.
@@ -347,6 +391,7 @@ func (r *rules) begin(f *fact, reused uint8) Outcome {
 	}
 	r.places.remember(id, f)
 	outcome := r.claimAll(id, got.keys, true, f, got.refused)
+	r.dropGone(id, f, newer, binding.CanonicalAPN(f.APN))
 	r.places.relate(id, f)
 	r.places.attached(id, f)
 	return outcome
@@ -481,23 +526,24 @@ func (r *rules) dropOthers(id uint32, f *fact, when when, keys []index.Key) {
 }
 
 // dropGone takes away what a session gave up. An IPv4 address without ports
-// stands for all its blocks of ports too.
+// stands for all its blocks of ports too. That it had an address which it was not
+// known to have concerns other sources.
 func (r *rules) dropGone(id uint32, f *fact, when when, apn string) {
 	if len(f.Gone) == 0 {
 		return
 	}
-	gone := r.admit(f, apn, f.Gone).keys
-	for _, k := range r.sessions.keys(id) {
-		for _, g := range gone {
-			if g == k || table.FamilyOf(g) == table.Family4 && table.FamilyOf(k) == table.FamilyPorts && table.PartOf(k) == g {
+	had := r.sessions.keys(id)
+	for _, g := range r.admit(f, apn, f.Gone).keys {
+		r.give(id, g, f, when)
+		for _, k := range had {
+			if k != g && table.FamilyOf(g) == table.Family4 && table.FamilyOf(k) == table.FamilyPorts && table.PartOf(k) == g {
 				r.give(id, k, f, when)
-				break
 			}
 		}
 	}
 }
 
-// give takes one claim of a session away that the event says it does not have,
+// give takes one address of a session away that the event says it does not have,
 // if that is surely its latest word on it; else the claim is in doubt.
 func (r *rules) give(id uint32, k index.Key, f *fact, when when) {
 	if when != newer {
@@ -525,6 +571,7 @@ func (r *rules) stop(f *fact) Outcome {
 	case turn == earlier:
 		return r.former(&in, f)
 	case turn == other:
+		r.doubtAll(&in, f)
 		return r.stopUnknown(&in, f)
 	case turn == later:
 		// It began after the known one, which was not heard of since.
@@ -534,11 +581,10 @@ func (r *rules) stop(f *fact) Outcome {
 	case id == 0:
 		for _, id := range in.list() {
 			if s := r.m.Session(id); !s.Ended() {
-				r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonEnding)
+				r.mayHaveStopped(id, f)
 			}
 		}
-		r.former(&in, f)
-		return Unclear
+		return r.former(&in, f)
 	}
 	return r.stopOf(id, &in, f)
 }
@@ -546,7 +592,7 @@ func (r *rules) stop(f *fact) Outcome {
 // stopOf applies the stop of a known session.
 func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	s := r.m.Session(id)
-	sure := clock.Before(s.BegunBy, f.lo) || r.order(&s, f) == newer
+	sure := clock.Before(s.BegunBy, f.lo) || f.begins && alike(&s, f) || r.order(&s, f) == newer
 	switch {
 	case s.Ended():
 		s.After, s.Last = clock.Upper(s.After, f.hi), clock.Upper(s.Last, f.hi)
@@ -556,13 +602,15 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		r.places.relate(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
 	case s.Flags&(table.Reused|table.Again) != 0 && !sure:
-		r.places.doubt(id, f.hi, binding.ReasonEnding)
-		return r.counters.outcome(countLate, Unclear)
+		r.mayHaveStopped(id, f)
+		r.former(in, f)
+		return Unclear
 	case f.Contexts != 0 && !f.Last && s.Contexts&^f.Contexts != 0:
 		// Secondary contexts may go on; or the one that there is got another
 		// number, at a handover say. Its next word tells.
 		r.sessions.update(id, func(s *table.Session) { s.Contexts &^= f.Contexts })
-		r.places.doubt(id, f.hi, binding.ReasonEnding)
+		r.places.mayHaveEnded(id, f)
+		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
 		return OneContext
 	}
 	if f.Last {
@@ -577,6 +625,12 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	r.places.end(id, f.hi, endStop, f)
 	r.places.relate(id, f)
 	return Applied
+}
+
+// mayHaveStopped has a session show that a stop was not its own.
+func (r *rules) mayHaveStopped(id uint32, f *fact) {
+	r.sessions.update(id, func(s *table.Session) { s.Flags |= table.Stopped })
+	r.places.mayHaveEnded(id, f)
 }
 
 // stopUnknown remembers the end of a session that was never heard of: its start
@@ -607,7 +661,7 @@ func (r *rules) endSiblings(id uint32, f *fact) {
 		h, _ := r.places.holding(k)
 		for c := r.m.AllClaimants(&h); c.Next(); {
 			if o := &c.Session; c.ID != id && !o.Ended() && r.m.Root(o.Node) == f.root && o.Contexts != 0 && o.Contexts&s.Contexts == 0 && r.m.OneSIM(o, &s) {
-				r.places.doubt(c.ID, f.hi, binding.ReasonEnding)
+				r.places.mayHaveEnded(c.ID, f)
 			}
 		}
 	}

@@ -151,6 +151,7 @@ func (ss *sessions) hear(s *table.Session, f *fact, when when) {
 	}
 	if ss.answers(s, f, when) {
 		s.Doubt, s.After = binding.ReasonBound, clock.Bound{}
+		s.Flags &^= table.Stopped
 	}
 }
 

@@ -22,7 +22,7 @@ func (p *places) standing(h *table.Holding) standing {
 	st := standing{agreed: true}
 	named := false // the owner is one that knows the subscriber
 	links := false // some claim joins number and SIM
-	var numberOnly, simOnly bool
+	var numberOnly, simOnly, unnamed bool
 	var directory binding.MSISDN // its word for the SIM, where signalling has none
 	for c := p.m.AllClaimants(h); c.Next(); {
 		s := &c.Session
@@ -36,6 +36,7 @@ func (p *places) standing(h *table.Holding) standing {
 		}
 		id := p.m.Identity(s)
 		if table.Nobody(id) {
+			unnamed = true
 			if st.owner == 0 {
 				st.owner, st.since = c.ID, began(s)
 			}
@@ -64,13 +65,29 @@ func (p *places) standing(h *table.Holding) standing {
 	case st.who.MSISDN == directory:
 		links = true
 	}
-	if !links && numberOnly && simOnly {
+	if !links && numberOnly && simOnly || unnamed && named && p.apart(h) {
 		st.agreed = false
 	}
 	if !st.agreed {
 		st.who = binding.Subscriber{}
 	}
 	return st
+}
+
+// apart reports that a session of a holding does not say whose it is, and another
+// node's does which is not the same stay.
+func (p *places) apart(h *table.Holding) bool {
+	for x := p.m.AllClaimants(h); x.Next(); {
+		if x.Session.Ended() || x.Session.Sub != 0 {
+			continue
+		}
+		for y := p.m.AllClaimants(h); y.Next(); {
+			if !y.Session.Ended() && p.m.TwoStays(&x.Session, &y.Session) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // began is when a session began, by our clock, as far as is known.

@@ -203,9 +203,22 @@ func (m *Memory) Against(x *Session, xHeld clock.Bound, y *Session, yHeld clock.
 	return Doubts, y.BegunBy, binding.ReasonConflict
 }
 
+// TwoStays reports of sessions at different nodes, of which one does not say whose
+// it is, that they are not one stay of one SIM told twice: they are of one source,
+// or surely began apart.
+func (m *Memory) TwoStays(x, y *Session) bool {
+	switch {
+	case (x.Sub == 0) == (y.Sub == 0) || m.Root(x.Node) == m.Root(y.Node):
+		return false
+	case m.SourceOf(x.Node) == m.SourceOf(y.Node):
+		return true
+	}
+	return x.BegunBy.Our < y.BegunFrom.Our || y.BegunBy.Our < x.BegunFrom.Our
+}
+
 // acrossNodes is Against for sessions of different nodes.
 func (m *Memory) acrossNodes(x, y *Session, end clock.Bound, over bool) (Effect, clock.Bound, binding.Reason) {
-	agree := Agree(m.Identity(x), m.Identity(y))
+	agree := Agree(m.Identity(x), m.Identity(y)) && !m.TwoStays(x, y)
 	if !over {
 		if agree {
 			return Nothing, clock.Bound{}, 0

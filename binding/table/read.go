@@ -236,14 +236,19 @@ func (m *Memory) join(a *assembly, h *Holding, c *Claimants, now int64, t *Times
 }
 
 // outlives is what those claims of a shared address mean for a fresh one that
-// the restart of their node has ended, and the sweep not yet.
+// the restart of their node has ended, and the sweep not yet, or may have ended.
 func (m *Memory) outlives(h *Holding, s *Session, held clock.Bound, now int64, t *Times) (Life, binding.Reason) {
 	for c := m.Claimants(h); c.Next(); {
 		y := &c.Session
 		if y.Ended() || y.Key == s.Key {
 			continue
 		}
-		if over, _ := m.restarted(y); !over {
+		over, doubt := m.restarted(y)
+		switch {
+		case doubt != binding.ReasonBound:
+			y.After, _ = m.RestartBy(m.Root(y.Node))
+			y.Flags |= Ended
+		case !over:
 			continue
 		}
 		if effect, after, why := m.Against(s, held, y, c.HeldAt); effect == Doubts {

@@ -53,7 +53,7 @@ const (
 	Directory             // its number is the directory's word
 	Reused                // its id was another session's, whose end was not heard
 	MultiSIM              // other SIMs have its number
-	Stopped               // it ended by its own stop
+	Stopped               // it ended by its own stop, or, while it goes on, may have
 	Again                 // its id was another session's before
 )
 
