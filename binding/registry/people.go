@@ -400,6 +400,7 @@ func (p *people) numberKnown(f *fact) Outcome {
 	}
 	if ev.Doubt == binding.ReasonBound { // that nobody answers is no word
 		p.book.disputes.leave(ev.IMSI, ev.MSISDN)
+		p.unlearn(ev.IMSI, ev.MSISDN)
 	}
 	outcome := Duplicate
 	for _, id := range p.withoutNumber(ev.IMSI) {
@@ -411,6 +412,21 @@ func (p *people) numberKnown(f *fact) Outcome {
 		return p.counters.outcome(countDuplicate, Duplicate)
 	}
 	return outcome
+}
+
+// unlearn voids what signalling has taught of a SIM's number, if a directory says
+// another one by now.
+func (p *people) unlearn(imsi binding.IMSI, m binding.MSISDN) {
+	learned := p.m.NumberOf(imsi)
+	if learned == 0 || m == 0 || learned == m {
+		return
+	}
+	if subID, known := p.m.FindSubscriber(binding.Subscriber{MSISDN: learned}); known {
+		sub := p.m.Subscriber(subID)
+		sub.SIMSince = 0
+		p.m.PutSubscriber(subID, &sub)
+		p.saveSubscriber(&sub)
+	}
 }
 
 // withoutNumber lists our sessions of a SIM whose own signalling gave no number.

@@ -154,12 +154,17 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	if !newer && s.Listed>>table.FamilyOf(k)&1 != 0 {
 		p.m.SetGiven(cid, true) // it may have been given up since
 	}
-	if t.h.Inner != 0 || !p.counted(k) {
+	counted := p.counted(k)
+	if t.h.Inner != 0 || !counted {
 		t.h.Contested = p.round // who lies inside is known when the sweep has been around
 	}
 	p.sessions.dirty(id)
 	if table.IsPart(k) {
-		p.touch(table.PartOf(k), f.why).h.Inner = p.round
+		whole := p.touch(table.PartOf(k), f.why)
+		whole.h.Inner = p.round
+		if !counted {
+			whole.h.Contested = p.round // nor which blocks are in part its own
+		}
 	}
 	p.recall(id, k)
 	return true
@@ -390,6 +395,11 @@ func (p *places) finish(f *fact) {
 			// It has other addresses: what it lost it may have given up.
 			p.lose(e.id, &s, e.key, e.bound, f)
 			p.doubt(e.id, e.after, binding.ReasonEnding)
+			for _, k := range p.sessions.keys(e.id) { // a block of ports is given out as a whole
+				if table.IsPart(e.key) && table.IsPart(k) && table.PartOf(k) == table.PartOf(e.key) {
+					p.mayLack(e.id, k, f)
+				}
+			}
 			continue
 		}
 		p.endOne(e.id, e.bound, e.e, f)
@@ -599,24 +609,41 @@ func (p *places) attached(id uint32, f *fact) {
 	if x.Sub == 0 || p.m.SourceOf(x.Node) == binding.SourceFeed {
 		return
 	}
-	anew := false
+	var left []uint32 // by attaching anew
 	p.eachOfSIM(id, func(other uint32, x, y *table.Session) {
 		if p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) {
 			p.endedElsewhere(id, x, y)
 			p.endedElsewhere(other, y, x)
 		} else if !p.parallel && p.m.Root(x.Node) == p.m.Root(y.Node) && x.APN != 0 && x.APN == y.APN {
 			p.reattached(id, x, y, f)
-			anew = p.reattached(other, y, x, f) || anew
+			if p.reattached(other, y, x, f) {
+				left = append(left, other)
+			}
 		}
 	})
-	if anew {
+	if len(left) > 0 {
 		p.eachOfSIM(id, func(other uint32, x, y *table.Session) {
-			if p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) && y.BegunBy.Our < x.BegunFrom.Our && y.HeldAt.Our <= x.BegunBy.Our && !p.together(x, y) && !y.Ended() {
+			if !y.Ended() && p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) && p.leftBehind(x, y, left) {
 				p.doubt(other, clock.Bound{Our: x.BegunBy.Our}, binding.ReasonEnding)
 			}
 		})
 	}
 	p.finish(f)
+}
+
+// leftBehind reports that y is another source's account of a stay that its SIM
+// may have left for x: it shares an address with one of those sessions of x's
+// source, or surely began before x.
+func (p *places) leftBehind(x, y *table.Session, left []uint32) bool {
+	if p.together(x, y) || y.HeldAt.Our > x.BegunBy.Our {
+		return false
+	}
+	for _, id := range left {
+		if z := p.m.Session(id); p.together(y, &z) {
+			return true
+		}
+	}
+	return y.BegunBy.Our < x.BegunFrom.Our
 }
 
 // eachOfSIM visits the other sessions of a session's SIM, but those of sites and,
@@ -744,21 +771,22 @@ func (o *overlap) next() bool {
 	}
 }
 
-// insideMost bounds how many keys inside of a wider one are looked for.
-const insideMost = 512
+// insideMost bounds how many keys inside of a wider one are looked for, and
+// insidePart inside of a block of ports.
+const (
+	insideMost = 512
+	insidePart = 4096
+)
 
-// inside adds the keys in the table that lie inside of a wide one. Parts of
-// addresses are not among them: they leave their mark with the address.
+// inside adds the keys in the table that lie inside of a wide one or of a block
+// of ports. Blocks inside of an address are not among them: they leave their mark
+// with it.
 func (p *places) inside(k index.Key, list []index.Key) []index.Key {
 	if !p.counted(k) {
 		return list
 	}
-	low, _ := p.m.Addrs.Lengths(k.Class())
-	leaf := table.LeafBits(k.Class())
-	for n := k.Bits() + 1; n <= leaf; n++ {
-		if low>>(n-1)&1 == 0 {
-			continue
-		}
+	for in := p.lengths(k); in != 0; in &= in - 1 {
+		n := uint8(bits.TrailingZeros64(in) + 1)
 		step := uint64(1) << (64 - n)
 		for i, hi := uint64(0), k.Hi; i < 1<<(n-k.Bits()); i, hi = i+1, hi+step {
 			at := index.NewKey(k.Domain(), k.Class(), n, hi, 0)
@@ -770,18 +798,31 @@ func (p *places) inside(k index.Key, list []index.Key) []index.Key {
 	return list
 }
 
+// lengths are those in use of keys that lie inside of k and are looked for: bit n
+// is length n+1.
+func (p *places) lengths(k index.Key) uint64 {
+	longest := table.LeafBits(k.Class())
+	switch {
+	case table.IsPart(k):
+		longest = 48
+	case !table.IsWide(k):
+		return 0
+	}
+	low, _ := p.m.Addrs.Lengths(k.Class())
+	return low >> k.Bits() << k.Bits() & (1<<longest - 1)
+}
+
 // counted reports that what lies inside of a key can be looked for: there are
 // few enough keys, of the lengths that are in use.
 func (p *places) counted(k index.Key) bool {
-	if !table.IsWide(k) {
-		return true
+	n, most := 0, insideMost
+	if table.IsPart(k) {
+		most = insidePart
 	}
-	low, _ := p.m.Addrs.Lengths(k.Class())
-	n := 0
-	for in := low >> k.Bits() << k.Bits(); in != 0; in &= in - 1 {
+	for in := p.lengths(k); in != 0; in &= in - 1 {
 		n += 1 << min(bits.TrailingZeros64(in)+1-int(k.Bits()), 20)
 	}
-	return n <= insideMost
+	return n <= most
 }
 
 // around compares the sessions of an address with those on wider ones, for the
@@ -796,12 +837,12 @@ func (p *places) around(k index.Key, h *table.Holding, f *fact) int {
 			p.settle(f)
 		}
 	}
-	if _, _, _, wider := p.m.Addrs.Longest(k.Domain(), k.Class(), k.Hi, k.Lo, k.Bits()-1); !wider || h.State == table.None {
+	if _, _, _, wider := p.m.Addrs.Longest(k.Domain(), k.Class(), k.Hi, k.Lo, k.Bits()-1); !wider {
 		return 0
 	}
 	n := p.seq
 	for c := p.m.AllClaimants(h); c.Next(); {
-		if s := p.m.Session(c.ID); s.Key == c.Session.Key && !s.Ended() {
+		if s := p.m.Session(c.ID); s.Key == c.Session.Key {
 			p.relateAt(c.ID, table.Claim{Key: k, HeldAt: c.HeldAt}, f)
 		}
 	}

@@ -406,7 +406,7 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
 		r.people.named(id, f, false)
-		r.places.had([]uint32{id}, f, got.keys)
+		r.hadBefore(id, s, f, apn, got.keys)
 		if f.Order != 0 {
 			return r.counters.outcome(countDuplicate, Duplicate)
 		}
@@ -423,6 +423,25 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 		r.places.attached(id, f)
 	}
 	return outcome
+}
+
+// hadBefore applies what a word that is not the latest of its session says of
+// its addresses: it may have given up since those that it names, if it has told
+// which it has, and those that it does not name, if it has not named them since.
+func (r *rules) hadBefore(id uint32, s *table.Session, f *fact, apn string, keys []index.Key) {
+	r.places.had([]uint32{id}, f, keys)
+	for _, k := range keys {
+		if s.Listed>>table.FamilyOf(k)&1 == 0 {
+			r.places.claim(id, k, false, f)
+		}
+	}
+	r.dropGone(id, f, older, apn)
+	r.dropOthers(id, f, older, keys)
+	if l := s.Listed | listed(f); l != s.Listed {
+		r.sessions.update(id, func(s *table.Session) { s.Listed = l })
+		r.sessions.dirty(id)
+	}
+	r.places.relate(id, f)
 }
 
 // apnOf is the APN of a session that an event may name.
@@ -544,13 +563,19 @@ func (r *rules) dropGone(id uint32, f *fact, when when, apn string) {
 }
 
 // give takes one address of a session away that the event says it does not have,
-// if that is surely its latest word on it; else the claim is in doubt.
+// if that is surely its latest word on it; unless it has surely named it since,
+// the claim is in doubt.
 func (r *rules) give(id uint32, k index.Key, f *fact, when when) {
-	if when != newer {
-		r.places.give(id, k, f)
+	if when == newer {
+		r.places.drop(id, k, f)
 		return
 	}
-	r.places.drop(id, k, f)
+	for _, c := range r.sessions.claims(id) {
+		if c.Key == k && clock.Before(f.hi, c.HeldAt) {
+			return
+		}
+	}
+	r.places.give(id, k, f)
 }
 
 // stop applies a stop: rule T1. It acts on its own session only, and may carry
@@ -647,6 +672,7 @@ func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 		r.places.end(id, f.hi, endStop, f)
 		r.places.relate(id, f)
 	} else {
+		r.sessions.remains.ended(&table.Session{Key: f.key, After: f.hi})
 		r.places.refuse(f, keys)
 	}
 	return r.counters.outcome(countUnknownStop, Late)

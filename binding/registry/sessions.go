@@ -149,7 +149,7 @@ func (ss *sessions) hear(s *table.Session, f *fact, when when) {
 	if f.Lease > 0 {
 		s.Lease = ss.leaseOf(f)
 	}
-	if ss.answers(s, f, when) {
+	if ss.answers(s, f) {
 		s.Doubt, s.After = binding.ReasonBound, clock.Bound{}
 		s.Flags &^= table.Stopped
 	}
@@ -157,18 +157,14 @@ func (ss *sessions) hear(s *table.Session, f *fact, when when) {
 
 // answers reports that a word ends the doubt about its session: it is surely of
 // after what the session must speak after. A number in doubt is settled by a
-// number only, a release by what the session's own count or clock says is new.
-func (ss *sessions) answers(s *table.Session, f *fact, when when) bool {
+// number only.
+func (ss *sessions) answers(s *table.Session, f *fact) bool {
 	switch s.Doubt {
 	case binding.ReasonBound:
 		return false
 	case binding.ReasonNumber:
 		if f.MSISDN == 0 && f.IMSI == 0 {
 			return false
-		}
-	case binding.ReasonReleased:
-		if when == newer {
-			return true
 		}
 	}
 	return clock.Before(s.After, f.lo)

@@ -118,7 +118,10 @@ func (p *places) settleOne(i int, f *fact) {
 	}
 	switch {
 	case st.living == 0:
-		h.State, h.MSISDN, h.Owner, h.Contested = table.None, 0, 0, 0
+		h.State, h.MSISDN, h.Owner = table.None, 0, 0
+		if h.Inner == 0 {
+			h.Contested = 0
+		}
 		if h.Claim == 0 && h.Inner == 0 {
 			if t.existed {
 				p.m.Addrs.Delete(t.key)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
 	"github.com/simbind/simbind/binding/table"
 )
 
@@ -47,8 +48,7 @@ func (r *Registry) problems() []string {
 const refusedTold = 60_000
 
 // Release ends the binding of an address by an operator's word: no session that
-// claims it counts until it says something that is newer than all that was known
-// of it. It still stands against others until then, so that nobody is matched in
+// claims it counts until it says something that surely happened since. It still stands against others until then, so that nobody is matched in
 // its place. by names the operator in the trace.
 func (r *Registry) Release(ctx context.Context, q binding.Query, reason, by string) error {
 	found := false
@@ -70,11 +70,16 @@ func (r *Registry) release(q binding.Query, reason, by string) bool {
 		}
 		return false
 	}
-	h, _ := r.m.Holding(k)
-	for c := r.m.AllClaimants(&h); c.Next(); {
-		if !c.Session.Ended() {
-			r.places.touchAll(c.ID, f.why, false)
-			r.places.doubt(c.ID, c.Session.Last, binding.ReasonReleased)
+	for at, ok := k, true; ok; { // whoever has it, or a wider one around it
+		h, _ := r.m.Holding(at)
+		for c := r.m.AllClaimants(&h); c.Next(); {
+			if !c.Session.Ended() {
+				r.places.touchAll(c.ID, f.why, false)
+				r.places.doubt(c.ID, clock.Bound{Our: f.now}, binding.ReasonReleased)
+			}
+		}
+		if ok = at.Bits() > 1; ok {
+			at, _, _, ok = r.m.Addrs.Longest(at.Domain(), at.Class(), at.Hi, at.Lo, at.Bits()-1)
 		}
 	}
 	r.remains.released(k, f.now)

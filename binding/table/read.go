@@ -320,6 +320,9 @@ func (m *Memory) overlapped(v *sighting, now int64, t *Times) binding.Reason {
 		}
 		h := UnpackHolding(value)
 		why := m.surrounded(v, &h, now, t)
+		if IsPart(v.key) && !IsPart(wide) && h.Contested != 0 && h.State == None {
+			why = binding.ReasonConflict // which of its blocks are others' is not known yet
+		}
 		switch {
 		case !m.Addrs.Valid(ref):
 			continue // it changed while we looked
