@@ -67,9 +67,9 @@ type HoldRow struct {
 	Shared bool
 	// Given: the session may have given it up.
 	Given bool
-	// HeldAt is the last moment at which it surely held the address, as the
-	// Registry packs it.
-	HeldAt uint64
+	// HeldBy and HeldAt bound, from above and below, the first and the last moment
+	// at which a word says that it held the address, as the Registry packs them.
+	HeldBy, HeldAt uint64
 	// Ending: a journal of before the bounds says that one source ended it.
 	Ending bool
 }

@@ -83,6 +83,7 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 		b = appendAddress(b, &h.Addr)
 		b = binary.AppendVarint(b, h.Since-r.Seen)
 		b = binary.AppendVarint(b, int64(h.HeldAt-r.HeldAt))
+		b = binary.AppendVarint(b, int64(h.HeldBy-r.BegunBy))
 		b = binary.AppendUvarint(b, h.Version)
 		if flags&sessionTold == 0 {
 			continue
@@ -142,6 +143,7 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 	r.Holds = in.holds(holds, func(h *binding.HoldRow) {
 		h.Since = r.Seen + in.int()
 		h.HeldAt = r.HeldAt + uint64(in.int())
+		h.HeldBy = r.BegunBy + uint64(in.int())
 		h.Version = in.uint(64)
 		if flags&sessionTold == 0 {
 			return

@@ -116,6 +116,9 @@ func (f *fact) begin() {
 	}
 }
 
+// hold is when its session held the addresses that the event names.
+func (f *fact) hold() table.Hold { return table.Hold{By: f.hi, At: f.lo} }
+
 // identity is whom the event names.
 func (f *fact) identity() binding.Subscriber {
 	return binding.Subscriber{MSISDN: f.MSISDN, IMSI: f.IMSI, IMEI: f.IMEI}

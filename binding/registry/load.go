@@ -267,11 +267,11 @@ func (l *loader) restore(id uint32, r *binding.HoldRow, ended bool) {
 func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended bool) bool {
 	h, _ := l.m.Holding(k)
 	s := l.m.Session(id)
-	held := clock.Unpack(r.HeldAt)
-	if r.HeldAt == 0 {
-		held = s.HeldAt // of before there were bounds
+	held := table.Hold{By: clock.Unpack(r.HeldBy), At: clock.Unpack(r.HeldAt)}
+	if r.HeldBy == 0 { // of before there were bounds
+		held = table.Hold{By: s.BegunBy, At: s.HeldAt}
 	}
-	cid, ok := l.m.NewClaim(table.Claim{Session: id, Key: k, HeldAt: held, NextOfSession: s.Claim, NextOfAddress: h.Claim})
+	cid, ok := l.m.NewClaim(table.Claim{Session: id, Key: k, Hold: held, NextOfSession: s.Claim, NextOfAddress: h.Claim})
 	if !ok {
 		return false
 	}

@@ -47,6 +47,7 @@ type pendingEnd struct {
 	key   index.Key // zero: all of it
 	bound clock.Bound
 	after clock.Bound // what the rest of it must speak after
+	given bool        // it may have given the address up before
 	e     ending
 }
 
@@ -121,8 +122,8 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	for c := h.Claim; c != 0; n++ {
 		cl := p.m.Claim(c)
 		if cl.Session == id {
-			if held := clock.Later(cl.HeldAt, f.lo); held != cl.HeldAt {
-				p.m.SetHeldAt(c, held)
+			if held := cl.Hear(f.lo, f.hi); held != cl.Hold {
+				p.m.SetHold(c, held)
 				p.sessions.dirty(id)
 			}
 			if s := p.m.Session(id); cl.Given && newer && s.Doubt == binding.ReasonBound {
@@ -139,10 +140,10 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	}
 	t := p.touch(k, f.why)
 	s := p.m.Session(id)
-	cid, ok := p.m.NewClaim(table.Claim{Session: id, Key: k, HeldAt: f.lo, NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
+	cid, ok := p.m.NewClaim(table.Claim{Session: id, Key: k, Hold: f.hold(), NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
 	for !ok && p.sessions.makeRoom(f) {
 		t = p.touch(k, f.why)
-		cid, ok = p.m.NewClaim(table.Claim{Session: id, Key: k, HeldAt: f.lo, NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
+		cid, ok = p.m.NewClaim(table.Claim{Session: id, Key: k, Hold: f.hold(), NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
 	}
 	if !ok {
 		return false
@@ -168,6 +169,34 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	}
 	p.recall(id, k)
 	return true
+}
+
+// heldBy is when a session held an address.
+func (p *places) heldBy(id uint32, k index.Key) (held table.Hold) {
+	for _, c := range p.sessions.claims(id) {
+		if c.Key == k {
+			held = c.Hold
+		}
+	}
+	return held
+}
+
+// mayHave lets a session claim what it may have, as it may be the one that had.
+func (p *places) mayHave(id uint32, claims []table.Claim, f *fact) {
+	for _, old := range claims {
+		s := p.m.Session(id)
+		if p.m.Has(&s, old.Key) || !p.claim(id, old.Key, false, f) {
+			continue
+		}
+		p.mayLack(id, old.Key, f)
+		for c := p.m.Session(id).Claim; c != 0; {
+			cl := p.m.Claim(c)
+			if cl.Key == old.Key {
+				p.m.SetHold(c, old.Hold)
+			}
+			c = cl.NextOfSession
+		}
+	}
 }
 
 // recall has a session that claims an address speak after what is remembered of
@@ -214,7 +243,7 @@ func (p *places) unclaim(id uint32, k index.Key, early bool) {
 		if s.Ended() {
 			end = s.After.Our
 		}
-		p.remains.claim(&s, k, end)
+		p.remains.claim(&s, k, p.heldBy(id, k), end)
 	}
 	t := p.touch(k, "")
 	var before uint32
@@ -265,7 +294,7 @@ func (p *places) give(id uint32, k index.Key, f *fact) {
 	s := p.m.Session(id)
 	s.Flags |= table.Ended
 	s.After = f.hi
-	p.gaveUp(id, &s, k, clock.Bound{}, f)
+	p.gaveUp(id, &s, k, table.Hold{}, f)
 	p.finish(f)
 }
 
@@ -283,13 +312,8 @@ func (p *places) lose(id uint32, s *table.Session, k index.Key, bound clock.Boun
 	ended := *s
 	ended.Flags |= table.Ended
 	ended.After = bound
-	p.remains.claim(s, k, bound.Our)
-	var held clock.Bound
-	for _, c := range p.sessions.claims(id) {
-		if c.Key == k {
-			held = c.HeldAt
-		}
-	}
+	held := p.heldBy(id, k)
+	p.remains.claim(s, k, held, bound.Our)
 	p.unclaim(id, k, false)
 	p.sessions.dirty(id)
 	p.gaveUp(id, &ended, k, held, f)
@@ -363,7 +387,7 @@ func (p *places) endOne(id uint32, bound clock.Bound, e ending, f *fact) {
 	}
 	s = p.m.Session(id)
 	for _, c := range p.sessions.claims(id) {
-		p.ended(id, &s, c.Key, c.HeldAt)
+		p.ended(id, &s, c.Key, c.Hold)
 	}
 	p.attached(id, f)
 }
@@ -376,7 +400,7 @@ func (p *places) mayHaveEnded(id uint32, f *fact) {
 	s.Flags |= table.Ended
 	s.After = f.hi
 	for _, c := range p.sessions.claims(id) {
-		p.ended(id, &s, c.Key, c.HeldAt)
+		p.ended(id, &s, c.Key, c.Hold)
 	}
 	p.eachOfSIM(id, func(other uint32, _, y *table.Session) {
 		if p.m.SourceOf(s.Node) != p.m.SourceOf(y.Node) {
@@ -391,8 +415,8 @@ func (p *places) finish(f *fact) {
 	for len(p.ends) > 0 {
 		e := p.ends[0]
 		p.ends = p.ends[1:]
-		if s := p.m.Session(e.id); e.key.Bits() > 0 && p.m.Claim(s.Claim).NextOfSession != 0 {
-			// It has other addresses: what it lost it may have given up.
+		if s := p.m.Session(e.id); e.key.Bits() > 0 && (p.m.Claim(s.Claim).NextOfSession != 0 || e.given) {
+			// It has other addresses, or may: what it lost it may have given up.
 			p.lose(e.id, &s, e.key, e.bound, f)
 			p.doubt(e.id, e.after, binding.ReasonEnding)
 			for _, k := range p.sessions.keys(e.id) { // a block of ports is given out as a whole
@@ -409,7 +433,7 @@ func (p *places) finish(f *fact) {
 
 // ended tells all who live on an address, or around or inside of it, that s has
 // ended there, which it held at a moment.
-func (p *places) ended(id uint32, s *table.Session, k index.Key, held clock.Bound) {
+func (p *places) ended(id uint32, s *table.Session, k index.Key, held table.Hold) {
 	for o := p.overlapping(k); o.next(); {
 		if o.id != id && !o.session.Ended() {
 			p.against(o, s, held)
@@ -419,7 +443,7 @@ func (p *places) ended(id uint32, s *table.Session, k index.Key, held clock.Boun
 
 // gaveUp is ended for an address that s gave up, or may have, and went on: who
 // lives there must name it again.
-func (p *places) gaveUp(id uint32, s *table.Session, k index.Key, held clock.Bound, f *fact) {
+func (p *places) gaveUp(id uint32, s *table.Session, k index.Key, held table.Hold, f *fact) {
 	for o := p.overlapping(k); o.next(); {
 		if o.id == id || o.session.Ended() {
 			continue
@@ -446,14 +470,14 @@ func (p *places) mayLack(id uint32, k index.Key, f *fact) {
 }
 
 // against applies what y means for x, which lives.
-func (p *places) against(x *overlap, y *table.Session, held clock.Bound) {
+func (p *places) against(x *overlap, y *table.Session, held table.Hold) {
 	switch effect, bound, why := p.m.Against(&x.session, x.held, y, held); effect {
 	case table.Opposes:
 		p.oppose(x)
 	case table.Doubts:
 		p.doubt(x.id, bound, why)
 	case table.Ends:
-		p.ends = append(p.ends, pendingEnd{id: x.id, key: x.key, bound: bound, after: y.BegunBy, e: endSuperseded})
+		p.ends = append(p.ends, pendingEnd{id: x.id, key: x.key, bound: bound, after: held.By, given: x.claim.Given, e: endSuperseded})
 	}
 }
 
@@ -470,7 +494,7 @@ func (p *places) relateAt(id uint32, c table.Claim, f *fact) {
 	if p.alone(id, c.Key) {
 		return
 	}
-	x := &overlap{p: p, id: id, key: c.Key, session: p.m.Session(id), held: c.HeldAt}
+	x := &overlap{p: p, id: id, key: c.Key, session: p.m.Session(id), held: c.Hold}
 	for y := p.overlapping(c.Key); y.next(); {
 		if y.id == id {
 			continue
@@ -570,10 +594,10 @@ func (p *places) had(own []uint32, f *fact, keys []index.Key) {
 		x.Sub = sub
 	}
 	for _, k := range keys {
-		p.remains.heard(&x, k)
+		p.remains.heard(&x, k, f.hold())
 		for o := p.overlapping(k); o.next(); {
 			if !slices.Contains(own, o.id) && !o.session.Ended() && p.m.Root(o.session.Node) == f.root {
-				p.against(o, &x, x.HeldAt)
+				p.against(o, &x, f.hold())
 			}
 		}
 	}
@@ -609,41 +633,43 @@ func (p *places) attached(id uint32, f *fact) {
 	if x.Sub == 0 || p.m.SourceOf(x.Node) == binding.SourceFeed {
 		return
 	}
-	var left []uint32 // by attaching anew
+	var left []move
 	p.eachOfSIM(id, func(other uint32, x, y *table.Session) {
 		if p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) {
 			p.endedElsewhere(id, x, y)
 			p.endedElsewhere(other, y, x)
 		} else if !p.parallel && p.m.Root(x.Node) == p.m.Root(y.Node) && x.APN != 0 && x.APN == y.APN {
-			p.reattached(id, x, y, f)
+			if p.reattached(id, x, y, f) {
+				left = append(left, move{*x, *y})
+			}
 			if p.reattached(other, y, x, f) {
-				left = append(left, other)
+				left = append(left, move{*y, *x})
 			}
 		}
 	})
 	if len(left) > 0 {
 		p.eachOfSIM(id, func(other uint32, x, y *table.Session) {
-			if !y.Ended() && p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) && p.leftBehind(x, y, left) {
-				p.doubt(other, clock.Bound{Our: x.BegunBy.Our}, binding.ReasonEnding)
+			for i := range left {
+				if m := &left[i]; !y.Ended() && p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) && p.leftBehind(y, m) {
+					p.doubt(other, clock.Bound{Our: m.to.BegunBy.Our}, binding.ReasonEnding)
+				}
 			}
 		})
 	}
 	p.finish(f)
 }
 
+// A move is that a SIM left a session, as far as is known, for another one.
+type move struct{ from, to table.Session }
+
 // leftBehind reports that y is another source's account of a stay that its SIM
-// may have left for x: it shares an address with one of those sessions of x's
-// source, or surely began before x.
-func (p *places) leftBehind(x, y *table.Session, left []uint32) bool {
-	if p.together(x, y) || y.HeldAt.Our > x.BegunBy.Our {
+// has left: it shares an address with the session of that, or surely began before
+// the new one.
+func (p *places) leftBehind(y *table.Session, m *move) bool {
+	if p.together(&m.to, y) || y.HeldAt.Our > m.to.BegunBy.Our {
 		return false
 	}
-	for _, id := range left {
-		if z := p.m.Session(id); p.together(y, &z) {
-			return true
-		}
-	}
-	return y.BegunBy.Our < x.BegunFrom.Our
+	return p.together(&m.from, y) || y.BegunBy.Our < m.to.BegunFrom.Our
 }
 
 // eachOfSIM visits the other sessions of a session's SIM, but those of sites and,
@@ -696,7 +722,7 @@ func (p *places) reattached(id uint32, x, y *table.Session, f *fact) bool {
 			return false // secondary contexts of one session (3GPP TS 29.061)
 		}
 		for _, c := range p.sessions.claims(id) {
-			if !p.m.Has(y, c.Key) && !clock.Before(y.BegunBy, c.HeldAt) {
+			if !p.m.Has(y, c.Key) && !clock.Before(y.BegunBy, c.At) {
 				p.mayLack(id, c.Key, f)
 			}
 		}
@@ -729,8 +755,8 @@ func (p *places) together(x, y *table.Session) bool {
 type overlap struct {
 	id      uint32
 	session table.Session
-	key     index.Key   // that it claims
-	held    clock.Bound // when it surely held that last
+	key     index.Key // that it claims
+	held    table.Hold
 
 	p     *places
 	keys  []index.Key
@@ -759,7 +785,7 @@ func (p *places) overlapping(k index.Key) *overlap {
 func (o *overlap) next() bool {
 	for {
 		if o.claim.Next() {
-			o.id, o.session, o.held = o.claim.ID, o.claim.Session, o.claim.HeldAt
+			o.id, o.session, o.held = o.claim.ID, o.claim.Session, o.claim.Hold
 			return true
 		}
 		if len(o.keys) == 0 {
@@ -843,7 +869,7 @@ func (p *places) around(k index.Key, h *table.Holding, f *fact) int {
 	n := p.seq
 	for c := p.m.AllClaimants(h); c.Next(); {
 		if s := p.m.Session(c.ID); s.Key == c.Session.Key {
-			p.relateAt(c.ID, table.Claim{Key: k, HeldAt: c.HeldAt}, f)
+			p.relateAt(c.ID, table.Claim{Key: k, Hold: c.Hold}, f)
 		}
 	}
 	p.finish(f)

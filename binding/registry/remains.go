@@ -21,10 +21,10 @@ const remainsLen = 1 << 16
 // Tables.
 const (
 	remainsIDs      = iota // by session: its end
-	remainsBegun           // by node and address: the beginning of a session there
+	remainsBegun           // by node and address: a moment when a session had it
 	remainsSources         // by source and address: the end of a session there, for other sources
 	remainsReleased        // by address: an operator's word that nobody holds it
-	remainsHeard           // by node and address: the beginning of a session there, heard of when it was over
+	remainsHeard           // by node and address: a moment when a session had it that was over when it was heard of
 )
 
 // A remnant is one slot.
@@ -74,21 +74,21 @@ func (r *remains) ended(s *table.Session) {
 
 // claim notes what is left of a session's claim on an address, ended or given
 // up: at its own level, and at those by which a wider claim finds it.
-func (r *remains) claim(s *table.Session, k index.Key, end int64) {
+func (r *remains) claim(s *table.Session, k index.Key, held table.Hold, end int64) {
 	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
 	for _, at := range levels(k) {
-		r.put(remainsBegun, begunHash(root, at), s.BegunBy.Our, of)
+		r.put(remainsBegun, begunHash(root, at), held.By.Our, of)
 		if end != 0 {
 			r.put(remainsSources, sourceHash(source, at), end, of)
 		}
 	}
 }
 
-// heard notes the beginning of a session on an address that was over when it was
-// heard of, or found no room.
-func (r *remains) heard(s *table.Session, k index.Key) {
+// heard notes when a session held an address that was over when it was heard of,
+// or found no room.
+func (r *remains) heard(s *table.Session, k index.Key, held table.Hold) {
 	for _, at := range levels(k) {
-		r.put(remainsHeard, begunHash(r.m.Root(s.Node), at), s.BegunBy.Our, sessionMark(s.Key))
+		r.put(remainsHeard, begunHash(r.m.Root(s.Node), at), held.By.Our, sessionMark(s.Key))
 	}
 }
 

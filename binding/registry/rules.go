@@ -89,8 +89,9 @@ func (r *rules) word(f *fact) Outcome {
 func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome {
 	switch turn {
 	case later:
-		reused := r.supersede(in, f)
-		return r.begin(f, reused)
+		return r.begin(f, r.supersede(in, f))
+	case anew:
+		return r.beginAnew(in, f)
 	case other:
 		return r.second(in, f)
 	case unclear:
@@ -106,6 +107,23 @@ func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome 
 		return r.afterEnd(id, &s, f)
 	}
 	return r.goOn(id, &s, f)
+}
+
+// beginAnew makes a session of which it is not known whether it is the one that
+// has its id already: it has what the word says, and may have what that had.
+func (r *rules) beginAnew(in *incarnations, f *fact) Outcome {
+	var had []table.Claim
+	for _, id := range in.list() {
+		if s := r.m.Session(id); !s.Ended() {
+			had = append(had, r.sessions.claims(id)...)
+		}
+	}
+	outcome := r.begin(f, r.supersede(in, f))
+	if id, ok := r.m.FindSession(f.key); ok {
+		r.places.mayHave(id, had, f)
+		r.places.relate(id, f)
+	}
+	return outcome
 }
 
 // supersede ends what has the id of a session that began after it. It returns
@@ -169,6 +187,7 @@ type turn uint8
 const (
 	same    turn = iota // the known one, as far as can be told
 	later               // surely one that began after it
+	anew                // it or one that began after it, and surely of after all that it said
 	earlier             // surely one from before it
 	other               // one of before or after it
 	unclear             // it, or one of before or after it
@@ -199,7 +218,7 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
 		return other
 	case r.mayBeNext(s, f) && clock.Before(s.After, f.lo):
-		return later // if it is its own after all, it begins anew with what it says
+		return anew
 	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)), r.mayBeNext(s, f):
 		return unclear
 	}
@@ -233,7 +252,7 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 		t := r.incarnation(&s, f)
 		seen[t]++
 		afterAll = afterAll && clock.Before(s.Last, f.lo)
-		if t != same && t != unclear {
+		if t != same && t != unclear && t != anew {
 			continue
 		}
 		if possible == 0 {
@@ -250,16 +269,16 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 			places++
 		}
 	}
-	switch n := seen[same] + seen[unclear]; {
+	switch n := seen[same] + seen[unclear] + seen[anew]; {
 	case n > 0 && afterAll:
-		return 0, later
-	case n == 1:
+		return 0, anew
+	case n == 1 && seen[anew] == 0:
 		return possible, same
-	case names == 1:
+	case names == 1 && seen[anew] == 0:
 		return named, same
-	case n > 1 && oneSIM && places == 1:
+	case n > 1 && oneSIM && places == 1 && seen[anew] == 0:
 		return placed, same
-	case n > 1:
+	case n > 0:
 		return 0, unclear
 	case seen[other] > 0 || seen[later] > 0 && seen[earlier] > 0:
 		return 0, other
@@ -571,7 +590,7 @@ func (r *rules) give(id uint32, k index.Key, f *fact, when when) {
 		return
 	}
 	for _, c := range r.sessions.claims(id) {
-		if c.Key == k && clock.Before(f.hi, c.HeldAt) {
+		if c.Key == k && clock.Before(f.hi, c.At) {
 			return
 		}
 	}
@@ -598,7 +617,7 @@ func (r *rules) stop(f *fact) Outcome {
 	case turn == other:
 		r.doubtAll(&in, f)
 		return r.stopUnknown(&in, f)
-	case turn == later:
+	case turn == later, turn == anew:
 		// It began after the known one, which was not heard of since.
 		r.supersede(&in, f)
 		in = incarnations{}

@@ -273,9 +273,7 @@ func (ss *sessions) claims(id uint32) []table.Claim {
 	var list []table.Claim
 	for c := s.Claim; c != 0; {
 		cl := ss.m.Claim(c)
-		if cl.HeldAt.Epoch != 0 {
-			cl.HeldAt = cl.HeldAt.Since(ss.m.SlotSince(s.Node, cl.HeldAt.Epoch))
-		}
+		cl.Hold = ss.m.HoldOf(&cl, s.Node)
 		list = append(list, cl)
 		c = cl.NextOfSession
 	}
@@ -366,7 +364,7 @@ func (ss *sessions) row(s *table.Session) binding.SessionRow {
 		cl := ss.m.Claim(c)
 		h, _ := ss.m.Holding(cl.Key)
 		b.holds = append(b.holds, binding.HoldRow{
-			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared, Given: cl.Given, HeldAt: cl.HeldAt.Pack(),
+			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared, Given: cl.Given, HeldBy: cl.By.Pack(), HeldAt: cl.At.Pack(),
 		})
 		c = cl.NextOfSession
 	}

@@ -152,9 +152,8 @@ const (
 )
 
 // Against is what y means for x, a living session on an address that overlaps
-// one of y's: rules T4 to T6. xHeld and yHeld are the latest moments at which
-// they surely held these: that a session lives does not say that it has not given
-// one up. The bound is what x must speak after, or, if it is
+// one of y's: rules T4 to T6. xHold and yHold are when they held
+// these. The bound is what x must speak after, or, if it is
 // over, that of its end.
 //
 // At one node sessions of different SIMs exclude each other. So one point of x
@@ -166,7 +165,7 @@ const (
 // Different nodes are never ordered. But who ended is asked about: x must have
 // spoken after the end by our clock, whoever it was that ended, unless it is
 // the same source's session of the same SIM, and surely the former one.
-func (m *Memory) Against(x *Session, xHeld clock.Bound, y *Session, yHeld clock.Bound) (Effect, clock.Bound, binding.Reason) {
+func (m *Memory) Against(x *Session, xHold Hold, y *Session, yHold Hold) (Effect, clock.Bound, binding.Reason) {
 	end, over := m.EndOf(y)
 	if m.Root(x.Node) != m.Root(y.Node) {
 		return m.acrossNodes(x, y, end, over)
@@ -178,14 +177,14 @@ func (m *Memory) Against(x *Session, xHeld clock.Bound, y *Session, yHeld clock.
 		switch {
 		case x.Contexts != 0 && y.Contexts != 0 && x.Contexts&y.Contexts == 0:
 			// Secondary contexts share the address (3GPP TS 29.061).
-		case clock.Before(x.BegunBy, y.BegunFrom) && !clock.Before(y.BegunBy, xHeld):
+		case clock.Before(x.BegunBy, y.BegunFrom) && !clock.Before(y.BegunBy, xHold.At):
 			return Doubts, y.BegunBy, binding.ReasonEnding
-		case over && !clock.Before(y.BegunBy, x.BegunFrom) && !clock.Before(end, xHeld):
+		case over && !clock.Before(y.BegunBy, x.BegunFrom) && !clock.Before(end, xHold.At):
 			return Doubts, end, binding.ReasonEnding
 		}
 		return Nothing, clock.Bound{}, 0
 	}
-	xOver, yOver := clock.Before(x.BegunBy, yHeld), clock.Before(y.BegunBy, xHeld)
+	xOver, yOver := clock.Before(xHold.By, yHold.At), clock.Before(yHold.By, xHold.At)
 	switch {
 	case xOver && !yOver:
 		return Ends, y.Last, binding.ReasonEnded
@@ -193,14 +192,14 @@ func (m *Memory) Against(x *Session, xHeld clock.Bound, y *Session, yHeld clock.
 		return Nothing, clock.Bound{}, 0
 	case xOver && !over:
 		return Doubts, clock.Upper(y.Last, x.Last), binding.ReasonConflict // the node contradicts itself
-	case xOver && clock.Before(end, xHeld):
+	case xOver && clock.Before(end, xHold.At):
 		return Nothing, clock.Bound{}, 0
 	case xOver:
 		return Doubts, end, binding.ReasonOrder
 	case over:
-		return Doubts, y.BegunBy, binding.ReasonOrder
+		return Doubts, yHold.By, binding.ReasonOrder
 	}
-	return Doubts, y.BegunBy, binding.ReasonConflict
+	return Doubts, yHold.By, binding.ReasonConflict
 }
 
 // TwoStays reports of sessions at different nodes, of which one does not say whose

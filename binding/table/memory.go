@@ -59,7 +59,7 @@ type Memory struct {
 
 const (
 	sessionWords    = 14
-	claimWords      = 4
+	claimWords      = 5
 	wideWords       = 2
 	subscriberWords = 5
 	wideShare       = 4 // one address in so many may be longer than /64

@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
-	"github.com/simbind/simbind/binding/clock"
 	"github.com/simbind/simbind/binding/index"
 )
 
@@ -218,7 +217,7 @@ func (m *Memory) join(a *assembly, h *Holding, c *Claimants, now int64, t *Times
 		l, why = Doubtful, binding.ReasonOrder
 	}
 	if l == Fresh && h.Shared {
-		l, why = m.outlives(h, s, c.HeldAt, now, t)
+		l, why = m.outlives(h, s, c.Hold, now, t)
 	}
 	// Once somebody names the subscriber, only such claims keep that fresh: a
 	// session without identity may be the next subscriber's.
@@ -237,7 +236,7 @@ func (m *Memory) join(a *assembly, h *Holding, c *Claimants, now int64, t *Times
 
 // outlives is what those claims of a shared address mean for a fresh one that
 // the restart of their node has ended, and the sweep not yet, or may have ended.
-func (m *Memory) outlives(h *Holding, s *Session, held clock.Bound, now int64, t *Times) (Life, binding.Reason) {
+func (m *Memory) outlives(h *Holding, s *Session, held Hold, now int64, t *Times) (Life, binding.Reason) {
 	for c := m.Claimants(h); c.Next(); {
 		y := &c.Session
 		if y.Ended() || y.Key == s.Key {
@@ -251,7 +250,7 @@ func (m *Memory) outlives(h *Holding, s *Session, held clock.Bound, now int64, t
 		case !over:
 			continue
 		}
-		if effect, after, why := m.Against(s, held, y, c.HeldAt); effect == Doubts {
+		if effect, after, why := m.Against(s, held, y, c.Hold); effect == Doubts {
 			if now-after.Our > t.Linger {
 				why = binding.ReasonEnded
 			}
@@ -336,10 +335,10 @@ func (m *Memory) overlapped(v *sighting, now int64, t *Times) binding.Reason {
 
 // surrounded is what the sessions of a wider address mean for the owner in v.
 func (m *Memory) surrounded(v *sighting, wide *Holding, now int64, t *Times) binding.Reason {
-	x, held := &v.owner, clock.Bound{}
+	x, held := &v.owner, Hold{}
 	for c := m.AllClaimants(&v.h); c.Next(); {
 		if c.Session.Key == x.Key {
-			held = c.HeldAt
+			held = c.Hold
 		}
 	}
 	for c := m.AllClaimants(wide); c.Next(); {
@@ -350,7 +349,7 @@ func (m *Memory) surrounded(v *sighting, wide *Holding, now int64, t *Times) bin
 		if l, _ := m.Judge(y, now, t); l == Expired || l == Gone {
 			continue
 		}
-		switch effect, _, why := m.Against(x, held, y, c.HeldAt); effect {
+		switch effect, _, why := m.Against(x, held, y, c.Hold); effect {
 		case Doubts:
 			return why
 		case Opposes, Ends:
@@ -365,8 +364,7 @@ type Claimants struct {
 	ID      uint32
 	Session Session
 	Given   bool // it may have given the address up
-	// HeldAt is as of the claim: what the session said of this very address.
-	HeldAt clock.Bound
+	Hold           // as of the claim: what the session said of this very address
 	m      *Memory
 	claim  uint32
 	left   int
@@ -392,7 +390,7 @@ func (c *Claimants) Next() bool {
 	switch {
 	case c.left > 0 && c.claim != 0:
 		cl := c.m.Claim(c.claim)
-		c.ID, c.claim, c.Given, c.HeldAt = cl.Session, cl.NextOfAddress, cl.Given, cl.HeldAt
+		c.ID, c.claim, c.Given, c.Hold = cl.Session, cl.NextOfAddress, cl.Given, cl.Hold
 		c.left--
 	case c.single:
 		c.single = false
@@ -400,8 +398,8 @@ func (c *Claimants) Next() bool {
 		return false
 	}
 	c.Session = c.m.Session(c.ID)
-	if c.HeldAt.Epoch != 0 {
-		c.HeldAt = c.HeldAt.Since(c.m.SlotSince(c.Session.Node, c.HeldAt.Epoch))
+	if c.By.Epoch|c.At.Epoch != 0 {
+		c.Hold = c.m.HoldOf(&Claim{Hold: c.Hold}, c.Session.Node)
 	}
 	return true
 }

@@ -182,16 +182,24 @@ type Claim struct {
 	// Given: it may have been given up. It does not count, and stands against
 	// others.
 	Given bool
-	// HeldAt is the greatest lower bound of a word that names the address as its
-	// session's.
-	HeldAt        clock.Bound
+	Hold
 	NextOfSession uint32
 	NextOfAddress uint32
 }
 
+// A Hold is when a session held an address, as far as words that name it say: By
+// is the least upper bound of such a moment, At the greatest lower bound. That a
+// session lives does not say that it has an address yet, or still.
+type Hold struct{ By, At clock.Bound }
+
+// Hear takes the bounds of one more word that names the address.
+func (h Hold) Hear(lo, hi clock.Bound) Hold {
+	return Hold{By: clock.Sooner(h.By, hi), At: clock.Later(h.At, lo)}
+}
+
 // Claim reads a claim record: session and next of session, the high half of
 // the key (or, beyond /64, the record that holds both halves), meta and next of
-// address, and the bound, which is of the session's node.
+// address, and the bounds, which are of the session's node.
 func (m *Memory) Claim(id uint32) Claim {
 	if id == 0 || id > m.Claims.Limit() {
 		return Claim{}
@@ -204,12 +212,27 @@ func (m *Memory) Claim(id uint32) Claim {
 	if w2&0xFF > 64 {
 		c.Key.Hi, c.Key.Lo = m.wideOf(w1)
 	}
-	c.HeldAt = clock.Unpack(m.Claims.Load(id, 3))
+	c.By, c.At = clock.Unpack(m.Claims.Load(id, 3)), clock.Unpack(m.Claims.Load(id, 4))
 	return c
 }
 
-// SetHeldAt moves the bound of a claim on. Writer only.
-func (m *Memory) SetHeldAt(id uint32, held clock.Bound) { m.Claims.Store(id, 3, held.Pack()) }
+// SetHold moves the bounds of a claim on. Writer only.
+func (m *Memory) SetHold(id uint32, h Hold) {
+	m.Claims.Store(id, 3, h.By.Pack())
+	m.Claims.Store(id, 4, h.At.Pack())
+}
+
+// HoldOf is a claim's Hold, of whose bounds those of former epochs say less.
+func (m *Memory) HoldOf(c *Claim, node uint16) Hold {
+	h := c.Hold
+	if h.By.Epoch != 0 {
+		h.By = h.By.Since(m.SlotSince(node, h.By.Epoch))
+	}
+	if h.At.Epoch != 0 {
+		h.At = h.At.Since(m.SlotSince(node, h.At.Epoch))
+	}
+	return h
+}
 
 // Has reports that a session claims an address. Writer only.
 func (m *Memory) Has(s *Session, k index.Key) bool {
@@ -263,7 +286,7 @@ func (m *Memory) NewClaim(c Claim) (uint32, bool) {
 	}
 	m.Claims.Store(id, 1, w1)
 	m.Claims.Store(id, 2, uint64(c.Key.Meta)|uint64(c.NextOfAddress)<<32)
-	m.Claims.Store(id, 3, c.HeldAt.Pack())
+	m.SetHold(id, c.Hold)
 	m.Claims.Store(id, 0, uint64(c.Session)|uint64(c.NextOfSession)<<32)
 	return id, true
 }
