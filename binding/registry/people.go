@@ -121,8 +121,8 @@ func (p *people) contradicts(id uint32, f *fact) bool {
 	}
 	if !s.Ended() {
 		p.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
-		p.meet(f.identity(), f)
 	}
+	p.meet(f.identity(), f)
 	return true
 }
 

@@ -650,8 +650,8 @@ func (p *places) attached(id uint32, f *fact) {
 	if len(left) > 0 {
 		p.eachOfSIM(id, func(other uint32, x, y *table.Session) {
 			for i := range left {
-				if m := &left[i]; !y.Ended() && p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) && p.leftBehind(y, m) {
-					p.doubt(other, clock.Bound{Our: m.to.BegunBy.Our}, binding.ReasonEnding)
+				if !y.Ended() && p.m.SourceOf(x.Node) != p.m.SourceOf(y.Node) {
+					p.leftBehind(other, y, &left[i], f)
 				}
 			}
 		})
@@ -662,14 +662,23 @@ func (p *places) attached(id uint32, f *fact) {
 // A move is that a SIM left a session, as far as is known, for another one.
 type move struct{ from, to table.Session }
 
-// leftBehind reports that y is another source's account of a stay that its SIM
+// leftBehind has y speak if it is another source's account of a stay that its SIM
 // has left: it shares an address with the session of that, or surely began before
-// the new one.
-func (p *places) leftBehind(y *table.Session, m *move) bool {
-	if p.together(&m.to, y) || y.HeldAt.Our > m.to.BegunBy.Our {
-		return false
+// the new one. If it shares one with the new one too, it need only name again
+// what that does not have.
+func (p *places) leftBehind(id uint32, y *table.Session, m *move, f *fact) {
+	by := m.to.BegunBy.Our
+	shares := p.together(&m.from, y)
+	switch {
+	case p.together(&m.to, y):
+		for _, c := range p.sessions.claims(id) {
+			if shares && c.At.Our <= by && !p.m.Has(&m.to, c.Key) {
+				p.mayLack(id, c.Key, f)
+			}
+		}
+	case y.HeldAt.Our <= by && (shares || y.BegunBy.Our < m.to.BegunFrom.Our):
+		p.doubt(id, clock.Bound{Our: by}, binding.ReasonEnding)
 	}
-	return p.together(&m.from, y) || y.BegunBy.Our < m.to.BegunFrom.Our
 }
 
 // eachOfSIM visits the other sessions of a session's SIM, but those of sites and,
@@ -726,7 +735,6 @@ func (p *places) reattached(id uint32, x, y *table.Session, f *fact) bool {
 				p.mayLack(id, c.Key, f)
 			}
 		}
-		return false
 	default:
 		p.doubt(id, y.BegunBy, binding.ReasonEnding)
 	}

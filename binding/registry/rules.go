@@ -642,6 +642,7 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		s.After, s.Last = clock.Upper(s.After, f.hi), clock.Upper(s.Last, f.hi)
 		r.m.PutSession(id, &s)
 		r.sessions.dirty(id)
+		r.people.named(id, f, false)
 		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
 		r.places.relate(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
