@@ -62,15 +62,15 @@ func TestABoundIsPackedExactlyOrLosesTheNodesTime(t *testing.T) {
 	}{
 		{"the zero Bound", Bound{}, Bound{}},
 		{"no node time", Bound{Our: now}, Bound{Our: now}},
-		{"a wall clock", Bound{Our: now, Node: now + 1234, Epoch: 15}, Bound{Our: now, Node: now + 1234, Epoch: 15}},
-		{"a lo of first contact", Bound{Our: now - 300_000, Node: now + 999, Epoch: 1}, Bound{Our: now - 300_000, Node: now + 999, Epoch: 1}},
-		{"a link", Bound{Our: now - 300, Node: now*64 + 63, Epoch: 2}, Bound{Our: now - 300, Node: now*64 + 63, Epoch: 2}},
+		{"a wall clock", Bound{now, now + 1234, 15}, Bound{now, now + 1234, 15}},
+		{"a lo of first contact", Bound{now - 300_000, now + 999, 1}, Bound{now - 300_000, now + 999, 1}},
+		{"a link", Bound{now - 300, now*64 + 63, 2}, Bound{now - 300, now*64 + 63, 2}},
 		{"a node time that is far off", Bound{Our: now, Node: now + hour, Epoch: 3}, Bound{Our: now}},
 		{"a node time of no scale", Bound{Our: now, Node: 7, Epoch: 3}, Bound{Our: now}},
 		{"an epoch that there is not", Bound{Our: now, Node: now, Epoch: 16}, Bound{Our: now}},
 		{"a moment before 2020", Bound{Our: packEra, Node: packEra, Epoch: 1}, Bound{}},
 		{"the first moment of 2020", Bound{Our: packEra + 1}, Bound{Our: packEra + 1}},
-		{"a moment after 2054", Bound{Our: packEra + packLast + 1, Node: packEra + packLast, Epoch: 1}, Bound{Our: packEra + packLast}},
+		{"a moment after 2054", Bound{packEra + packLast + 1, packEra + packLast, 1}, Bound{Our: packEra + packLast}},
 	} {
 		if got := Unpack(x.in.Pack()); got != x.want {
 			t.Errorf("%s: %+v", x.claim, got)

@@ -195,7 +195,11 @@ func TestBothReadingsOfAcctDelayTimeAreInside(t *testing.T) {
 						c := n.clock
 						happened := start + 30*second + phase
 						stamp := happened + gone*atSend + n.ahead
-						w := Word{Arrived: happened + gone + 20, Stamp: stamp / second * second, Stamped: true, Delay: delay, Delayed: true}
+						w := Word{
+							Arrived: happened + gone + 20,
+							Stamp:   stamp / second * second, Stamped: true,
+							Delay: delay, Delayed: true,
+						}
 						lo, hi, _ := c.Hear(w, &l)
 						if lo.Our > happened || hi.Our < happened {
 							t.Errorf("resent after %d ms with the delay %d, stamped then: %d: bounds %d and %d about it",
@@ -222,7 +226,8 @@ func TestStateAfterACrashGivesBoundsAtLeastAsWideAsBefore(t *testing.T) {
 					lo, hi, _ := before.Hear(m.Word, &h.limits)
 					lo2, hi2, _ := crashed.Hear(m.Word, &h.limits)
 					if lo2.Our > lo.Our || hi2.Our < hi.Our || lo2.Epoch != 0 || hi2.Epoch != 0 {
-						t.Fatalf("%s seed %d: word %d after a crash at %d has the bounds %+v, %+v, without it %+v, %+v", p.kind, seed, k, i, lo2, hi2, lo, hi)
+						t.Fatalf("%s seed %d: word %d after a crash at %d has the bounds %+v, %+v, without it %+v, %+v",
+							p.kind, seed, k, i, lo2, hi2, lo, hi)
 					}
 				}
 			}

@@ -9,6 +9,7 @@ import (
 func TestWhatAMessageBringsDecidesItsBounds(t *testing.T) {
 	l := Defaults()
 	const at = start
+	stampedOnce := []Word{{Arrived: at - 1, Stamped: true}}
 	for _, x := range []struct {
 		claim  string
 		before []Word
@@ -17,16 +18,28 @@ func TestWhatAMessageBringsDecidesItsBounds(t *testing.T) {
 	}{
 		{claim: "neither stamp nor delay: it may be as late as a blind node's", word: Word{}, lo: l.Blind},
 		{claim: "the client's own limit for blind nodes counts", word: Word{Blind: 90 * second}, lo: 90 * second},
-		{claim: "a delay is true to a second, and what carries it is not late", word: Word{Delayed: true, Delay: 7 * second}, lo: 9100, hi: 6 * second},
+		{
+			claim: "a delay is true to a second, and what carries it is not late",
+			word:  Word{Delayed: true, Delay: 7 * second}, lo: 9100, hi: 6 * second,
+		},
 		{claim: "the delay zero says something too", word: Word{Delayed: true}, lo: 2100},
 		{claim: "a delay that is not said is none", word: Word{Delay: 7 * second}, lo: l.Blind},
 		{claim: "a first stamp says nothing", word: Word{Stamp: at, Stamped: true}, lo: l.MaxDelay},
-		{claim: "a node that stamps is not believed to be quick where it does not", before: []Word{{Arrived: at - 1, Stamped: true}}, word: Word{}, lo: l.MaxDelay},
-		{claim: "nor if it tells only a delay", before: []Word{{Arrived: at - 1, Stamped: true}}, word: Word{Delayed: true}, lo: l.MaxDelay},
-		{claim: "what says itself that it is older than anything may be is still older", word: Word{Stamped: true, Delayed: true, Delay: hour}, lo: hour + l.MaxDelay, hi: hour - second},
+		{
+			claim:  "a node that stamps is not believed to be quick where it does not",
+			before: stampedOnce, word: Word{}, lo: l.MaxDelay,
+		},
+		{claim: "nor if it tells only a delay", before: stampedOnce, word: Word{Delayed: true}, lo: l.MaxDelay},
+		{
+			claim: "what says itself that it is older than anything may be is still older",
+			word:  Word{Stamped: true, Delayed: true, Delay: hour}, lo: hour + l.MaxDelay, hi: hour - second,
+		},
 		{claim: "an ordered link is quick", word: Word{Link: 3}, lo: l.Flight},
 		{claim: "unless it says that it repeats", word: Word{Link: 3, Repeated: true}, lo: l.MaxDelay},
-		{claim: "or that it was sent before", word: Word{Link: 3, Delayed: true, Delay: 7 * second}, lo: 8300, hi: 6 * second},
+		{
+			claim: "or that it was sent before",
+			word:  Word{Link: 3, Delayed: true, Delay: 7 * second}, lo: 8300, hi: 6 * second,
+		},
 		{claim: "a stamp on a link is not read", word: Word{Link: 3, Stamped: true, Stamp: at - hour}, lo: l.Flight},
 	} {
 		var c Clock
@@ -36,7 +49,8 @@ func TestWhatAMessageBringsDecidesItsBounds(t *testing.T) {
 		x.word.Arrived = at
 		lo, hi, late := c.Hear(x.word, &l)
 		if lo.Our != at-x.lo || hi.Our != at-x.hi {
-			t.Errorf("%s: lo and hi are %d and %d ms before its arrival, want %d and %d", x.claim, at-lo.Our, at-hi.Our, x.lo, x.hi)
+			t.Errorf("%s: lo and hi are %d and %d ms before its arrival, want %d and %d",
+				x.claim, at-lo.Our, at-hi.Our, x.lo, x.hi)
 		}
 		if want := max(x.word.Delay, 0); x.word.Delayed && late != want || !x.word.Delayed && late != 0 {
 			t.Errorf("%s: late by %d", x.claim, late)

@@ -89,8 +89,9 @@ type bounds struct {
 
 func (j *judge) fault(i int, format string, args ...any) {
 	m := &j.h.words[i]
-	j.faults = append(j.faults, fmt.Sprintf("%s seed %d word %d (setting %d, transit %d, looks %.0f, offset %.0f, delay %d): %s",
-		j.h.kind, j.h.seed, i, m.setting, m.transit(), m.looks(), j.h.clock.offset(m.stampAt), m.Delay, fmt.Sprintf(format, args...)))
+	word := fmt.Sprintf("%s seed %d word %d (setting %d, transit %d, looks %.0f, offset %.0f, delay %d): ",
+		j.h.kind, j.h.seed, i, m.setting, m.transit(), m.looks(), j.h.clock.offset(m.stampAt), m.Delay)
+	j.faults = append(j.faults, word+fmt.Sprintf(format, args...))
 }
 
 func (j *judge) run() {
@@ -228,8 +229,9 @@ func (t *tally) String() string {
 	s := &t.with
 	share := func(n, of int) float64 { return 100 * float64(n) / float64(max(of, 1)) }
 	prompt := s.blind + s.close + s.wide
-	return fmt.Sprintf("%6d histories %8d words %d faults; %5.1f %% with node time; of words on time %5.1f %% unstamped, %5.1f %% within 2.5 s;"+
-		" where A4 or A7 fails %5d histories %7d words %4d faults",
+	return fmt.Sprintf("%6d histories %8d words %d faults; %5.1f %% with node time; "+
+		"of words on time %5.1f %% unstamped, %5.1f %% within 2.5 s; "+
+		"where A4 or A7 fails %5d histories %7d words %4d faults",
 		s.histories, s.words, s.faults, share(s.ordered, s.stamped), share(s.blind, prompt), share(s.close, prompt),
 		t.without.histories, t.without.words, t.without.faults)
 }

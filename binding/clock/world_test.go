@@ -191,7 +191,8 @@ func (h *history) crashes(r *rand.Rand) {
 		if r.Float64() >= h.restarts {
 			continue
 		}
-		for back := h.words[i].Arrived + int64(r.Float64()*float64(h.absence)); i < len(h.words) && h.words[i].Arrived < back; i++ {
+		back := h.words[i].Arrived + int64(r.Float64()*float64(h.absence))
+		for ; i < len(h.words) && h.words[i].Arrived < back; i++ {
 			h.words[i].missed = true
 		}
 		if i < len(h.words) {
