@@ -34,11 +34,11 @@
 //     the clock was set ahead, perhaps from where it had been set back to
 //     unseen. The present epoch settles anew.
 //
-// A former epoch matters until MaxDelay after another has settled. Between words
-// on time a clock may drift (A3), and the bounds allow for it. At first contact
-// node time counts from the first word on, among the node's own words: the one
-// place where we guess. Ordered transport needs no clock: its node time is the
-// order of arrival.
+// A former epoch matters until MaxDelay, and eight words more, after another
+// has settled. Between words on time a clock may drift (A3), and the bounds
+// allow for it. At first contact node time counts from the first word on, among
+// the node's own words: the one place where we guess. Ordered transport needs
+// no clock: its node time is the order of arrival.
 //
 // # What is assumed
 //
@@ -71,9 +71,9 @@
 //
 //   - A late word of before an unseen step back is no offset: the new epoch
 //     begins at the least of the last eight words, not of the whole window.
-//   - A former epoch ends MaxDelay after the next one settled, not after it was
+//   - A former epoch matters from when the next one settled, not from when it was
 //     left, for one wrong stamp may have begun the next one; and one that
-//     explains a word again has no end until another settles.
+//     explains a word again matters until another settles.
 //   - A delay is told in whole seconds: hi lies a second later, and lo a second
 //     earlier, than arrival and stamp less a delay that is not zero.
 //   - A lo with a delay has no node time. A stamp made at a second sending, after

@@ -10,8 +10,9 @@ const formers = 8
 // still be on their way, or which is the true one after all.
 type former struct {
 	least int64
-	until uint32 // unix s until when it matters; open: not known yet; 0: none
+	until uint32 // unix s until when it matters, and some words; open: not known yet; 0: none
 	slot  uint8
+	over  uint8 // words since then
 }
 
 // open is the end of a former epoch that may still be the present one.
@@ -21,7 +22,7 @@ const open = math.MaxUint32
 // arrival is above the stamp. It reports whether the present epoch explains d,
 // so whether the stamp may mean anything.
 func (c *Clock) place(arrived, d, delay int64, l *Limits) bool {
-	c.expire(arrived)
+	c.expire(arrived, delay == 0)
 	if !c.begun {
 		c.begun, c.first, c.changed = true, !c.met, true
 		c.least = d
@@ -31,10 +32,9 @@ func (c *Clock) place(arrived, d, delay int64, l *Limits) bool {
 	}
 	reach := l.MaxDelay + tolerance + delay
 	fits := d >= c.least-tolerance && d <= c.least+reach
-	settled := c.n >= enough
 	if c.recent.above(d) {
 		// It was set ahead, perhaps from where it had been set back to unseen.
-		c.n = 0
+		c.n, c.back.count = 0, 0
 	}
 	if delay > 0 {
 		return fits // the delay may be in d, so d is only above the offset
@@ -47,9 +47,8 @@ func (c *Clock) place(arrived, d, delay int64, l *Limits) bool {
 	if home := c.home(d, reach); home >= 0 {
 		return c.stray(arrived, d, home, l)
 	}
-	if !settled && d < c.least && d >= c.least-reach {
-		// It converges: the words before were late, or it was set ahead.
-		c.least, c.n, c.back.count, c.changed = d, 1, 0, true
+	if c.first && d < c.least && d >= c.least-reach {
+		c.least, c.n, c.changed = d, 1, true // the words before were late
 		return true
 	}
 	c.leave(epoch{least: d, n: 1})
@@ -79,7 +78,7 @@ func (c *Clock) stray(arrived, d int64, home int, l *Limits) bool {
 		f.least, c.changed = d, true
 	}
 	if f.until != open {
-		f.until, c.changed = open, true
+		f.until, f.over, c.changed = open, 0, true
 	}
 	if f.least < c.least {
 		c.n = 0
@@ -120,8 +119,8 @@ type returning struct {
 }
 
 // turn counts the words in a row that the former epoch explains. After enough
-// of them one was on time, so it is the present epoch again. It reports whether
-// that happened.
+// of them one was on time: it is the present epoch again or, if none came near
+// it, one that lies above is. It reports whether that happened.
 func (c *Clock) turn(arrived, d int64, home int, l *Limits) bool {
 	b := &c.back
 	if home < 0 {
@@ -134,9 +133,11 @@ func (c *Clock) turn(arrived, d int64, home int, l *Limits) bool {
 	if b.count++; b.count < enough {
 		return false
 	}
-	f := &c.former[home]
-	next := epoch{least: min(f.least, c.recent.least(d)), slot: f.slot}
-	f.until = 0
+	f, next := &c.former[home], epoch{least: c.recent.least(d)}
+	if next.least <= f.least+tolerance {
+		next = epoch{least: min(f.least, next.least), slot: f.slot}
+		f.until = 0
+	}
 	c.leave(next)
 	c.settle(arrived, l)
 	return true
@@ -169,7 +170,7 @@ func (c *Clock) leave(next epoch) {
 
 // settle is called when enough words in a row are explained by the present
 // epoch. One of them was on time, so no other epoch was there then, and nothing
-// of it comes after MaxDelay from now.
+// of one comes after MaxDelay from now.
 func (c *Clock) settle(arrived int64, l *Limits) {
 	c.n, c.window.count = enough, 0
 	c.first, c.stale = false, false
@@ -187,16 +188,23 @@ func (c *Clock) settle(arrived int64, l *Limits) {
 	}
 }
 
-// expire drops what cannot matter any more.
-func (c *Clock) expire(arrived int64) {
+// expire drops what cannot matter any more: its time is over, and so many words
+// came since that none of the last ones was of it.
+func (c *Clock) expire(arrived int64, fresh bool) {
 	now := uint32(arrived / 1000)
 	for i := range c.former {
-		if f := &c.former[i]; f.until != 0 && f.until < now {
+		f := &c.former[i]
+		if f.until >= now || f.until == 0 {
+			continue
+		}
+		if f.over >= enough {
 			*f, c.changed = former{}, true
+		} else if fresh {
+			f.over++
 		}
 	}
 	if c.blind != 0 && c.blind < now {
-		c.blind, c.changed = 0, true
+		c.blind, c.n, c.changed = 0, 0, true
 	}
 }
 

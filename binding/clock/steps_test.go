@@ -70,7 +70,7 @@ func TestALateWordOfAFormerClockCostsItsEightWordsAndNoMore(t *testing.T) {
 		lo, _ := n.tight(1, second)
 		n.wantUnstamped("a word after it", lo, n.now+prompt-1)
 	}
-	n.tight(2+int(n.limits.MaxDelay/second), second)
+	n.tight(10+int(n.limits.MaxDelay/second), second)
 	lo, hi := n.tight(1, second)
 	n.wantClose("a word after MaxDelay", lo, n.now, 2200)
 	if hi.Epoch == 0 {
@@ -197,6 +197,90 @@ func TestWordsOfTwoClocksInTurnSettleNeither(t *testing.T) {
 		if _, ok := n.clock.Offset(); ok {
 			t.Fatalf("the clock is settled by late word %d of another", i)
 		}
+	}
+}
+
+func TestAClockThatHidInAFormerOneMattersWhateverComesBetween(t *testing.T) {
+	n := tightNode(t)
+	n.ahead -= 260 * second // unseen
+	n.tight(9, second)
+	w, happened := n.late()
+	for _, step := range []int64{260, 250, -550} {
+		n.ahead += step * second
+		n.tight(8, second)
+	}
+	n.now = happened + 150*second
+	n.hears("the late word", w, happened)
+}
+
+func TestAClockThatIsSetToAboutAFormerOneIsKnownAfterEightWords(t *testing.T) {
+	n := tightNode(t)
+	n.ahead += hour
+	n.tight(20, second)
+	n.ahead -= hour + 50*second
+	n.tight(8, second)
+	if known, ok := n.clock.Offset(); !ok || known > -49*second {
+		t.Errorf("the offset is taken to be %d (%v)", known, ok)
+	}
+}
+
+func TestAFormerClockIsNotBackByWordsOfWhichTheLastTellOfAnotherStep(t *testing.T) {
+	n := tightNode(t)
+	n.ahead -= 600 * second
+	n.tight(10, second)
+	n.ahead += 550 * second
+	n.tight(6, second)
+	n.ahead += 55 * second
+	for _, late := range []int64{30 * second, 10 * second} {
+		w, happened := n.late()
+		n.now += late
+		n.hears("a late word after the third step", w, happened)
+	}
+}
+
+func TestAWordThatIsSentAgainAfterAStepIsNotAfterItself(t *testing.T) {
+	n := newNode(t)
+	n.tight(3, second)
+	n.at(999)
+	first := n.stamped(0)
+	first.Delayed = true
+	_, hi, _ := n.hear(first)
+	n.ahead += 20 * second
+	n.tight(1, 2*second)
+	n.now += 3 * second
+	again := n.stamped(0)
+	again.Delayed, again.Delay = true, 5*second
+	if lo, _, _ := n.hear(again); Before(hi, lo) {
+		t.Errorf("it happened before %+v and after %+v", hi, lo)
+	}
+}
+
+func TestAFormerClockMattersForEightWordsMoreHoweverSeldomTheyCome(t *testing.T) {
+	n := tightNode(t)
+	old, happened := n.late()
+	n.ahead -= 200 * second
+	n.tight(4, 45*second)
+	n.hears("a word that is late by a little less than the step", old, happened)
+	n.tight(4, 45*second) // now it looks as if it had shown the offset
+	n.tight(2, 200*second)
+	n.ahead += 50 * second
+	w, happened := n.late()
+	n.now += 45 * second
+	n.hears("the first word after the second step", w, happened)
+}
+
+func TestWordsWithADelayShowNoOffset(t *testing.T) {
+	n := tightNode(t)
+	known, _ := n.clock.Offset()
+	for range n.limits.MaxDelay / second * 2 {
+		n.now += second
+		w := n.stamped(0)
+		w.Stamp -= minute // it was a minute ago
+		w.Delayed, w.Delay = true, minute
+		n.hear(w)
+	}
+	if now, ok := n.clock.Offset(); !ok || now != known {
+		t.Errorf("the offset was %d and is %d (%v)", known, now, ok)
 	}
 }
 
