@@ -96,7 +96,11 @@ func (p *places) finish(f *fact) {
 	for len(p.ends) > 0 {
 		e := p.ends[0]
 		p.ends = p.ends[1:]
-		if s := p.m.Session(e.id); e.key.Bits() > 0 && (p.m.Claim(s.Claim).NextOfSession != 0 || e.given) {
+		s := p.m.Session(e.id)
+		if e.key.Bits() > 0 && !p.m.Has(&s, e.key) {
+			continue // it has lost that before
+		}
+		if e.key.Bits() > 0 && (p.m.Claim(s.Claim).NextOfSession != 0 || e.given) {
 			// It has other addresses, or may: what it lost it may have given up.
 			p.lose(e.id, &s, e.key, e.bound, f)
 			p.doubt(e.id, e.after, binding.ReasonEnding)
