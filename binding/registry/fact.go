@@ -113,12 +113,16 @@ func (f *fact) begin() {
 		if f.Link != 0 {
 			f.begunFrom.Epoch, f.begunBy.Epoch = 0, 0 // a link knows no time before it
 		}
-		f.begunFrom.Our -= age + time.Second.Milliseconds()
-		f.begunFrom.Node -= age + time.Second.Milliseconds()
-		f.begunBy.Our -= age
-		f.begunBy.Node -= age
+		f.begunFrom.Our -= age + time.Second.Milliseconds() + ageDrift(age)
+		f.begunFrom.Node -= age + time.Second.Milliseconds() + ageDrift(age)
+		f.begunBy.Our -= age - ageDrift(age)
+		f.begunBy.Node -= age - ageDrift(age)
 	}
 }
+
+// ageDrift is by how much a session's age may be wrong: its node counts seconds to
+// 200 in a million.
+func ageDrift(age int64) int64 { return age / 5000 }
 
 // hold is when its session held the addresses that the event names.
 func (f *fact) hold() table.Hold { return table.Hold{By: f.hi, At: f.lo} }

@@ -194,7 +194,7 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 		return other
 	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
 		return other
-	case r.mayBeNext(s, f) && clock.Before(s.After, f.lo):
+	case r.mayBeNext(s, f) && clock.Before(s.After, f.lo) && !table.Nobody(f.identity()):
 		return anew
 	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)), r.mayBeNext(s, f):
 		return unclear
@@ -209,9 +209,9 @@ func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
 }
 
 // whose tells which of the sessions with its id an event is of. Where there are
-// several, a word that is surely of after all that they said is taken for that of
-// a new one: of the one that goes on it says the same, and nothing else of that
-// is known for sure. Any other is of the only one that it can be of, or that it
+// several, a word that names a SIM and is surely of after all that they said is
+// taken for that of a new one: of the one that goes on it says the same, and
+// nothing else of that is known for sure. Any other is of the only one that it can be of, or that it
 // names: by its SIM, or, of sessions of one SIM, by an address. That another
 // SIM's had the address says nothing: it may have been given out again, with the
 // id.
@@ -247,7 +247,7 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 		}
 	}
 	switch n := seen[same] + seen[unclear] + seen[anew]; {
-	case n > 0 && afterAll:
+	case n > 0 && afterAll && !table.Nobody(f.identity()):
 		return 0, anew
 	case n == 1 && seen[anew] == 0:
 		return possible, same

@@ -299,6 +299,8 @@ func (p *places) doubt(id uint32, after clock.Bound, why binding.Reason) {
 func (p *places) doubtBy(id uint32, after clock.Bound, why binding.Reason, by binding.SourceSet) {
 	s := p.m.Session(id)
 	switch {
+	case s.Ended():
+		return
 	case by == 0, s.Doubt != binding.ReasonBound && s.EndedBy == 0:
 		s.EndedBy = 0
 	default:

@@ -88,6 +88,20 @@ func (r *rules) word(f *fact) Outcome {
 	return outcome
 }
 
+// mayBeOf applies a word that may be of any session with its id: what it says
+// against each is a doubt.
+func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		r.people.contradicts(id, f)
+		if apn := r.apnOf(&s, f); !s.Ended() {
+			r.dropGone(id, f, unsure, apn)
+			r.dropOthers(id, f, unsure, r.admit(f, apn).keys)
+		}
+	}
+	return r.former(in, f)
+}
+
 // inTurn applies a word to the session that it is of.
 func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome {
 	switch turn {
@@ -98,10 +112,7 @@ func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome 
 	case other:
 		return r.second(in, f)
 	case unclear:
-		for _, id := range in.list() {
-			r.people.contradicts(id, f)
-		}
-		return r.former(in, f)
+		return r.mayBeOf(in, f)
 	case earlier:
 		return r.former(in, f)
 	}
@@ -308,7 +319,8 @@ func sessionAge(f *fact) uint32 {
 // alike reports that an event surely places the beginning of its session where
 // the known one has it.
 func alike(s *table.Session, f *fact) bool {
-	near := func(a, b int64) bool { return a-b <= ageTolerance && b-a <= ageTolerance }
+	tolerance := ageTolerance + 2*ageDrift(f.Age.Milliseconds())
+	near := func(a, b int64) bool { return a-b <= tolerance && b-a <= tolerance }
 	from, by := &s.BegunFrom, &s.BegunBy
 	return near(from.Our, f.begunFrom.Our) && near(by.Our, f.begunBy.Our) ||
 		from.Epoch != 0 && from.Epoch == by.Epoch && from.Epoch == f.begunFrom.Epoch && from.Epoch == f.begunBy.Epoch &&
@@ -474,6 +486,7 @@ func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 		for _, k := range keys {
 			r.places.claim(id, k, false, f)
 		}
+		r.sessions.spoke(id, f)
 		r.places.end(id, f.hi, endStop, f)
 		r.places.relate(id, f)
 	} else {

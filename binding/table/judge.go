@@ -227,6 +227,9 @@ func (m *Memory) acrossNodes(x, y *Session, end clock.Bound, over bool) (Effect,
 		}
 		return Opposes, clock.Bound{}, binding.ReasonConflict
 	}
+	if !agree {
+		end = clock.Upper(end, y.Last) // what it said last may be of one that has its id by now
+	}
 	end.Epoch = 0 // only our clock is both nodes'
 	source := m.SourceOf(x.Node)
 	handover := source == m.SourceOf(y.Node) && source != binding.SourceFeed && m.OneSIM(x, y)

@@ -125,6 +125,7 @@ func (w *world) extend(s *stay) bool {
 // begin makes a stay known to each source of its gateway.
 func (w *world) begin(s *stay) {
 	s.id = len(w.stays)
+	s.bearer = freeContext(s.sim.open)
 	w.stays = append(w.stays, s)
 	w.open = append(w.open, s)
 	s.sim.open = append(s.sim.open, s)
@@ -135,6 +136,18 @@ func (w *world) begin(s *stay) {
 	for _, l := range s.legs {
 		w.send(w.sessionWord(l, binding.SessionStart))
 	}
+}
+
+// freeContext is a bearer context that none of a SIM's stays has, nor is beside
+// one that it has.
+func freeContext(open []*stay) uint16 {
+	context := uint16(firstContext)
+	for i := 0; i < len(open) && context < 1<<13; i++ {
+		if open[i].bearer == context {
+			context, i = context<<2, -1
+		}
+	}
+	return context
 }
 
 func (w *world) newLeg(s *stay, v *voice) *leg {

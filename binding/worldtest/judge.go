@@ -267,6 +267,11 @@ func (j *judge) standing(c *claim, addr netip.Addr, port uint16) (standing, grou
 // session judges whether the session of a claim was ended.
 func (j *judge) session(c *claim, h *claimHeard) (standing, ground) {
 	st, why := open, ground{}
+	for _, o := range c.stay.sim.stays {
+		if o != c.stay && o.gw == c.stay.gw && o.domain == c.stay.domain && o.begin > h.hold && j.heardOf(o) {
+			st, why = murky, ground{why: "its SIM attached anew, perhaps beside it", at: o.begin}
+		}
+	}
 	for i, l := range c.stay.legs {
 		named := h.legs>>i&1 == 1
 		lh := j.leg(l)
@@ -301,6 +306,16 @@ func (j *judge) session(c *claim, h *claimHeard) (standing, ground) {
 		}
 	}
 	return st, why
+}
+
+// heardOf reports whether any word of a stay was delivered.
+func (j *judge) heardOf(s *stay) bool {
+	for _, l := range s.legs {
+		if j.leg(l).n > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // released judges a claim of which an operator released something.

@@ -45,8 +45,9 @@ type stay struct {
 	changed    tick // when its number or addresses last changed
 	claims     []*claim
 	legs       []*leg
-	handedOver bool  // its address is also held by another stay of the SIM
-	replaced   *stay // the next stay of the SIM there, which ended it silently
+	bearer     uint16 // its first bearer context
+	handedOver bool   // its address is also held by another stay of the SIM
+	replaced   *stay  // the next stay of the SIM there, which ended it silently
 	liar       bool
 }
 

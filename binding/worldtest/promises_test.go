@@ -294,7 +294,7 @@ func (r *recorder) count(n map[string]int) {
 		is("gone", len(h.Gone) > 0)
 		is("complete", h.Complete)
 		is("Stop with address", h.ends() && len(h.Addrs) > 0)
-		is("second context", h.Contexts == secondContext)
+		is("second context", h.Contexts == firstContext<<1)
 		is("last context", h.Last)
 		for _, a := range h.Addrs {
 			is(fmt.Sprintf("/%d", a.Prefix.Bits()), true)

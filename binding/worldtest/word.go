@@ -161,17 +161,14 @@ func (w *world) sessionWord(l *leg, kind binding.Kind) *Word {
 		}
 	}
 	if w.p.Words.Contexts > 0 && v.source == binding.SourceRADIUS {
-		word.Contexts, word.Last = firstContext, kind == binding.SessionStop
+		word.Contexts, word.Last = s.bearer, kind == binding.SessionStop
 	}
 	w.mark(word)
 	return word
 }
 
-// The bearer contexts of a session, by NSAPI.
-const (
-	firstContext  = 1 << 5
-	secondContext = 1 << 6
-)
+// firstContext is a bearer context by its NSAPI, as bits.
+const firstContext = 1 << 5
 
 // contextWord tells of a bearer context beside the session's first one: that it
 // was added, or that it was taken away.
@@ -181,7 +178,7 @@ func (w *world) contextWord(l *leg) *Word {
 		kind = binding.SessionStop
 	}
 	word := w.sessionWord(l, kind)
-	word.Contexts, word.Last = secondContext, false
+	word.Contexts, word.Last = l.stay.bearer<<1, false
 	l.second = !l.second
 	return word
 }
