@@ -19,7 +19,7 @@ func (g *rig) say(kind binding.Kind, src binding.Source, node, session string, w
 
 func (g *rig) pass(d time.Duration) { g.now = g.now.Add(d); g.heartbeats(); g.sweepAll() }
 
-var simA, simB, noSIM = oracleSIMs[0], oracleSIMs[1], binding.Subscriber{}
+
 
 func wantVerdict(t *testing.T, g *rig, addr string, who binding.Subscriber, want string) {
 	t.Helper()
