@@ -19,8 +19,6 @@ func (g *rig) say(kind binding.Kind, src binding.Source, node, session string, w
 
 func (g *rig) pass(d time.Duration) { g.now = g.now.Add(d); g.heartbeats(); g.sweepAll() }
 
-
-
 func wantVerdict(t *testing.T, g *rig, addr string, who binding.Subscriber, want string) {
 	t.Helper()
 	if got := g.verify(addr, who.MSISDN); got != want {

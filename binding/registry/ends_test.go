@@ -79,13 +79,13 @@ func TestNothingFromBeforeAnEndRevives(t *testing.T) {
 			n.update("a", simA, ue1, late(since+5*time.Second), aged(85*time.Second))
 		}},
 		{"an interim whose fixed stamp and delay both tell", func(n *gateway, since time.Duration) {
-			n.update("a", simA, ue1, sent(n, since), delayed((since+5*time.Second).Truncate(time.Second)))
+			n.update("a", simA, ue1, sent(n, since), delayed((since + 5*time.Second).Truncate(time.Second)))
 		}},
 		{"an interim whose stamp is of its sending", func(n *gateway, since time.Duration) {
-			n.update("a", simA, ue1, delayed((since+5*time.Second).Truncate(time.Second)))
+			n.update("a", simA, ue1, delayed((since + 5*time.Second).Truncate(time.Second)))
 		}},
 		{"an interim with a delay alone", func(n *gateway, since time.Duration) {
-			n.update("a", simA, ue1, unstamped, delayed((since+2*time.Second).Truncate(time.Second)))
+			n.update("a", simA, ue1, unstamped, delayed((since + 2*time.Second).Truncate(time.Second)))
 		}},
 		{"an interim of the second of the end", func(n *gateway, since time.Duration) {
 			n.update("a", simA, ue1, late(since+500*time.Millisecond))
