@@ -222,6 +222,25 @@ func TestEnds(t *testing.T) {
 			n.update("a", simB, ue1)
 			w.holds(ue1, simB)
 		}},
+		{"a word of another SIM is of another session with the id, before it or after it", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			n.update("a", simB, ue2, partial) // within a second
+			w.silent(ue1, simA)
+			w.silent(ue2, simB)
+			w.wait(5 * time.Second)
+			n.update("a", simA, ue1, partial)
+			w.silent(ue1, simB)
+			w.silent(ue2, simA)
+			w.silent(ue2, simB)
+		}},
+		{"a start that says something else is perhaps that of another session with the id", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			n.start("a", simA, ue2, partial) // within a second
+			w.silent(ue1, simA)
+			w.silent(ue2, simA)
+		}},
 		{"its age tells whose stop it is", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)

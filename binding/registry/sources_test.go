@@ -117,10 +117,17 @@ func TestIdentityOfTheSpeaker(t *testing.T) {
 			w.wait(5 * time.Second)
 			other := n.as(func(n *gateway) { n.name = "other" })
 			other.settle()
-			other.start("b", simB, ue1)
-			w.nobody(ue1, "ambiguous/conflict")
-			other.stop("a")
-			w.nobody(ue1, "ambiguous/conflict")
+			other.start("b", simB, ue2)
+			for _, crash := range []bool{false, true} {
+				if crash {
+					w.crash(time.Second)
+				}
+				alone := n.as(byAddress).as(func(n *gateway) { n.also = "" })
+				alone.stop("a")
+				alone.restart()
+				w.holds(ue1, simA)
+				w.holds(ue2, simB)
+			}
 		}},
 	})
 }
