@@ -136,6 +136,19 @@ func TestEnds(t *testing.T) {
 			n.update("a", simA, ue1)
 			w.nobody(ue1, "unknown/no-binding")
 		}},
+		{"a delay that is rounded down to a second does not revive, where it is all that is told", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			n.start("a", simA, ue1, delayed(0))
+			w.wait(20 * time.Second)
+			n.stop("a", delayed(0))
+			w.now = w.now.Add(1900 * time.Millisecond)
+			n.update("a", simA, ue1, delayed(time.Second)) // of 0.1 s before the end
+			w.nobody(ue1, "unknown/no-binding")
+			w.now = w.now.Add(8 * time.Second)
+			n.update("a", simA, ue1, delayed(9*time.Second))
+			w.nobody(ue1, "unknown/no-binding")
+		}},
 		{"a session of Gx that was terminated does not come back, over a crash neither", func(w *tale) {
 			n := w.pgw("pgw")
 			n.start("a", simA, ue1, ordered(1))
