@@ -7,7 +7,7 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-// TestRestarts: rule 7.
+// TestRestarts: rule 6.
 func TestRestarts(t *testing.T) {
 	// restarted has a session of before the restart, on ue1, and one minute after
 	// it.
@@ -216,7 +216,7 @@ func TestRestarts(t *testing.T) {
 	})
 }
 
-// TestReleases: rule 17.
+// TestReleases: rule 14.
 func TestReleases(t *testing.T) {
 	prove(t, []claim{
 		{"a release ends a binding by an operator's word", func(w *tale) {
@@ -321,7 +321,7 @@ func TestReleases(t *testing.T) {
 	})
 }
 
-// TestLeases: rules 18 and 19, T8, T9 and T12.
+// TestLeases, and losses of a node, of news and of ourselves: rule 15.
 func TestLeases(t *testing.T) {
 	prove(t, []claim{
 		{"a lease runs out to stale, and holds nothing after its grace", func(w *tale) {

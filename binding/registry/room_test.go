@@ -18,7 +18,7 @@ func (w *tale) forget() {
 	w.commit(w.t)
 }
 
-// TestForgettingNeverMakesAMatchPossible that was not: section 5. What gives way
+// TestForgettingNeverMakesAMatchPossible that was not: rule 17. What gives way
 // before its time leaves its bounds, over a crash too.
 func TestForgettingNeverMakesAMatchPossible(t *testing.T) {
 	const wide, narrow, host = "2001:db8:0:100::/56", "2001:db8:0:103::/64", "2001:db8:0:103::7"
@@ -55,6 +55,13 @@ func TestForgettingNeverMakesAMatchPossible(t *testing.T) {
 		}, func(n *gateway) {
 			n.start("a", simA, wide, late(50*time.Second))
 		}, host, func(n *gateway) { n.update("a", simA, wide) }},
+		{"that of a session on a wider one", func(w *tale, n *gateway) {
+			n.start("b", simB, wide)
+			w.pass(20 * time.Second)
+			n.stop("b")
+		}, func(n *gateway) {
+			n.start("a", simA, narrow, late(50*time.Second))
+		}, host, func(n *gateway) { n.update("a", simA, narrow) }},
 		{"that of a session on a block of ports", func(w *tale, n *gateway) {
 			n.start("b", simB, "198.51.100.7:1024-2047")
 			w.pass(20 * time.Second)
@@ -276,7 +283,7 @@ func TestHealthNames(t *testing.T) {
 	})
 }
 
-// TestClaimsAreBounded: rule 20, T10 and T11.
+// TestClaimsAreBounded: rule 16.
 func TestClaimsAreBounded(t *testing.T) {
 	wide := func(w *tale, claim, addr string) {
 		w.t.Helper()

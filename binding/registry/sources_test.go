@@ -7,7 +7,7 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-// TestIdentityOfTheSpeaker: rules 1 and 2.
+// TestIdentityOfTheSpeaker: rule 1.
 func TestIdentityOfTheSpeaker(t *testing.T) {
 	foreign := func(n *gateway) { n.owner = "somebody else" }
 	byAddress := func(n *gateway) { n.name = "192.0.2.1" }
@@ -132,7 +132,7 @@ func TestIdentityOfTheSpeaker(t *testing.T) {
 	})
 }
 
-// TestSourcesDisagree: rule 11. Nodes are never ordered.
+// TestSourcesDisagree: rule 9. Nodes are never ordered.
 func TestSourcesDisagree(t *testing.T) {
 	both := func(w *tale) (*gateway, *gateway) {
 		n, other := w.nas("nas"), w.nas("other")
@@ -238,7 +238,7 @@ func TestSourcesDisagree(t *testing.T) {
 	})
 }
 
-// TestSourcesEnd: rule 12.
+// TestSourcesEnd: rule 10.
 func TestSourcesEnd(t *testing.T) {
 	prove(t, []claim{
 		{"after another source's end no word from before it confirms", func(w *tale) {

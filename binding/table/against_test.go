@@ -45,7 +45,7 @@ func (m *Memory) session(t testing.TB, s stay) (Session, Hold) {
 	return x, Hold{By: at(s.by), At: at(s.held)}
 }
 
-// TestWhatOneSessionMeansForAnother: rules 8, 9, 11 and 12 on bounds alone.
+// TestWhatOneSessionMeansForAnother: rules 7 to 10 on bounds alone.
 func TestWhatOneSessionMeansForAnother(t *testing.T) {
 	numberOnly, simOnly := binding.Subscriber{MSISDN: simA.MSISDN}, binding.Subscriber{IMSI: simA.IMSI}
 	for _, tt := range []struct {
