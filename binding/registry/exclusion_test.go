@@ -309,6 +309,15 @@ func TestExclusion(t *testing.T) {
 			w.nobody(ue1, "unknown/no-binding")
 			w.holds("2001:db8:1::5", simA)
 		}},
+		{"one that it gave up and was given again is its own", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1+" "+ue2)
+			g.update("a", simA, "", gone(ue1))
+			w.nobody(ue1, "unknown/no-binding")
+			g.update("a", simA, ue1, partial)
+			w.holds(ue1, simA)
+			w.holds(ue2, simA)
+		}},
 		{"one that it may have given up counts no more until it is named again", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)

@@ -221,6 +221,17 @@ func TestSourcesDisagree(t *testing.T) {
 			w.nobody("2001:db8:0:103::7", "ambiguous/conflict")
 			w.silent("2001:db8:0:1ff::9", simA)
 		}},
+		{"a block of ports of which another node's session has a piece is in conflict as a whole", func(w *tale) {
+			n, other := w.nas("nas"), w.nas("other")
+			n.start("a", simA, "198.51.100.7:1000-2999")
+			w.wait(5 * time.Second)
+			w.holds("198.51.100.7:1500", simA)
+			other.start("b", simB, "198.51.100.7:2500-3499")
+			for _, port := range []string{"1001", "1500", "2047", "2600", "2999"} {
+				w.silent("198.51.100.7:"+port, simA)
+				w.silent("198.51.100.7:"+port, simB)
+			}
+		}},
 		{"sessions that name number and SIM alone do not agree with each other", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")
 			n.start("a", binding.Subscriber{MSISDN: simA.MSISDN}, ue1)
@@ -285,6 +296,14 @@ func TestSourcesEnd(t *testing.T) {
 				n.update("a", simA, ue1)
 				w.holds(ue1, simA)
 			}
+		}},
+		{"the end of a session at another address is that of another stay", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, ue1)
+			g.start("g", simA, ue2)
+			w.pass(time.Minute)
+			g.stop("g")
+			w.holds(ue1, simA)
 		}},
 		{"nothing is released for having lingered", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")
