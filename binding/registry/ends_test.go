@@ -237,7 +237,7 @@ func TestEnds(t *testing.T) {
 		}},
 		{"a word of another SIM is of another session with the id, before it or after it", func(w *tale) {
 			n := w.nas("nas")
-			n.start("a", simA, ue1)
+			n.start("a", simA, ue1, partial)
 			n.update("a", simB, ue2, partial) // within a second
 			w.silent(ue1, simA)
 			w.silent(ue2, simB)
