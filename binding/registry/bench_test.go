@@ -21,8 +21,10 @@ func BenchmarkApply(b *testing.B) {
 		addr, _ := binding.IPv4(netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)}))
 		for n, kind := range kinds {
 			events[n*sessions+i] = binding.Event{
-				Kind: kind, Source: binding.SourceRADIUS, Owner: "client", Node: "nas", Session: fmt.Sprintf("%08x", i), APN: "internet",
-				MSISDN: simA.MSISDN + binding.MSISDN(i), IMSI: binding.IMSI(0x001010000000000F + i<<4), Addrs: []binding.Address{addr}, Complete: n < 3,
+				Kind: kind, Source: binding.SourceRADIUS, Owner: "client", Node: "nas", Session: fmt.Sprintf("%08x", i),
+				APN:    "internet",
+				MSISDN: simA.MSISDN + binding.MSISDN(i), IMSI: binding.IMSI(0x001010000000000F + i<<4),
+				Addrs: []binding.Address{addr}, Complete: n < 3,
 			}
 		}
 	}

@@ -221,7 +221,8 @@ func TestQuietSteadyLinesAreAnswered(t *testing.T) {
 	for turn := range turns {
 		host := turn * 7 % hosts
 		at := fmt.Sprintf("10.0.3.%d", host+1)
-		who := binding.Subscriber{MSISDN: binding.MSISDN(491700000000 + turn), IMSI: binding.IMSI(0x0010100000000000 + turn<<4 | 0xF)}
+		who := binding.Subscriber{MSISDN: binding.MSISDN(491700000000 + turn),
+			IMSI: binding.IMSI(0x0010100000000000 + turn<<4 | 0xF)}
 		ids := [2]string{fmt.Sprint("r", turn), fmt.Sprint("g", turn)}
 		former := [2]string{fmt.Sprint("r", turn-hosts), fmt.Sprint("g", turn-hosts)}
 		if turn >= hosts {
