@@ -13,8 +13,8 @@ import (
 // changes nothing else.
 func (n *gateway) bounds(details ...detail) (lo, hi clock.Bound) {
 	ev := n.word(binding.SessionUpdate, "probe", noSIM, "", details)
-	f, ok := newFact(&ev, n.w.now.UnixMilli())
-	if !ok || !n.w.nodes.hear(f) {
+	var f fact
+	if !f.read(&ev, n.w.now.UnixMilli()) || !n.w.nodes.hear(&f) {
 		n.w.t.Fatal("the word is refused")
 	}
 	return f.lo, f.hi
