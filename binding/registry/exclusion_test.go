@@ -284,6 +284,18 @@ func TestExclusion(t *testing.T) {
 			w.holds("2001:db8:0:103::7", simB)
 			w.silent("2001:db8:0:1ff::9", simA)
 		}},
+		{"a wider claim ends at once what lies inside of it and can be enumerated", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "2001:db8:0:103::/64")
+			n.start("c", simC, "10.0.1.9")
+			w.now = w.now.Add(5 * time.Second)
+			n.start("b", simB, "2001:db8:0:100::/56 10.0.1.0/25")
+			w.holds("2001:db8:0:103::7", simB)
+			w.holds("10.0.1.9", simB)
+			if got := w.Nodes()[0].Sessions; got != 2 { // it, and the one that nobody asks for
+				w.t.Errorf("%d sessions", got)
+			}
+		}},
 		{"a SIM has a part of what it has", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, "2001:db8:0:100::/56")
