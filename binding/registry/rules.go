@@ -713,27 +713,20 @@ func (r *rules) endSiblings(id uint32, f *fact) {
 	}
 }
 
-// restart applies a node's restart: rule T7, in O(1). It is a repetition if one
-// reading of its own words is the moment that the last one told.
+// restart applies a node's restart: rule T7, in O(1). A repetition tells by its
+// delay when it was; what is of about then speaks again.
 func (r *rules) restart(f *fact) Outcome {
 	st := r.nodes.state(f.root)
 	if f.OriginState != 0 {
-		if f.OriginState == st.origin {
+		switch {
+		case f.OriginState == st.origin:
 			return r.counters.outcome(countDuplicate, Duplicate)
+		case st.origin == 0:
+			st.origin = f.OriginState // it was not known before
+			r.nodes.save(f.root)
+			return Applied
 		}
 		st.origin, st.contradicted = f.OriginState, 0
-	}
-	if !f.Time.IsZero() {
-		sent := f.Time.UnixMilli()
-		happened := sent - f.Delay.Milliseconds()
-		for _, last := range st.restart {
-			if f.Delay > 0 && last != 0 && (sent == last || happened == last) {
-				return r.counters.outcome(countDuplicate, Duplicate)
-			}
-		}
-		st.restart = [2]int64{sent, happened}
-	} else {
-		st.restart = [2]int64{}
 	}
 	by := f.hi
 	if f.OriginState != 0 {

@@ -43,6 +43,9 @@ func (g *game) silence(q *question, a binding.Answer) {
 	count := [...]*Tally{quiet: &r.Quiet, afterStep: &r.Stepped, afterBlind: &r.Blind, afterRefuse: &r.Room}
 	if t := count[g.calm(p, s)]; t != nil {
 		t.add(a)
+		if a.Verdict != binding.Match && g.world.p.Strict {
+			g.blame(q, withheld, a)
+		}
 	}
 }
 

@@ -15,6 +15,12 @@ const patience = 4000
 // shrink leaves out of a history what its finding does not need.
 func (g *game) shrink(factory Factory) *Failure {
 	ops, tries := g.ops, patience
+	if g.finding == withheld { // what is demanded depends on all that was done
+		ops = g.relevant()
+		last, _ := g.again(ops, factory)
+		last.finding, last.answer = g.finding, g.answer
+		return &Failure{Steps: len(ops), Text: last.listing(g), Replay: func(factory Factory) { g.again(ops, factory) }}
+	}
 	fails := func(some []op) bool {
 		tries--
 		_, same := g.again(some, factory)
@@ -58,7 +64,7 @@ func (g *game) relevant() []op {
 		case o.kind == opAdvance, o.kind == opRelease && !slices.Contains(g.blamed.plots, o.free.plot):
 		case o.kind == opHear && o.word.leg != nil && !slices.ContainsFunc(o.word.leg.stay.claims, func(c *claim) bool {
 			return slices.Contains(g.blamed.plots, c.plot)
-		}):
+		}) && !(g.finding == withheld && slices.Contains(o.word.leg.stay.sim.numbers, g.blamed.number)):
 		default:
 			some = append(some, o)
 		}
@@ -119,6 +125,8 @@ func (g *game) listing(was *game) string {
 		b.WriteString(": DENIED, it is the only holder's:\n")
 	case g.finding == wrong:
 		b.WriteString(": WRONG:\n")
+	case g.finding == withheld:
+		b.WriteString(": WITHHELD:\n")
 	default:
 		b.WriteString(": not answered so when played again\n")
 	}
