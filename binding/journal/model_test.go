@@ -308,6 +308,9 @@ func (h *history) session() binding.SessionRow {
 	r.BegunFrom, r.BegunBy, r.HeldAt, r.Last = h.bound(), h.bound(), h.bound(), h.bound()
 	if h.IntN(3) == 0 {
 		r.After, r.Doubt = h.bound(), binding.Reason(h.IntN(int(binding.ReasonMultiSIM)+1))
+		if r.Doubt != binding.ReasonBound {
+			r.EndedBy = binding.SourceSet(h.IntN(128))
+		}
 	}
 	r.Seen = h.millis()
 	r.Lease = h.Uint32() >> uint(h.IntN(32))
@@ -350,7 +353,6 @@ func (h *history) node(id uint16) binding.NodeRow {
 	}
 	if h.IntN(2) == 0 {
 		r.RestartFrom, r.RestartBy, r.Restart = h.bound(), h.bound(), h.millis()
-		r.RestartTold = [2]int64{h.millis(), h.millis()}
 	}
 	for range h.IntN(3) {
 		r.Clock = append(r.Clock, byte(h.Uint32()))

@@ -169,7 +169,7 @@ func TestExtremeSessionSurvives(t *testing.T) {
 		Key: binding.SessionKey{0xFF}, Node: 0xFFFF, Restarts: 0xFFFF, BegunFrom: most, BegunBy: 0, HeldAt: 1 << 63, Last: 1, After: most,
 		Seen: -1 << 63, Lease: 0xFFFFFFFF, Age: 0xFFFFFFFF, Order: 0xFFFFFFFF, Contexts: 0xFFFF, Ended: true, Stopped: true, Reused: true, Again: true,
 		MSISDN: 999_999_999_999_999, IMSI: 0x001010000000001F, IMEI: 0x3569380356438091, APN: 0xFFFF, RAT: 0xFF, Listed: 0xFF,
-		Via: 0xFFFF, Doubt: binding.ReasonMultiSIM, Directory: true,
+		Via: 0xFFFF, Doubt: binding.ReasonMultiSIM, EndedBy: 0xFF, Directory: true,
 		Holds: []binding.HoldRow{{
 			Domain: 0xFFFF, Since: 1<<63 - 1, Version: most, Told: binding.ReasonMultiSIM, Shared: true, Given: true, HeldBy: most, HeldAt: 0,
 		}},
