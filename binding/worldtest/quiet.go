@@ -29,9 +29,10 @@ const (
 	afterRefuse             // there was no room, and is again for two words
 )
 
-// silence counts an answer that is no match though nothing stands against it.
+// silence counts an answer that is no match though nothing stands against it. All
+// domains have the same addresses, so a question must name one.
 func (g *game) silence(q *question, a binding.Answer) {
-	if len(q.plots) != 1 {
+	if len(q.plots) != 1 || q.query.Domain == "" && len(g.world.domains) > 1 {
 		return
 	}
 	p := q.plots[0]
@@ -55,7 +56,7 @@ func (g *game) surely(p *plot, s *stay, q *question) bool {
 	for _, c := range s.claims {
 		if c.plot == p && c.to == forever && covers(c.addr, q.query.Addr, q.query.Port) {
 			st, _ := g.judge.standing(c, q.query.Addr, q.query.Port)
-			return st == open && g.judge.accepts(c, q.number) == open
+			return st == open && g.judge.accepts(c, q.number) == open && g.judge.told(s)
 		}
 	}
 	return false
@@ -89,7 +90,7 @@ func (g *game) calm(p *plot, s *stay) calm {
 		}
 		spoken += h.n
 	}
-	if spoken < 2 {
+	if spoken < 2 || g.judge.halved(s) {
 		return restless
 	}
 	if g.world.p.Capacity < small {
@@ -126,10 +127,27 @@ func (g *game) settled(s *stay) bool {
 	return true
 }
 
+// halved reports whether one source names a stay's number and another its IMSI,
+// and none both: nothing says that the two are one SIM's.
+func (j *judge) halved(s *stay) bool {
+	var number, imsi bool
+	for _, l := range s.legs {
+		switch h := j.leg(l); {
+		case h.imsi && h.numberAt != never:
+			return false
+		case h.imsi:
+			imsi = true
+		case h.numberAt != never:
+			number = true
+		}
+	}
+	return number && imsi
+}
+
 // legCalm judges how well known a stay is to one source.
 func (g *game) legCalm(l *leg, h *legHeard) calm {
 	v, s := l.voice, l.stay
-	if h.heard[1] < g.since(v) || v.manner.number && h.numberAt < s.changed {
+	if h.partly || h.heard[1] < g.since(v) || v.manner.number && h.numberAt < s.changed {
 		return restless
 	}
 	if !v.refreshes() {
