@@ -34,19 +34,6 @@ func ParseState(s string) (State, error) {
 	return 0, fmt.Errorf("unknown state %q", s)
 }
 
-// stateOf is the state that goes with a verdict on what is held.
-func stateOf(v Verdict) State {
-	switch v {
-	case Match:
-		return StateBound
-	case Ambiguous:
-		return StateAmbiguous
-	case Stale:
-		return StateStale
-	}
-	return StateUnknown
-}
-
 // A Binding is what is known about one address, for people (LOOKUP, SESSIONS).
 // Numbers are in clear: only roles that may read get it.
 type Binding struct {

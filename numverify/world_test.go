@@ -120,7 +120,7 @@ func (a acked) Acknowledge(_ uint64, err error) { a <- err }
 func (n *simNetwork) submit(e binding.Event) {
 	n.t.Helper()
 	done := make(acked, 1)
-	e.Source, e.Arrived, e.Ack = binding.SourceGx, time.Now(), done
+	e.Source, e.Link, e.Arrived, e.Ack = binding.SourceGx, 1, time.Now(), done
 	if e.Node == "" {
 		e.Node = "pgw.lab"
 	}

@@ -28,6 +28,7 @@ type station struct {
 	change  func(*Config) // before each start; may be nil
 
 	*registry.Registry
+	link    uint64 // of its gateway, a new one with each start
 	running atomic.Pointer[registry.Registry] // the same, for another goroutine
 	feed    *Feed
 	stop    func()
@@ -39,6 +40,9 @@ func newStation(t testing.TB, name, url string, follows ...string) *station {
 	t.Cleanup(func() { s.stop() })
 	return s
 }
+
+// links numbers the connections of gateways.
+var links atomic.Uint64
 
 // stationLoss is the loss_timeout of stations.
 const stationLoss = 2 * time.Second
@@ -60,7 +64,7 @@ func (s *station) start() {
 		Site: s.name, Journal: store.Meta(), PublishMSISDN: Clear, URL: s.url, Service: true,
 		Follow: Follow{Sites: s.follows, File: filepath.Join(s.dir, "follow.json"), Submit: reg.Submit},
 	}
-	s.Registry = reg
+	s.Registry, s.link = reg, links.Add(1)
 	s.running.Store(reg)
 	if s.change != nil {
 		s.change(&cfg)
@@ -101,7 +105,7 @@ func (s *station) says(kind binding.Kind, session, addr string, n int) {
 	s.t.Helper()
 	who := person(n)
 	ev := binding.Event{
-		Kind: kind, Source: binding.SourceGx, Node: "pgw." + s.name, Session: session, Time: time.Now(), Arrived: time.Now(),
+		Kind: kind, Source: binding.SourceGx, Node: "pgw." + s.name, Session: session, Arrived: time.Now(), Link: s.link,
 		MSISDN: who.MSISDN, IMSI: who.IMSI, APN: "internet",
 	}
 	if addr != "" {

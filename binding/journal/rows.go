@@ -56,7 +56,7 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 	b = binary.AppendUvarint(b, node)
 	b = binary.AppendUvarint(b, uint64(r.Restarts))
 	// Bounds lie close together, but for those that are none.
-	b = binary.AppendUvarint(b, r.HeldAt)
+	b = binary.BigEndian.AppendUint64(b, r.HeldAt)
 	for _, w := range [...]uint64{r.BegunFrom, r.BegunBy, r.Last} {
 		b = binary.AppendVarint(b, int64(w-r.HeldAt))
 	}
@@ -121,7 +121,7 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 	node := in.uint(17)
 	r.Node, r.Again = uint16(node>>1), node&1 != 0
 	r.Restarts = uint16(in.uint(16))
-	r.HeldAt = in.uint(64)
+	r.HeldAt = in.word()
 	for _, w := range [...]*uint64{&r.BegunFrom, &r.BegunBy, &r.Last} {
 		*w = r.HeldAt + uint64(in.int())
 	}
@@ -200,6 +200,7 @@ const (
 	nodeNoName
 	nodePlain
 	nodeFormer
+	nodeFlags = nodeObserved | nodeDoubted | nodeRestarted | nodeNoName | nodePlain | nodeFormer
 )
 
 func appendNode(b []byte, r *binding.NodeRow) []byte {
@@ -247,6 +248,9 @@ func decodeNode(key, value []byte, r *binding.NodeRow) (err error) {
 	}
 	r.Source = binding.Source(in.byte())
 	flags := in.byte()
+	if flags&^nodeFlags != 0 {
+		return errMalformed
+	}
 	r.Observed, r.NoName = flags&nodeObserved != 0, flags&nodeNoName != 0
 	r.Plain, r.Former = flags&nodePlain != 0, flags&nodeFormer != 0
 	if flags&nodeRestarted != 0 {

@@ -44,6 +44,8 @@ func (f *file) check(p place) Config {
 	if f.Metrics != nil {
 		cfg.Metrics = f.Metrics.check(p.key("metrics"))
 	}
+	f.checkBlind(p, cfg)
+	f.ignored(p)
 	return cfg
 }
 

@@ -8,17 +8,24 @@ type file struct {
 	DataDir      string         `yaml:"data_dir"`
 	Capacity     *int           `yaml:"capacity"`
 	Addresses    *int           `yaml:"addresses"`
-	Tombstones   *int           `yaml:"tombstones"`
-	TombstoneTTL string         `yaml:"tombstone_ttl"`
 	Lease        string         `yaml:"lease"`
 	LeaseGrace   string         `yaml:"lease_grace"`
 	Linger       string         `yaml:"linger"`
 	LossTimeout  string         `yaml:"loss_timeout"`
 	TrustGap     string         `yaml:"trust_gap"`
+	MaxDelay     string         `yaml:"max_delay"`
+	BlindDelay   string         `yaml:"blind_delay"`
 	Queue        *int           `yaml:"queue"`
 	Domains      []domain       `yaml:"domains"`
+	Parallel     bool           `yaml:"parallel_sessions"`
+	MultiSIM     string         `yaml:"multi_sim"`
+	Placeholders []string       `yaml:"placeholders"`
 	Follow       siteList       `yaml:"follow"`
 	Remote       *remoteSection `yaml:"remote"`
+
+	// Keys of former versions, which are ignored.
+	Tombstones   any `yaml:"tombstones"`
+	TombstoneTTL any `yaml:"tombstone_ttl"`
 
 	RADIUS    *radiusSection    `yaml:"radius"`
 	Diameter  *diameterSection  `yaml:"diameter"`
@@ -35,6 +42,13 @@ type domain struct {
 	Name  string   `yaml:"name"`
 	APNs  []string `yaml:"apns"`
 	Pools []string `yaml:"pools"`
+	// Widest are the shortest prefixes that one session may hold.
+	Widest widest `yaml:"widest"`
+}
+
+type widest struct {
+	IPv4 *int `yaml:"ipv4"`
+	IPv6 *int `yaml:"ipv6"`
 }
 
 type radiusSection struct {
