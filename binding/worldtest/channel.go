@@ -130,6 +130,7 @@ func (v *voice) repetition(now tick, word *Word) *Word {
 		return word // the same octets
 	}
 	again := *word
+	again.Way = (word.Way + v.sent) % v.ways
 	again.Delay = (now - word.at).duration().Truncate(time.Second)
 	again.Octets = v.octets()
 	if v.manner.fresh && v.clock != nil {

@@ -77,6 +77,7 @@ func (w *world) setup() Setup {
 	for _, v := range w.voices {
 		s.Speakers = append(s.Speakers, Speaker{
 			Source: v.source, Owner: v.owner, Node: v.name, Also: v.alias, Observed: v.observed(),
+			Ways: v.ways, Agent: v.agent,
 		})
 	}
 	return s
