@@ -146,6 +146,7 @@ func (w *world) newLiar(of *voice) *voice {
 	gw := &gateway{id: len(w.gateways), restarted: never}
 	v := w.newVoice(gw, of.source)
 	v.owner, v.name, v.alias, v.liesOf = "mallory", of.name, of.alias, of
+	v.ways, v.agent = 1, v.source == binding.SourceGx
 	gw.voices = append(gw.voices, v)
 	return v
 }
