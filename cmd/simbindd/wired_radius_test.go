@@ -176,7 +176,7 @@ func (l *nasLine) exchange(ctx context.Context, wire []byte, givenUp func() bool
 		return err
 	}
 	var buffer [layeh.MaxPacketLength]byte
-	for wait := 20 * time.Millisecond; ctx.Err() == nil; {
+	for wait := 4 * time.Millisecond; ctx.Err() == nil; {
 		if err := l.conn.SetReadDeadline(time.Now().Add(wait)); err != nil {
 			return err
 		}

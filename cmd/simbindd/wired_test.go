@@ -175,25 +175,23 @@ func (w *wired) yaml() string {
 	}
 	client("keeper", "", keeper)
 	var peers strings.Builder
-	done := map[string]bool{}
+	clients := map[string]bool{}
 	for _, v := range w.setup.Speakers {
 		for way := range v.Ways {
 			from := w.address(v.Source, v.Owner, way)
+			if v.Source == binding.SourceGx {
+				host, group := gxHost(v, way)
+				fmt.Fprintf(&peers, "  - {host: %q, group: %q, addresses: [\"%v/32\"]}\n", host, group, from)
+				continue
+			}
 			name, group := v.Owner, ""
-			if v.Ways > 1 || v.Agent {
+			if v.Ways > 1 {
 				name, group = fmt.Sprintf("%s-%d", v.Owner, way), v.Owner
 			}
-			if v.Source == binding.SourceGx && !v.Agent {
-				name = v.Node
-			}
-			switch {
-			case done[fmt.Sprint(v.Source, name)]:
-			case v.Source == binding.SourceRADIUS:
+			if !clients[name] {
 				client(name, group, from)
-			default:
-				fmt.Fprintf(&peers, "  - {host: %q, group: %q, addresses: [\"%v/32\"]}\n", name, group, from)
 			}
-			done[fmt.Sprint(v.Source, name)] = true
+			clients[name] = true
 		}
 	}
 	b.WriteString("diameter:\n  listen: [\"127.0.0.1:0\"]\n  origin_host: simbind.lab\n  origin_realm: lab\n")
@@ -201,6 +199,15 @@ func (w *wired) yaml() string {
 		b.WriteString("  peers:\n" + peers.String())
 	}
 	return b.String()
+}
+
+// gxHost is who connects for a speaker, and of what group: the node itself, or
+// an agent that stands in front of it alone.
+func gxHost(v worldtest.Speaker, way int) (host, group string) {
+	if !v.Agent {
+		return v.Node, ""
+	}
+	return fmt.Sprintf("%s-%d.%s", v.Owner, way, v.Node), v.Owner
 }
 
 // launch starts the daemon on the data that there is and waits until it is
@@ -313,8 +320,8 @@ func (w *wired) line(ctx context.Context, word *worldtest.Word) (*pgwLine, error
 	w.hangUp(word)
 	host := word.Node
 	for _, v := range w.setup.Speakers {
-		if v.Source == word.Source && v.Owner == word.Owner && v.Agent {
-			host = fmt.Sprintf("%s-%d", v.Owner, word.Way)
+		if v.Source == word.Source && v.Owner == word.Owner && v.Node == word.Node && v.Agent {
+			host, _ = gxHost(v, word.Way)
 		}
 	}
 	l, err := dialGx(ctx, w.address(word.Source, word.Owner, word.Way), w.d.gx(), host, word.Link, word.State)
