@@ -262,7 +262,9 @@ func (w *wired) HearWord(word *worldtest.Word, now time.Time) {
 		w.hangUp(word)
 	case word.Kind == binding.NodeUp:
 		w.hangUp(word)
-		_, err = w.line(ctx, word)
+		if _, err = w.line(ctx, word); err == nil && word.State != 0 {
+			w.touch() // behind it in the Registry's queue
+		}
 	default:
 		err = w.report(ctx, word)
 	}
