@@ -19,12 +19,13 @@ type SessionRow struct {
 	BegunFrom, BegunBy, HeldAt, Last uint64
 	// After is what a session that goes on must speak after for its word to
 	// count, if Doubt says why; of one that ended it is its end.
-	After uint64
-	Doubt Reason
-	Seen  int64  // unix ms, our clock, of its newest word's emission
-	Lease uint32 // seconds
-	Age   uint32 // seconds, the greatest that it told, plus one; zero if it told none
-	Order uint32 // Event.Order, the greatest; zero if it told none
+	After   uint64
+	Doubt   Reason
+	EndedBy SourceSet // whose sessions' ends alone make the doubt
+	Seen    int64     // unix ms, our clock, of its newest word's emission
+	Lease   uint32    // seconds
+	Age     uint32    // seconds, the greatest that it told, plus one; zero if it told none
+	Order   uint32    // Event.Order, the greatest; zero if it told none
 	// Contexts are Event.Contexts that go on.
 	Contexts uint16
 	// Ended: it is over; Stopped: by its own stop. Reused: another session had its
@@ -84,9 +85,8 @@ type NodeRow struct {
 	// RestartFrom and RestartBy bound its last restart, as the Registry packs
 	// them; zero if none was told.
 	RestartFrom, RestartBy uint64
-	Restart                int64    // unix ms, when it was, for people
-	RestartTold            [2]int64 // unix ms by its clock, what it said itself of when: see the Registry
-	OriginState            uint32   // Event.OriginState
+	Restart                int64  // unix ms, when it was, for people
+	OriginState            uint32 // Event.OriginState
 	// SameAs is the node that this one is another name of, zero if none is known.
 	SameAs uint16
 	// NoName: it is the name of no node, as it came with several.

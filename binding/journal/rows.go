@@ -61,7 +61,7 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 		b = binary.AppendVarint(b, int64(w-r.HeldAt))
 	}
 	if flags&sessionDoubt != 0 {
-		b = append(binary.AppendVarint(b, int64(r.After-r.HeldAt)), byte(r.Doubt))
+		b = append(binary.AppendVarint(b, int64(r.After-r.HeldAt)), byte(r.Doubt), byte(r.EndedBy))
 	}
 	b = binary.AppendVarint(b, r.Seen)
 	b = binary.AppendUvarint(b, uint64(r.Lease))
@@ -126,7 +126,7 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 		*w = r.HeldAt + uint64(in.int())
 	}
 	if flags&sessionDoubt != 0 {
-		r.After, r.Doubt = r.HeldAt+uint64(in.int()), in.reason()
+		r.After, r.Doubt, r.EndedBy = r.HeldAt+uint64(in.int()), in.reason(), binding.SourceSet(in.byte())
 	}
 	r.Seen = in.int()
 	r.Lease = uint32(in.uint(32))
@@ -211,7 +211,7 @@ func appendNode(b []byte, r *binding.NodeRow) []byte {
 	}
 	set(nodeObserved, r.Observed)
 	set(nodeDoubted, r.Down != 0 || r.Trust != 0)
-	set(nodeRestarted, r.Restarts != 0 || r.RestartBy != 0 || r.Restart != 0 || r.RestartTold != [2]int64{})
+	set(nodeRestarted, r.Restarts != 0 || r.RestartBy != 0 || r.Restart != 0)
 	set(nodeNoName, r.NoName)
 	set(nodePlain, r.Plain)
 	set(nodeFormer, r.Former)
@@ -221,8 +221,6 @@ func appendNode(b []byte, r *binding.NodeRow) []byte {
 		b = binary.AppendUvarint(b, r.RestartFrom)
 		b = binary.AppendUvarint(b, r.RestartBy)
 		b = binary.AppendVarint(b, r.Restart)
-		b = binary.AppendVarint(b, r.RestartTold[0])
-		b = binary.AppendVarint(b, r.RestartTold[1])
 	}
 	if flags&nodeDoubted != 0 {
 		b = binary.AppendVarint(b, r.Down)
@@ -255,7 +253,6 @@ func decodeNode(key, value []byte, r *binding.NodeRow) (err error) {
 		r.Restarts = in.uint(64)
 		r.RestartFrom, r.RestartBy = in.uint(64), in.uint(64)
 		r.Restart = in.int()
-		r.RestartTold = [2]int64{in.int(), in.int()}
 	}
 	if flags&nodeDoubted != 0 {
 		r.Down, r.Trust = in.int(), in.int()

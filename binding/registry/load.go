@@ -200,7 +200,7 @@ func (l *loader) session(r *binding.SessionRow) error {
 	s := table.Session{
 		Key: words(r.Key), Node: r.Node, Restarts: r.Restarts,
 		BegunFrom: clock.Unpack(r.BegunFrom), BegunBy: clock.Unpack(r.BegunBy), HeldAt: clock.Unpack(r.HeldAt), Last: clock.Unpack(r.Last),
-		After: clock.Unpack(r.After), Doubt: r.Doubt, Seen: r.Seen, Lease: r.Lease, Age: r.Age, Order: r.Order,
+		After: clock.Unpack(r.After), Doubt: r.Doubt, EndedBy: r.EndedBy, Seen: r.Seen, Lease: r.Lease, Age: r.Age, Order: r.Order,
 		APN: r.APN, RAT: r.RAT, Listed: r.Listed, Contexts: max(r.Contexts, r.Via),
 	}
 	if r.Former != nil {

@@ -24,11 +24,8 @@ type nodes struct {
 
 // A nodeState is what the writer alone knows of a node.
 type nodeState struct {
-	clock clock.Clock
-	// restart are the two readings of what its last restart said of when (unix ms,
-	// its clock): when it was sent, and that less the delay. Zero if nothing.
-	restart [2]int64
-	origin  uint32 // Origin-State-Id
+	clock  clock.Clock
+	origin uint32 // Origin-State-Id
 	// contradicted is when (unix ms) the node last told a smaller
 	// Origin-State-Id on the way by which it had told a greater one: two that use
 	// one name. For a while none of them tells of a restart.
@@ -327,7 +324,7 @@ func (n *nodes) save(id uint16) {
 		Down: int64(n.m.Node(id, table.NodeDown)), Trust: n.m.Trust(k.Source),
 	}
 	if st := n.states[id]; st != nil {
-		row.RestartTold, row.OriginState = st.restart, st.origin
+		row.OriginState = st.origin
 		row.Clock = appendClock(nil, st.clock.Keep())
 	}
 	n.batch.Nodes = append(n.batch.Nodes, row)
@@ -372,7 +369,7 @@ func (n *nodes) load(r *binding.NodeRow) error {
 			return err
 		}
 		st := n.state(r.ID)
-		st.clock, st.restart, st.origin = clock.Restore(kept), r.RestartTold, r.OriginState
+		st.clock, st.origin = clock.Restore(kept), r.OriginState
 		for slot := range uint8(clock.Slots) {
 			n.m.SetSlotSince(r.ID, slot, st.clock.SlotSince(slot))
 		}

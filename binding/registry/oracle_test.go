@@ -60,7 +60,7 @@ func (w *witness) explain(ev binding.Event) {
 	}
 	show := func(what string, id uint32, held table.Hold) {
 		s := w.m.Session(id)
-		w.log = append(w.log, fmt.Sprintf("   %s #%d %v: begun %s-%s held %s (%s-%s) last %s after %s %v flags %x age %d seq %d %v", what, id, w.m.NodeNames.Load().Of(s.Node).Name,
+		w.log = append(w.log, fmt.Sprintf("   %s #%d %v: by %b begun %s-%s held %s (%s-%s) last %s after %s %v flags %x age %d seq %d %v", what, id, w.m.NodeNames.Load().Of(s.Node).Name, s.EndedBy,
 			ms(s.BegunFrom), ms(s.BegunBy), ms(s.HeldAt), ms(held.By), ms(held.At), ms(s.Last), ms(s.After), s.Doubt, s.Flags, s.Age, s.Order, w.m.Identity(&s).MSISDN))
 	}
 	name := table.NodeName{Source: ev.Source, Owner: ev.Owner, Name: ev.Node}
@@ -84,7 +84,7 @@ func (w *witness) explain(ev binding.Event) {
 
 func (w *witness) Advance(now time.Time) {
 	w.now = now
-	w.sweeper.sweep(64, now.UnixMilli())
+	w.sweeper.sweep(512, now.UnixMilli())
 }
 
 func (w *witness) Kill(gap time.Duration) {
@@ -117,6 +117,7 @@ func TestOracle(t *testing.T) {
 			continue
 		}
 		t.Run(p.Name, func(t *testing.T) {
+			p.Strict = os.Getenv("SIMBIND_ORACLE_STRICT") != ""
 			explain := os.Getenv("SIMBIND_ORACLE_EXPLAIN") != ""
 			report := worldtest.Run(p, seed, turns, newWitness(t))
 			t.Log(&report)

@@ -190,11 +190,15 @@ func (p *people) renumbered(id uint32, who binding.Subscriber, f *fact) {
 		for other := p.m.Subscriber(subID).Head; other != 0 && n < simsMost; n++ {
 			y := p.m.Session(other)
 			if !y.Ended() && y.IMSI == who.IMSI && y.Flags&table.Directory == 0 && p.m.SourceOf(y.Node) != binding.SourceFeed {
-				if !clock.Before(y.Last, f.lo) {
-					p.places.doubt(id, y.Last, binding.ReasonNumber)
+				last, by := y.Last, f.hi
+				if p.m.Root(y.Node) != f.root { // only our clock is both nodes'
+					last.Epoch, by.Epoch = 0, 0
 				}
-				if !clock.Before(f.hi, y.HeldAt) {
-					p.places.doubt(other, f.hi, binding.ReasonNumber)
+				if !clock.Before(last, f.lo) {
+					p.places.doubt(id, last, binding.ReasonNumber)
+				}
+				if !clock.Before(by, y.HeldAt) {
+					p.places.doubt(other, by, binding.ReasonNumber)
 				}
 			}
 			other = y.Next

@@ -321,7 +321,18 @@ func (p *places) lose(id uint32, s *table.Session, k index.Key, bound clock.Boun
 
 // doubt has a session speak after a bound before its word counts again.
 func (p *places) doubt(id uint32, after clock.Bound, why binding.Reason) {
+	p.doubtBy(id, after, why, 0)
+}
+
+// doubtBy is doubt for what the ends of sessions of these sources make.
+func (p *places) doubtBy(id uint32, after clock.Bound, why binding.Reason, by binding.SourceSet) {
 	s := p.m.Session(id)
+	switch {
+	case by == 0, s.Doubt != binding.ReasonBound && s.EndedBy == 0:
+		s.EndedBy = 0
+	default:
+		s.EndedBy |= by
+	}
 	if s.Doubt == binding.ReasonBound || s.Doubt == binding.ReasonUnconfirmed {
 		s.Doubt, s.After = why, after
 	} else {
@@ -330,7 +341,7 @@ func (p *places) doubt(id uint32, after clock.Bound, why binding.Reason) {
 			s.Doubt = why
 		}
 	}
-	if before := p.m.Session(id); before.Doubt == s.Doubt && before.After == s.After {
+	if before := p.m.Session(id); before.Doubt == s.Doubt && before.After == s.After && before.EndedBy == s.EndedBy {
 		return
 	}
 	for _, k := range p.sessions.keys(id) {
@@ -475,11 +486,62 @@ func (p *places) against(x *overlap, y *table.Session, held table.Hold) {
 	case table.Opposes:
 		p.oppose(x)
 	case table.Doubts:
-		p.doubt(x.id, bound, why)
+		p.doubtBy(x.id, bound, why, p.endedBy(x.session.Node, y))
 	case table.Ends:
 		p.ends = append(p.ends, pendingEnd{id: x.id, key: x.key, bound: bound, after: held.By, given: x.claim.Given, e: endSuperseded})
 	}
 }
+
+// endedBy is the source of y, if it has ended and is not of the source of a node.
+func (p *places) endedBy(node uint16, y *table.Session) binding.SourceSet {
+	if source := p.m.SourceOf(y.Node); y.Ended() && source != p.m.SourceOf(node) {
+		return binding.SourceSet(0).Add(source)
+	}
+	return 0
+}
+
+// confirm ends the doubt that the end of another source's session made about x, if
+// that source has another session there by now which is an account of the same
+// stay: z, which surely held the address after all that have ended.
+func (p *places) confirm(x, z *overlap) {
+	xs, zs := &x.session, &z.session
+	of := binding.SourceSet(0).Add(p.m.SourceOf(zs.Node))
+	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 || !p.oneStay(xs, zs) {
+		return
+	}
+	for y := p.overlapping(x.key); y.next(); {
+		if !y.session.Ended() || p.m.SourceOf(y.session.Node) != p.m.SourceOf(zs.Node) {
+			continue
+		}
+		end := y.session.After
+		if p.m.Root(y.session.Node) != p.m.Root(zs.Node) {
+			end.Epoch = 0
+		}
+		if !clock.Before(end, z.held.At) {
+			return
+		}
+	}
+	p.sessions.update(x.id, func(s *table.Session) {
+		if s.EndedBy &^= of; s.EndedBy == 0 {
+			s.Doubt, s.After = binding.ReasonBound, clock.Bound{}
+		}
+	})
+	p.touchAll(x.id, "state", false)
+	p.sessions.dirty(x.id)
+	x.session = p.m.Session(x.id)
+}
+
+// oneStay reports that two sources' sessions are surely accounts of one stay: they
+// name one SIM, or one names none and both began within moments.
+func (p *places) oneStay(x, y *table.Session) bool {
+	if x.Sub != 0 && y.Sub != 0 {
+		return p.m.OneSIM(x, y)
+	}
+	return max(x.BegunBy.Our, y.BegunBy.Our)-min(x.BegunFrom.Our, y.BegunFrom.Our) <= moments
+}
+
+// moments is how far apart (ms) two sources may tell of one beginning.
+const moments = 2000
 
 // relate compares a session that has spoken with all others on its addresses,
 // both ways: rules T4 to T6.
@@ -511,6 +573,12 @@ func (p *places) relateAt(id uint32, c table.Claim, f *fact) {
 		}
 		if !x.session.Ended() {
 			p.against(x, &y.session, y.held)
+		}
+	}
+	for y := p.overlapping(c.Key); y.next(); {
+		if y.session, x.session = p.m.Session(y.id), p.m.Session(id); y.id != id && !y.session.Ended() && !x.session.Ended() {
+			p.confirm(x, y)
+			p.confirm(y, x)
 		}
 	}
 }
@@ -709,10 +777,11 @@ func (p *places) eachOfSIM(id uint32, visit func(other uint32, x, y *table.Sessi
 	}
 }
 
-// endedElsewhere has x speak after the end that another source tells of its SIM.
+// endedElsewhere has x speak after the end that another source tells of its SIM,
+// unless that is known to be of another stay.
 func (p *places) endedElsewhere(id uint32, x, y *table.Session) {
-	if !x.Ended() && y.Ended() && y.After.Our >= x.HeldAt.Our {
-		p.doubt(id, clock.Bound{Our: y.After.Our}, binding.ReasonEnding)
+	if !x.Ended() && y.Ended() && y.After.Our >= x.HeldAt.Our && !p.differ(x, y) {
+		p.doubtBy(id, clock.Bound{Our: y.After.Our}, binding.ReasonEnding, p.endedBy(x.Node, y))
 	}
 }
 
@@ -739,6 +808,22 @@ func (p *places) reattached(id uint32, x, y *table.Session, f *fact) bool {
 		p.doubt(id, y.BegunBy, binding.ReasonEnding)
 	}
 	return true
+}
+
+// differ reports that two sessions have addresses of one family and share none.
+func (p *places) differ(x, y *table.Session) bool {
+	var xs, ys uint8
+	for c := x.Claim; c != 0; {
+		cl := p.m.Claim(c)
+		xs |= 1 << table.FamilyOf(cl.Key)
+		c = cl.NextOfSession
+	}
+	for c := y.Claim; c != 0; {
+		cl := p.m.Claim(c)
+		ys |= 1 << table.FamilyOf(cl.Key)
+		c = cl.NextOfSession
+	}
+	return xs&ys != 0 && !p.together(x, y)
 }
 
 // together reports that two sessions share an address: a handover, or contexts

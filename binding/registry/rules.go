@@ -431,11 +431,16 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 		}
 		return r.counters.outcome(countLate, Late)
 	}
+	doubted := s.Doubt == binding.ReasonEnding
 	changed, settled := r.sessions.refresh(id, f, when, apn)
 	changed = r.people.named(id, f, when == newer || settled) || changed
 	r.dropGone(id, f, when, apn)
 	r.dropOthers(id, f, when, got.keys)
 	outcome := r.claimAll(id, got.keys, when == newer, f, got.refused)
+	r.sessions.list(id, f)
+	if doubted && settled && len(got.keys) > 0 {
+		r.confirmNamed(id, got.keys, f)
+	}
 	r.places.relate(id, f)
 	if changed {
 		r.places.touchAll(id, f.why, true)
@@ -456,11 +461,18 @@ func (r *rules) hadBefore(id uint32, s *table.Session, f *fact, apn string, keys
 	}
 	r.dropGone(id, f, older, apn)
 	r.dropOthers(id, f, older, keys)
-	if l := s.Listed | listed(f); l != s.Listed {
-		r.sessions.update(id, func(s *table.Session) { s.Listed = l })
-		r.sessions.dirty(id)
-	}
+	r.sessions.list(id, f)
 	r.places.relate(id, f)
+}
+
+// confirmNamed has a session that shows that it did not end, by a word that names
+// addresses, have those for sure which it names.
+func (r *rules) confirmNamed(id uint32, keys []index.Key, f *fact) {
+	for _, c := range r.sessions.claims(id) {
+		if !slices.Contains(keys, c.Key) {
+			r.places.mayLack(id, c.Key, f)
+		}
+	}
 }
 
 // apnOf is the APN of a session that an event may name.
@@ -713,27 +725,20 @@ func (r *rules) endSiblings(id uint32, f *fact) {
 	}
 }
 
-// restart applies a node's restart: rule T7, in O(1). It is a repetition if one
-// reading of its own words is the moment that the last one told.
+// restart applies a node's restart: rule T7, in O(1). A repetition tells by its
+// delay when it was; what is of about then speaks again.
 func (r *rules) restart(f *fact) Outcome {
 	st := r.nodes.state(f.root)
 	if f.OriginState != 0 {
-		if f.OriginState == st.origin {
+		switch {
+		case f.OriginState == st.origin:
 			return r.counters.outcome(countDuplicate, Duplicate)
+		case st.origin == 0:
+			st.origin = f.OriginState // it was not known before
+			r.nodes.save(f.root)
+			return Applied
 		}
 		st.origin, st.contradicted = f.OriginState, 0
-	}
-	if !f.Time.IsZero() {
-		sent := f.Time.UnixMilli()
-		happened := sent - f.Delay.Milliseconds()
-		for _, last := range st.restart {
-			if f.Delay > 0 && last != 0 && (sent == last || happened == last) {
-				return r.counters.outcome(countDuplicate, Duplicate)
-			}
-		}
-		st.restart = [2]int64{sent, happened}
-	} else {
-		st.restart = [2]int64{}
 	}
 	by := f.hi
 	if f.OriginState != 0 {

@@ -112,7 +112,6 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 		}
 	}
 	s.APN = ss.nodes.apn(apn)
-	s.Listed |= listed(f)
 	ss.m.PutSession(id, &s)
 	if s.Doubt != before.Doubt {
 		ss.places.touchAll(id, f.why, false)
@@ -120,6 +119,14 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 	ss.dirty(id)
 	ss.remember(id, f)
 	return s.RAT != before.RAT || s.APN != before.APN, s.Doubt != before.Doubt
+}
+
+// list notes of which families a session has told all addresses that it holds.
+func (ss *sessions) list(id uint32, f *fact) {
+	if l := listed(f); l&^ss.m.Session(id).Listed != 0 {
+		ss.update(id, func(s *table.Session) { s.Listed |= l })
+		ss.dirty(id)
+	}
 }
 
 // listed are the families of which an event tells all, or that some is gone.
@@ -150,7 +157,7 @@ func (ss *sessions) hear(s *table.Session, f *fact, when when) {
 		s.Lease = ss.leaseOf(f)
 	}
 	if ss.answers(s, f) {
-		s.Doubt, s.After = binding.ReasonBound, clock.Bound{}
+		s.Doubt, s.EndedBy, s.After = binding.ReasonBound, 0, clock.Bound{}
 		s.Flags &^= table.Stopped
 	}
 }
@@ -187,7 +194,7 @@ func (ss *sessions) entomb(id uint32, end clock.Bound, heard int64) {
 	ss.forgetMemo(id)
 	s := ss.m.Session(id)
 	s.Flags |= table.Ended
-	s.After, s.Doubt, s.Age = end, binding.ReasonBound, 0
+	s.After, s.Doubt, s.EndedBy, s.Age = end, binding.ReasonBound, 0, 0
 	s.Seen = max(s.Seen, heard)
 	s.Older, s.Newer = ss.newest, 0
 	ss.m.PutSession(id, &s)
@@ -351,7 +358,7 @@ func (ss *sessions) row(s *table.Session) binding.SessionRow {
 	row := binding.SessionRow{
 		Key: s.RowKey(), Node: s.Node, Restarts: s.Restarts,
 		BegunFrom: s.BegunFrom.Pack(), BegunBy: s.BegunBy.Pack(), HeldAt: s.HeldAt.Pack(), Last: s.Last.Pack(), After: s.After.Pack(),
-		Doubt: s.Doubt, Seen: s.Seen, Lease: s.Lease, Age: s.Age, Order: s.Order, Contexts: s.Contexts,
+		Doubt: s.Doubt, EndedBy: s.EndedBy, Seen: s.Seen, Lease: s.Lease, Age: s.Age, Order: s.Order, Contexts: s.Contexts,
 		Ended: s.Ended(), Stopped: s.Flags&table.Stopped != 0, Reused: s.Flags&table.Reused != 0, Again: s.Flags&table.Again != 0,
 		MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, APN: s.APN, RAT: s.RAT, Listed: s.Listed, Directory: s.Flags&table.Directory != 0,
 	}

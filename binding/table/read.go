@@ -364,11 +364,11 @@ type Claimants struct {
 	ID      uint32
 	Session Session
 	Given   bool // it may have given the address up
-	Hold           // as of the claim: what the session said of this very address
-	m      *Memory
-	claim  uint32
-	left   int
-	single bool // the owner alone, still to be visited
+	Hold         // as of the claim: what the session said of this very address
+	m       *Memory
+	claim   uint32
+	left    int
+	single  bool // the owner alone, still to be visited
 }
 
 // Claimants are those of a holding of which more than one can count; of others

@@ -22,6 +22,9 @@ type Session struct {
 	// why); of one that ended, the upper bound of its end.
 	After clock.Bound
 	Doubt binding.Reason // ReasonBound: none
+	// EndedBy are the sources whose sessions' ends alone make the doubt (ending);
+	// none if there is anything else to it.
+	EndedBy binding.SourceSet
 
 	IMSI       binding.IMSI
 	Sub        uint32 // subscriber record; 0 if no identity is known
@@ -61,7 +64,11 @@ const (
 // restart of its node ended may not be marked yet: see Judge.
 func (s *Session) Ended() bool { return s.Flags&Ended != 0 }
 
-const mask48 = 1<<48 - 1
+// Seen reaches to the year 2109.
+const (
+	seenBits = 42
+	seenMask = 1<<seenBits - 1
+)
 
 // NewSessionKey names a session of a node for good: collisions cannot be made.
 func NewSessionKey(node *NodeName, id string) [2]uint64 {
@@ -109,7 +116,7 @@ func (m *Memory) Session(id uint32) Session {
 	} else {
 		s.Age = uint32(w10)
 	}
-	s.Seen, s.APN = int64(w11&mask48), uint16(w11>>48)
+	s.Seen, s.EndedBy, s.APN = int64(w11&seenMask), binding.SourceSet(w11>>seenBits&0x3F), uint16(w11>>48)
 	s.Lease, s.Restarts, s.Contexts, s.RAT = uint32(w12&MaxLease), uint16(w12>>20), uint16(w12>>36), binding.RAT(w12>>52)
 	s.Listed = uint8(w12 >> 60)
 	return s
@@ -137,7 +144,7 @@ func (m *Memory) PutSession(id uint32, s *Session) {
 		uint64(s.Sub) | uint64(s.Claim)<<32,
 		uint64(s.Next) | uint64(s.Prev)<<32,
 		w10,
-		uint64(s.Seen)&mask48 | uint64(s.APN)<<48,
+		uint64(s.Seen)&seenMask | uint64(s.EndedBy&0x3F)<<seenBits | uint64(s.APN)<<48,
 		uint64(s.Lease) | uint64(s.Restarts)<<20 | uint64(s.Contexts)<<36 | uint64(s.RAT)<<52 | uint64(s.Listed)<<60,
 		uint64(s.Order) | uint64(s.Node)<<32 | uint64(s.Flags)<<48 | uint64(s.Doubt)<<56,
 	}

@@ -225,10 +225,15 @@ func (g *game) put(q *question) {
 	case undecided:
 		r.Undecided++
 	case wrong, denied:
-		asked := *q
-		asked.plots = slices.Clone(q.plots)
-		g.blamed, g.finding, g.answer = &asked, f, a
+		g.blame(q, f, a)
 	}
+}
+
+// blame ends the history with a question that was not answered as it must be.
+func (g *game) blame(q *question, f finding, a binding.Answer) {
+	asked := *q
+	asked.plots = slices.Clone(q.plots)
+	g.blamed, g.finding, g.answer = &asked, f, a
 }
 
 // about makes a question about a plot, nil if nobody ever had any of it.

@@ -12,6 +12,9 @@ type Profile struct {
 	// Turns is the length of one history: in each turn time passes, something
 	// happens, and some questions are asked.
 	Turns int
+	// Strict takes a right answer that is withheld on a quiet line for a failure;
+	// it is not made short.
+	Strict bool
 
 	Gateways, SIMs, Plots int
 	Domains               int // with the same addresses

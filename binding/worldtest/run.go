@@ -35,7 +35,9 @@ func play(p *Profile, seed, history uint64, turns int, r *Report, factory Factor
 	if g.blamed == nil {
 		return
 	}
-	if g.finding == wrong {
+	if g.finding == withheld {
+		// It is counted where it is found.
+	} else if g.finding == wrong {
 		r.Wrong++
 	} else {
 		r.Denied++

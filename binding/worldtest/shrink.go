@@ -18,6 +18,12 @@ func (g *game) shrink(factory Factory) *Failure {
 	if g.world.p.Patience > 0 {
 		tries = g.world.p.Patience
 	}
+	if g.finding == withheld { // what is demanded depends on all that was done
+		ops = g.relevant()
+		last, _ := g.again(ops, factory)
+		last.finding, last.answer = g.finding, g.answer
+		return &Failure{Steps: len(ops), Text: last.listing(g), Replay: func(factory Factory) { g.again(ops, factory) }}
+	}
 	fails := func(some []op) bool {
 		tries--
 		_, same := g.again(some, factory)
@@ -61,7 +67,7 @@ func (g *game) relevant() []op {
 		case o.kind == opAdvance, o.kind == opRelease && !slices.Contains(g.blamed.plots, o.free.plot):
 		case o.kind == opHear && o.word.leg != nil && !slices.ContainsFunc(o.word.leg.stay.claims, func(c *claim) bool {
 			return slices.Contains(g.blamed.plots, c.plot)
-		}):
+		}) && !(g.finding == withheld && slices.Contains(o.word.leg.stay.sim.numbers, g.blamed.number)):
 		default:
 			some = append(some, o)
 		}
@@ -122,6 +128,8 @@ func (g *game) listing(was *game) string {
 		b.WriteString(": DENIED, it is the only holder's:\n")
 	case g.finding == wrong:
 		b.WriteString(": WRONG:\n")
+	case g.finding == withheld:
+		b.WriteString(": WITHHELD:\n")
 	default:
 		b.WriteString(": not answered so when played again\n")
 	}

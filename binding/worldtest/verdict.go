@@ -2,6 +2,7 @@ package worldtest
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/simbind/simbind/binding"
 )
@@ -14,6 +15,7 @@ const (
 	wrong
 	denied
 	undecided
+	withheld
 )
 
 // A question is one, with the plots that it may be about.
@@ -52,7 +54,7 @@ func (j *judge) match(q *question) finding {
 // matchIn judges a match in one domain.
 func (j *judge) matchIn(p *plot, q *question) finding {
 	addr, port := q.query.Addr, q.query.Port
-	var held, lied, others, othersBlock, merged bool
+	var held, lied, others, othersBlock, unnamed, merged bool
 	for _, c := range p.claims {
 		if !covers(c.addr, addr, port) || j.claim(c).said == never {
 			continue
@@ -68,6 +70,10 @@ func (j *judge) matchIn(p *plot, q *question) finding {
 			lied = lied || mine
 		case mine:
 			held = true
+		case !j.known(c.stay) && slices.Contains(c.stay.sim.numbers, q.number):
+			// It is the number's SIM that holds this too, and no word says so.
+		case !j.known(c.stay) && j.alike(c, p, q):
+			unnamed = true // what a liar told is a second account of it, for all that is known
 		case st == open && port == 0 && !whole(c.addr):
 			othersBlock = true
 		case st == open:
@@ -75,12 +81,30 @@ func (j *judge) matchIn(p *plot, q *question) finding {
 		}
 	}
 	switch {
-	case !othersBlock && (held || lied && !others):
+	case !othersBlock && (held || lied && !others && !unnamed):
 		return fine
-	case merged:
+	case merged, !othersBlock && lied && !others:
 		return undecided
 	}
 	return wrong
+}
+
+// alike reports whether a liar told of the number on a claim's address by way of
+// another source.
+func (j *judge) alike(c *claim, p *plot, q *question) bool {
+	for _, lie := range p.claims {
+		if !lie.stay.liar || !covers(lie.addr, q.query.Addr, q.query.Port) || j.accepts(lie, q.number) == closed {
+			continue
+		}
+		for _, l := range c.stay.legs {
+			for _, m := range lie.stay.legs {
+				if l.voice.source != m.voice.source {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // heldIn reports whether anybody surely holds what is asked for in one domain.

@@ -58,7 +58,7 @@ func withClock(ctx context.Context, file string, c sharedClock, log *logbook) er
 	if err != nil {
 		return err
 	}
-	cfg.Registry.Now, cfg.Registry.Learn = c.now, true
+	cfg.Registry.Now, cfg.Registry.Learn, cfg.Registry.Sweep = c.now, true, sweepOften
 	cfg.RADIUS.Now, cfg.Diameter.Now = c.now, c.now
 	out := os.Stderr
 	logs := newLogs(out, cfg.Log)
@@ -94,6 +94,7 @@ type wired struct {
 	cmd     *exec.Cmd // of a process of its own
 	client  *query.Client
 	refused uint64 // sessions, so far
+	swept   time.Time
 
 	owners map[string]int // number of each owner of a speaker
 	nas    map[speakerWay]*nasLine
@@ -158,8 +159,9 @@ func secretOf(from netip.Addr) []byte { return []byte("secret of " + from.String
 // yaml is the configuration that the setup asks for.
 func (w *wired) yaml() string {
 	var b strings.Builder
+	capacity := min(w.setup.Capacity, sweptRoom)
 	fmt.Fprintf(&b, "site: test\ndata_dir: %s/data\ncapacity: %d\naddresses: %d\nlease: %v\n",
-		w.home.dir, w.setup.Capacity, 2*w.setup.Capacity, w.setup.Lease)
+		w.home.dir, capacity, 2*capacity, w.setup.Lease)
 	fmt.Fprintf(&b, "query: {socket: %s, priority: normal}\nnats: {url: \"nats://127.0.0.1:1\"}\n", w.home.socket())
 	b.WriteString("log: {level: info, format: json}\nprivacy: {publish_msisdn: clear}\ndomains:\n")
 	for _, d := range w.setup.Domains {
@@ -251,7 +253,7 @@ func (w *wired) Hear(binding.Event) { w.t.Fatal("an event in place of a word") }
 // HearWord sends a word as the message that it would be, and waits for the
 // answer.
 func (w *wired) HearWord(word *worldtest.Word, now time.Time) {
-	w.clock.set(now)
+	w.Advance(now)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	var err error
@@ -363,9 +365,23 @@ func (w *wired) report(ctx context.Context, word *worldtest.Word) error {
 	}
 }
 
-// Advance lets the clock run. What the daemon does by itself, it does in its
-// own time.
-func (w *wired) Advance(now time.Time) { w.clock.set(now) }
+// Advance lets the clock run, and the daemon sweep for as long as it would have
+// in a minute or more.
+func (w *wired) Advance(now time.Time) {
+	passed := now.Sub(w.swept)
+	w.clock.set(now)
+	if passed >= time.Minute {
+		<-time.After(3 * sweepOften)
+		w.swept = now
+	}
+}
+
+// sweepOften and the room that is swept each time have the daemon sweep all of
+// it in a millisecond.
+const (
+	sweepOften = time.Millisecond
+	sweptRoom  = 600
+)
 
 // Verify asks over the socket.
 func (w *wired) Verify(q binding.Query, n binding.Number) binding.Answer {
