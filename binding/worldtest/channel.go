@@ -222,6 +222,10 @@ func (w *world) reconnect(v *voice) {
 	if v.wire.link != 0 {
 		return
 	}
+	if w.now < w.down { // nobody to connect to
+		w.later(w.down-w.now+tick(w.r.IntN(3000)), func() { w.reconnect(v) })
+		return
+	}
 	w.connect(v.wire)
 	v.wire.lastDue = w.now
 	if v.wire.capture {

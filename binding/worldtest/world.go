@@ -28,6 +28,7 @@ type world struct {
 
 	ways   transits
 	seq    int
+	down   tick // until when the subject is not there
 	links  uint64
 	tap    *wire
 	liars  []*voice
