@@ -18,6 +18,7 @@ type rules struct {
 	sessions *sessions
 	places   *places
 	people   *people
+	stays    *stays
 	sites    *sites
 }
 
@@ -89,7 +90,7 @@ func (r *rules) word(f *fact) Outcome {
 func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome {
 	switch turn {
 	case later:
-		return r.begin(f, r.supersede(in, f))
+		return r.beginLater(in, true, f)
 	case anew:
 		return r.beginAnew(in, f)
 	case other:
@@ -107,53 +108,6 @@ func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome 
 		return r.afterEnd(id, &s, f)
 	}
 	return r.goOn(id, &s, f)
-}
-
-// beginAnew makes a session of which it is not known whether it is the one that
-// has its id already: it has what the word says, and may have what that had.
-func (r *rules) beginAnew(in *incarnations, f *fact) Outcome {
-	var had []table.Claim
-	for _, id := range in.list() {
-		if s := r.m.Session(id); !s.Ended() {
-			had = append(had, r.sessions.claims(id)...)
-		}
-	}
-	outcome := r.begin(f, r.supersede(in, f))
-	if id, ok := r.m.FindSession(f.key); ok {
-		r.places.mayHave(id, had, f)
-		r.places.relate(id, f)
-	}
-	return outcome
-}
-
-// supersede ends what has the id of a session that began after it. It returns
-// what the new one must know of its id.
-func (r *rules) supersede(in *incarnations, f *fact) (reused uint8) {
-	reused = table.Again
-	for _, id := range in.list() {
-		s := r.m.Session(id)
-		switch {
-		case !s.Ended(): // its end was not heard
-			reused |= table.Reused
-			r.places.end(id, f.begunBy, endSuperseded, f)
-		case in.n == 1 && s.Flags&table.Stopped == 0 && f.begins && f.Kind == binding.SessionUpdate && alike(&s, f):
-			reused = 0 // it was taken for over, and goes on
-		case s.Flags&table.Stopped != 0 && !f.begins:
-			f.begunFrom = clock.Later(f.begunFrom, s.HeldAt) // it began after the former had lived
-		}
-		r.sessions.forget(id, f.now)
-	}
-	return reused
-}
-
-// amongOthers has a session that has spoken speak after all that the others with
-// its id have said.
-func (r *rules) amongOthers(id uint32, in *incarnations) {
-	for _, other := range in.list() {
-		if s := r.m.Session(other); other != id && !s.Ended() {
-			r.places.doubt(id, s.Last, binding.ReasonOrder)
-		}
-	}
 }
 
 // lapse marks sessions that their node's restart has ended, or that were not
@@ -181,188 +135,6 @@ func (r *rules) beforeRestart(f *fact) bool {
 	return told && clock.Before(f.hi, r.m.RestartFrom(f.root))
 }
 
-// A turn says which session with one id an event is of.
-type turn uint8
-
-const (
-	same    turn = iota // the known one, as far as can be told
-	later               // surely one that began after it
-	anew                // it or one that began after it, and surely of after all that it said
-	earlier             // surely one from before it
-	other               // one of before or after it
-	unclear             // it, or one of before or after it
-)
-
-// incarnation: a node uses ids again. An event is of a later session if its
-// beginning surely follows that of the known one, or its end, or if its SIM is
-// another and it surely follows all that was heard; of an earlier one if its
-// beginning surely precedes.
-func (r *rules) incarnation(s *table.Session, f *fact) turn {
-	switch {
-	case clock.Before(f.begunBy, s.BegunFrom):
-		return earlier
-	case f.Order != 0 && f.Order <= s.Order && !(s.Ended() && f.Kind == binding.SessionStart):
-		return same // a repetition, by its own number
-	case f.begins && clock.Before(s.BegunBy, f.begunFrom):
-		return later
-	case s.Ended() && clock.Before(s.After, f.lo):
-		if s.Order != 0 && s.Flags&table.Stopped != 0 && f.Kind != binding.SessionStart {
-			return same // a session of Gx that was terminated does not come back
-		}
-		return later
-	case contradict(r.m.Identity(s), f.identity()):
-		if clock.Before(s.Last, f.lo) {
-			return later
-		}
-		return other
-	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
-		return other
-	case r.mayBeNext(s, f) && clock.Before(s.After, f.lo):
-		return anew
-	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)), r.mayBeNext(s, f):
-		return unclear
-	}
-	return same
-}
-
-// mayBeNext reports that a word may be of a session that has the id since the
-// known one ended: a stop that may be its own was heard. The two may be of one SIM.
-func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
-	return s.Flags&(table.Stopped|table.Ended) == table.Stopped && !(f.begins && alike(s, f))
-}
-
-// whose tells which of the sessions with its id an event is of. Where there are
-// several, a word that is surely of after all that they said is taken for that of
-// a new one: of the one that goes on it says the same, and nothing else of that
-// is known for sure. Any other is of the only one that it can be of, or that it
-// names: by its SIM, or, of sessions of one SIM, by an address. That another
-// SIM's had the address says nothing: it may have been given out again, with the
-// id.
-func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
-	if in.n == 1 {
-		s := r.m.Session(in.ids[0])
-		return in.ids[0], r.incarnation(&s, f)
-	}
-	var seen [unclear + 1]int
-	var possible, named, placed uint32
-	var one table.Session
-	names, places, oneSIM, afterAll := 0, 0, true, true
-	for _, id := range in.list() {
-		s := r.m.Session(id)
-		t := r.incarnation(&s, f)
-		seen[t]++
-		afterAll = afterAll && clock.Before(s.Last, f.lo)
-		if t != same && t != unclear && t != anew {
-			continue
-		}
-		if possible == 0 {
-			one = s
-		}
-		possible = id
-		oneSIM = oneSIM && (s.Key == one.Key || r.m.OneSIM(&s, &one))
-		if f.IMSI != 0 && s.IMSI == f.IMSI || s.IMSI == 0 && f.MSISDN != 0 && r.m.Identity(&s).MSISDN == f.MSISDN {
-			named = id
-			names++
-		}
-		if r.holdsOne(&s, f) {
-			placed = id
-			places++
-		}
-	}
-	switch n := seen[same] + seen[unclear] + seen[anew]; {
-	case n > 0 && afterAll:
-		return 0, anew
-	case n == 1 && seen[anew] == 0:
-		return possible, same
-	case names == 1 && seen[anew] == 0:
-		return named, same
-	case n > 1 && oneSIM && places == 1 && seen[anew] == 0:
-		return placed, same
-	case n > 0:
-		return 0, unclear
-	case seen[other] > 0 || seen[later] > 0 && seen[earlier] > 0:
-		return 0, other
-	case seen[later] > 0:
-		return 0, later
-	}
-	return 0, earlier
-}
-
-// holdsOne reports that a session claims one of the addresses that an event names.
-func (r *rules) holdsOne(s *table.Session, f *fact) bool {
-	for _, k := range r.admit(f, r.apnOf(s, f), f.Addrs).keys {
-		if r.m.Has(s, k) {
-			return true
-		}
-	}
-	return false
-}
-
-// second applies a word of a session that is not the known one, of before or
-// after it: it is kept beside it. All are in doubt, and stand against others.
-func (r *rules) second(in *incarnations, f *fact) Outcome {
-	after := r.doubtAll(in, f)
-	if !in.take(f) {
-		return r.former(in, f)
-	}
-	outcome := r.begin(f, table.Again)
-	if id, ok := r.m.FindSession(f.key); ok {
-		r.places.doubt(id, after, binding.ReasonOrder)
-	}
-	return outcome
-}
-
-// doubtAll has all sessions of an id speak after an event of another one that has
-// it, and says after what.
-func (r *rules) doubtAll(in *incarnations, f *fact) clock.Bound {
-	after := f.hi
-	for _, id := range in.list() {
-		s := r.m.Session(id)
-		after = clock.Upper(after, s.Last)
-		r.people.contradicts(id, f)
-	}
-	for _, id := range in.list() {
-		if s := r.m.Session(id); !s.Ended() {
-			r.sessions.update(id, func(s *table.Session) { s.Flags |= table.Again })
-			r.places.doubt(id, after, binding.ReasonOrder)
-		}
-	}
-	return after
-}
-
-// another reports that a start on a session that lives may be that of another
-// one, as what it says is not what the known one has said.
-func (r *rules) another(s *table.Session, f *fact) bool {
-	who := r.m.Identity(s)
-	if who.MSISDN != f.MSISDN && f.MSISDN|who.MSISDN != 0 && s.Flags&table.Directory == 0 || who.IMSI != f.IMSI {
-		return true
-	}
-	if clock.Before(f.hi, s.HeldAt) {
-		return false // it is of before what the known one said: its own, or a former one's
-	}
-	keys := r.admit(f, r.apnOf(s, f), f.Addrs).keys
-	n := 0
-	for c := s.Claim; c != 0; {
-		cl := r.m.Claim(c)
-		c = cl.NextOfSession
-		switch {
-		case slices.Contains(keys, cl.Key):
-			n++
-		case !cl.Given:
-			return true
-		}
-	}
-	return n < len(keys)
-}
-
-// contradict reports whether two identities cannot be one SIM's.
-func contradict(x, y binding.Subscriber) bool {
-	if x.IMSI != 0 && y.IMSI != 0 {
-		return x.IMSI != y.IMSI
-	}
-	return false
-}
-
 // former applies what is of a session that is over: one that had the id before,
 // or that its node's restart has ended. It claims nothing, but says who had the
 // address: those who had it before that one do not have it any more (T4).
@@ -388,7 +160,7 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 		r.places.claim(id, k, false, f)
 	}
 	r.places.relate(id, f)
-	r.places.attached(id, f)
+	r.stays.attached(id, f)
 	return r.counters.outcome(countLate, Late)
 }
 
@@ -412,7 +184,7 @@ func (r *rules) begin(f *fact, reused uint8) Outcome {
 	outcome := r.claimAll(id, got.keys, true, f, got.refused)
 	r.dropGone(id, f, newer, binding.CanonicalAPN(f.APN))
 	r.places.relate(id, f)
-	r.places.attached(id, f)
+	r.stays.attached(id, f)
 	return outcome
 }
 
@@ -444,7 +216,7 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	r.places.relate(id, f)
 	if changed {
 		r.places.touchAll(id, f.why, true)
-		r.places.attached(id, f)
+		r.stays.attached(id, f)
 	}
 	return outcome
 }
@@ -631,8 +403,7 @@ func (r *rules) stop(f *fact) Outcome {
 		return r.stopUnknown(&in, f)
 	case turn == later, turn == anew:
 		// It began after the known one, which was not heard of since.
-		r.supersede(&in, f)
-		in = incarnations{}
+		r.supersede(&in, turn == later, f)
 		return r.stopUnknown(&in, f)
 	case id == 0:
 		for _, id := range in.list() {

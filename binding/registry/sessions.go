@@ -21,9 +21,10 @@ type sessions struct {
 	oldest, newest uint32
 	ended          atomic.Int64 // how many; any goroutine may read it
 	refusedAt      atomic.Int64 // unix ms of the last refusal for lack of room, 0 if there was none
-	// expired are sessions that the sweep has seen expired, for when room is
-	// needed; some may have spoken since.
-	expired []uint32
+	// expired are sessions that the sweep has seen expired, lingering those that
+	// another one's end or beginning left in doubt and nobody confirmed, for when
+	// room is needed; some may have spoken since.
+	expired, lingering []uint32
 }
 
 // create makes the session of an event; false if there is no room (T14).
@@ -55,7 +56,7 @@ func (ss *sessions) count(node uint16, delta int64) {
 }
 
 // alloc takes a free record, or makes room: expired sessions give way first,
-// then ended ones, oldest first.
+// then ended ones, oldest first, then those that nobody confirms.
 func (ss *sessions) alloc(f *fact) (uint32, bool) {
 	id, ok := ss.m.Sessions.Alloc()
 	for !ok && ss.makeRoom(f) {
@@ -64,27 +65,35 @@ func (ss *sessions) alloc(f *fact) (uint32, bool) {
 	return id, ok
 }
 
-// makeRoom forgets one session that has expired or ended; false if there is
-// none.
+// makeRoom forgets one session that gives way; false if there is none.
 func (ss *sessions) makeRoom(f *fact) bool {
-	for n := len(ss.expired); n > 0; n = len(ss.expired) {
-		id := ss.expired[n-1]
-		ss.expired = ss.expired[:n-1]
+	gone := func(s *table.Session) bool {
+		l, _ := ss.m.Judge(s, f.now, ss.t)
+		return l == table.Expired || l == table.Gone
+	}
+	switch {
+	case ss.giveWay(&ss.expired, gone, f):
+	case ss.oldest != 0:
+		ss.forget(ss.oldest, f.now)
+	default:
+		return ss.giveWay(&ss.lingering, func(s *table.Session) bool { return ss.m.Lingers(s, f.now, ss.t) }, f)
+	}
+	return true
+}
+
+// giveWay ends and forgets the last session of a list of which it is still true.
+func (ss *sessions) giveWay(list *[]uint32, still func(*table.Session) bool, f *fact) bool {
+	for n := len(*list); n > 0; n = len(*list) {
+		id := (*list)[n-1]
+		*list = (*list)[:n-1]
 		s := ss.m.Session(id)
-		if s.Key[0] == 0 || s.Ended() {
-			continue
-		}
-		if l, _ := ss.m.Judge(&s, f.now, ss.t); l == table.Expired || l == table.Gone {
+		if s.Key[0] != 0 && !s.Ended() && still(&s) {
 			ss.places.end(id, s.Last, endLease, f)
 			ss.forget(id, f.now)
 			return true
 		}
 	}
-	if ss.oldest == 0 {
-		return false
-	}
-	ss.forget(ss.oldest, f.now)
-	return true
+	return false
 }
 
 func (ss *sessions) leaseOf(f *fact) uint32 {
@@ -218,13 +227,21 @@ func (ss *sessions) due(s *table.Session, now int64) bool {
 // it would decide about, its bounds go into the coarse memory.
 func (ss *sessions) forget(id uint32, now int64) {
 	s := ss.m.Session(id)
-	early := !ss.due(&s, now)
-	if early {
+	if early := !ss.due(&s, now); early {
 		ss.remains.ended(&s)
 		ss.counters.add(countForgotten)
+		for _, k := range ss.keys(id) {
+			ss.places.unclaim(id, k, true)
+		}
 	}
+	ss.forgetQuietly(id)
+}
+
+// forgetQuietly frees the record of an ended session in whose place another one is.
+func (ss *sessions) forgetQuietly(id uint32) {
+	s := ss.m.Session(id)
 	for _, k := range ss.keys(id) {
-		ss.places.unclaim(id, k, early)
+		ss.places.unclaim(id, k, false)
 	}
 	ss.unlinkEnded(&s)
 	ss.people.unlink(id)
@@ -252,15 +269,7 @@ func (ss *sessions) unlinkEnded(s *table.Session) {
 // drop frees the record of a session of which nothing is to be remembered.
 func (ss *sessions) drop(id uint32, f *fact) {
 	ss.places.end(id, f.hi, endUntold, f)
-	s := ss.m.Session(id)
-	for _, k := range ss.keys(id) {
-		ss.places.unclaim(id, k, false)
-	}
-	ss.unlinkEnded(&s)
-	ss.people.unlink(id)
-	ss.m.BySession.Remove(s.Key[0], id)
-	ss.batch.forgotten = append(ss.batch.forgotten, s.Key)
-	ss.places.free(id)
+	ss.forgetQuietly(id)
 }
 
 // keys lists the addresses that a session claims.

@@ -46,7 +46,7 @@ func (sw *sweeper) sweep(n int, now int64) bool {
 	for range n {
 		if sw.session++; sw.session > sw.m.Sessions.Limit() {
 			sw.session = 0
-			sw.sessions.expired = sw.sessions.expired[:0]
+			sw.sessions.expired, sw.sessions.lingering = sw.sessions.expired[:0], sw.sessions.lingering[:0]
 			break
 		}
 		sw.visit(sw.session, now)
@@ -93,6 +93,9 @@ func (sw *sweeper) visit(id uint32, now int64) {
 		}
 		return
 	default:
+		if list := &sw.sessions.lingering; len(*list) < expiredMax && sw.m.Lingers(&s, now, sw.t) {
+			*list = append(*list, id)
+		}
 		if n := uint16(sw.m.Node(sw.m.Root(s.Node), table.NodeRestarts)); s.Restarts != n && sw.m.SourceOf(s.Node) != binding.SourceFeed {
 			s.Restarts = n // it has spoken since the restart
 			sw.m.PutSession(id, &s)

@@ -74,6 +74,13 @@ func (m *Memory) Judge(s *Session, now int64, t *Times) (Life, binding.Reason) {
 	return Fresh, binding.ReasonBound
 }
 
+// Lingers reports that a session is taken for ended, as nothing has shown for long
+// that it did not end with another one.
+func (m *Memory) Lingers(s *Session, now int64, t *Times) bool {
+	l, why := m.Judge(s, now, t)
+	return l == Doubtful && why == binding.ReasonEnded
+}
+
 // doubt is what the session's doubt comes to. Nobody waits for long for a word
 // that shows that it did not end with another source's session.
 func (s *Session) doubt(now int64, t *Times) (Life, binding.Reason) {
@@ -175,6 +182,8 @@ func (m *Memory) Against(x *Session, xHold Hold, y *Session, yHold Hold) (Effect
 	}
 	if m.OneSIM(x, y) {
 		switch {
+		case over && y.Flags&Stopped == 0 && sameID(x, y):
+			// It took the place of y, or is y.
 		case x.Contexts != 0 && y.Contexts != 0 && x.Contexts&y.Contexts == 0:
 			// Secondary contexts share the address (3GPP TS 29.061).
 		case clock.Before(x.BegunBy, y.BegunFrom) && !clock.Before(y.BegunBy, xHold.At):
