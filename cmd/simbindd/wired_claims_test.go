@@ -150,8 +150,9 @@ func TestWiredClaims(t *testing.T) {
 			p.unsure(1, addr1)
 		},
 		"a repetition does not undo a release, nor after a kill": func(p *play) {
-			first := p.accounting(begins, "s1", 1, addr1)
-			first.Octets = 7
+			first := p.accounting(goesOn, "s1", 1, addr1)
+			first.Octets, first.Delayed, first.Stamp = 7, false, p.clock.now().Add(3*time.Second)
+			first.Aged, first.Age = true, 5*time.Second
 			p.tell(first)
 			p.Release(binding.Query{Addr: netip.MustParseAddr(addr1)})
 			p.unsure(1, addr1)
@@ -159,11 +160,14 @@ func TestWiredClaims(t *testing.T) {
 			p.unsure(1, addr1)
 			p.tell(first)
 			p.unsure(1, addr1)
-			repeated := first
-			repeated.Delay, repeated.Octets = 10*time.Second, 8
-			p.tell(repeated)
+			first.Octets, first.Delayed, first.Delay = 8, true, 10*time.Second
+			p.tell(first)
 			p.unsure(1, addr1)
-			p.tell(p.accounting(goesOn, "s1", 1, addr1))
+			for range 9 { // until its clock is known again
+				first.Octets, first.Stamp, first.Delay = 0, p.clock.now().Add(3*time.Second), 0
+				first.Age = first.Stamp.Sub(p.setup.Start) + 2*time.Second
+				p.tell(first)
+			}
 			p.holds(1, addr1)
 		},
 		"a released Gx session is not bound by a repetition after a kill": func(p *play) {
