@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -73,6 +74,10 @@ func withClock(ctx context.Context, file string, c sharedClock, log *logbook) er
 const asClocked = "SIMBINDD_TEST_CLOCKED"
 
 func clockedMain(file string) {
+	go func() {
+		io.Copy(io.Discard, os.Stdin) // whoever started it is gone
+		os.Exit(exitFailed)
+	}()
 	c, err := openClock(filepath.Join(filepath.Dir(file), "clock"))
 	if err == nil {
 		err = withClock(context.Background(), file, c, nil)
@@ -92,6 +97,7 @@ type wired struct {
 	clock   sharedClock
 	d       *daemon
 	cmd     *exec.Cmd // of a process of its own
+	stdin   io.Closer // it ends with it
 	client  *query.Client
 	refused uint64 // sessions, so far
 	swept   time.Time
@@ -141,7 +147,12 @@ func (w *wired) must(err error) {
 	if err != nil {
 		if w.d != nil {
 			w.t.Logf("the daemon's log:\n%s", w.d.log)
+			w.d.quit()
 		}
+		if w.stdin != nil {
+			w.stdin.Close()
+		}
+		os.RemoveAll(w.home.dir)
 		w.t.Fatal(err)
 	}
 }
@@ -223,6 +234,9 @@ func (w *wired) launch() {
 		w.cmd = exec.Command(os.Args[0])
 		w.cmd.Env = append(os.Environ(), asClocked+"="+w.home.file)
 		w.cmd.Stderr = d.log
+		var err error
+		w.stdin, err = w.cmd.StdinPipe()
+		w.must(err)
 		w.must(w.cmd.Start())
 	} else {
 		go func() {
