@@ -26,7 +26,7 @@ const (
 )
 
 func newPlay(t *testing.T) *play {
-	subject := newWired(t, true)(worldtest.Setup{
+	subject := newWired(t, manner{process: true})(worldtest.Setup{
 		Start: time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC), Capacity: 100, Lease: 24 * time.Hour,
 		Domains: []worldtest.Domain{{
 			Name: "internet", APNs: []string{"internet"}, Pools: []netip.Prefix{netip.MustParsePrefix("10.45.0.0/16")},

@@ -90,9 +90,9 @@ func clockedMain(file string) {
 // their speakers, and is asked over its Unix socket. It is a whole daemon by
 // the world's clock, in this process or in one of its own.
 type wired struct {
-	t       testing.TB
-	setup   worldtest.Setup
-	process bool
+	t     testing.TB
+	setup worldtest.Setup
+	manner
 	home    home
 	clock   sharedClock
 	d       *daemon
@@ -105,6 +105,8 @@ type wired struct {
 	owners map[string]int // number of each owner of a speaker
 	nas    map[speakerWay]*nasLine
 	pgw    map[speakerWay]*pgwLine
+	keeper *pgwLine           // nil unless it was needed
+	pcrf   *diametertest.PCRF // of a relay
 }
 
 // A speakerWay is a node as one source and owner know it, and a way to us.
@@ -113,11 +115,17 @@ type speakerWay struct {
 	way         int
 }
 
-// newWired makes subjects; process says that each is a process of its own.
-func newWired(t testing.TB, process bool) worldtest.Factory {
+// A manner is how a wired subject runs.
+type manner struct {
+	process bool // in a process of its own, which SIGKILL ends
+	relay   bool // Gx goes on to a PCRF
+}
+
+// newWired makes subjects.
+func newWired(t testing.TB, m manner) worldtest.Factory {
 	return func(s worldtest.Setup) worldtest.Subject {
 		w := &wired{
-			t: t, setup: s, process: process, owners: map[string]int{},
+			t: t, setup: s, manner: m, owners: map[string]int{},
 			nas: map[speakerWay]*nasLine{}, pgw: map[speakerWay]*pgwLine{},
 		}
 		shm := "/dev/shm" // where syncing costs nothing
@@ -132,6 +140,10 @@ func newWired(t testing.TB, process bool) worldtest.Factory {
 			if _, known := w.owners[key]; !known {
 				w.owners[key] = len(w.owners)
 			}
+		}
+		if m.relay {
+			w.pcrf, err = diametertest.ListenPCRF("127.0.0.1:0", diametertest.PCRFOptions{})
+			w.must(err)
 		}
 		w.must(os.WriteFile(w.home.file, []byte(w.yaml()), 0o600))
 		w.clock, err = openClock(filepath.Join(dir, "clock"))
@@ -208,8 +220,10 @@ func (w *wired) yaml() string {
 		}
 	}
 	b.WriteString("diameter:\n  listen: [\"127.0.0.1:0\"]\n  origin_host: simbind.lab\n  origin_realm: lab\n")
-	if peers.Len() > 0 {
-		b.WriteString("  peers:\n" + peers.String())
+	fmt.Fprintf(&peers, "  - {host: keeper, addresses: [\"%v/32\"]}\n", keeper)
+	b.WriteString("  peers:\n" + peers.String())
+	if w.relay {
+		fmt.Fprintf(&b, "  mode: relay\n  upstreams: [{address: %q, host: pcrf.test}]\n", w.pcrf.Addr())
 	}
 	return b.String()
 }
@@ -244,7 +258,8 @@ func (w *wired) launch() {
 			ended <- withClock(ctx, w.home.file, w.clock, d.log)
 		}()
 	}
-	for deadline := time.Now().Add(patience); d.log.count("ready") == 0; {
+	ready := func() bool { return d.log.count("ready") > 0 && (!w.relay || d.log.count("peer connected") > 0) }
+	for deadline := time.Now().Add(patience); !ready(); {
 		select {
 		case err := <-ended:
 			w.must(errors.Join(err, errors.New("the daemon ended")))
@@ -371,12 +386,31 @@ func (w *wired) report(ctx context.Context, word *worldtest.Word) error {
 		}
 		switch result := answer.Result(); {
 		case result == diametertest.TooBusy:
+		case result == diametertest.Success && w.relay:
+			return w.learned(ctx)
 		case result == diametertest.Success, result == diametertest.UnableToComply && w.refusedOne():
 			return nil
 		default:
 			return fmt.Errorf("answered %d", result)
 		}
 	}
+}
+
+// learned waits until what a relay learned is in the Registry: it hands over all
+// of it with a termination, here of a session that nobody knows.
+func (w *wired) learned(ctx context.Context) error {
+	if w.keeper == nil {
+		var err error
+		if w.keeper, err = dialGx(ctx, keeper, w.d.gx(), "keeper", 0, 0); err != nil {
+			return err
+		}
+	}
+	end := &worldtest.Word{Kind: binding.SessionStop, Session: "none", Node: "keeper", Order: 1}
+	if _, err := w.keeper.peer.Exchange(ctx, creditControl(end, 0)); err != nil {
+		return err
+	}
+	w.touch()
+	return nil
 }
 
 // Advance lets the clock run, and the daemon sweep for as long as it would have
@@ -475,6 +509,10 @@ func (w *wired) end() {
 	for _, l := range w.pgw {
 		l.peer.Close()
 	}
+	if w.keeper != nil {
+		w.keeper.peer.Close()
+	}
+	w.keeper = nil
 	clear(w.nas)
 	clear(w.pgw)
 	w.d.quit()
@@ -486,5 +524,8 @@ func (w *wired) end() {
 // Close ends the daemon for good.
 func (w *wired) Close() error {
 	w.end()
+	if w.pcrf != nil {
+		w.pcrf.Close()
+	}
 	return errors.Join(w.clock.close(), os.RemoveAll(w.home.dir))
 }
