@@ -294,7 +294,7 @@ func (r *rules) latest(in *incarnations) uint32 {
 
 // holdsOne reports that a session claims one of the addresses that an event names.
 func (r *rules) holdsOne(s *table.Session, f *fact) bool {
-	for _, k := range r.admit(f, r.apnOf(s, f), f.Addrs).keys {
+	for _, k := range r.admit(f, r.apnOf(s, f)).keys {
 		if r.m.Has(s, k) {
 			return true
 		}
@@ -345,7 +345,7 @@ func (r *rules) another(s *table.Session, f *fact) bool {
 	if clock.Before(f.hi, s.HeldAt) {
 		return false // it is of before what the known one said: its own, or a former one's
 	}
-	keys := r.admit(f, r.apnOf(s, f), f.Addrs).keys
+	keys := r.admit(f, r.apnOf(s, f)).keys
 	n := 0
 	for c := s.Claim; c != 0; {
 		cl := r.m.Claim(c)

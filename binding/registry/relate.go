@@ -50,8 +50,10 @@ func (p *places) endOne(id uint32, bound clock.Bound, e ending, f *fact) {
 	if s.Key[0] == 0 || s.Ended() {
 		return
 	}
-	for _, k := range p.sessions.keys(id) {
-		t := p.touch(k, e.why)
+	var few [4]table.Claim
+	claims := p.sessions.appendClaims(few[:0], id)
+	for i := range claims {
+		t := p.touch(claims[i].Key, e.why)
 		t.changed = true
 		if t.why == "" || t.why == "state" {
 			t.why = e.why
@@ -67,8 +69,8 @@ func (p *places) endOne(id uint32, bound clock.Bound, e ending, f *fact) {
 		return
 	}
 	s = p.m.Session(id)
-	for _, c := range p.sessions.claims(id) {
-		p.ended(id, &s, c.Key, c.Hold)
+	for i := range claims {
+		p.ended(id, &s, claims[i].Key, claims[i].Hold)
 	}
 	p.stays.attached(id, f)
 }
@@ -83,11 +85,11 @@ func (p *places) mayHaveEnded(id uint32, f *fact) {
 	for _, c := range p.sessions.claims(id) {
 		p.ended(id, &s, c.Key, c.Hold)
 	}
-	p.stays.eachOfSIM(id, func(other uint32, _, y *table.Session) {
-		if p.m.SourceOf(s.Node) != p.m.SourceOf(y.Node) {
-			p.stays.endedElsewhere(other, y, &s)
+	for _, other := range p.stays.othersOf(id, nil) {
+		if y := p.m.Session(other); p.m.SourceOf(s.Node) != p.m.SourceOf(y.Node) {
+			p.stays.endedElsewhere(other, &y, &s)
 		}
-	})
+	}
 	p.finish(f)
 }
 
@@ -121,7 +123,7 @@ func (p *places) finish(f *fact) {
 func (p *places) ended(id uint32, s *table.Session, k index.Key, held table.Hold) {
 	for o := p.overlapping(k); o.next(); {
 		if o.id != id && !o.session.Ended() {
-			p.against(o, s, held)
+			p.against(&o, s, held)
 		}
 	}
 }
@@ -136,7 +138,7 @@ func (p *places) gaveUp(id uint32, s *table.Session, k index.Key, held table.Hol
 		if effect, _, _ := p.m.Against(&o.session, o.held, s, held); effect == table.Doubts {
 			p.mayLack(o.id, o.key, f)
 		}
-		p.against(o, s, held)
+		p.against(&o, s, held)
 	}
 }
 
@@ -206,7 +208,8 @@ const moments = 2000
 // relate compares a session that has spoken with all others on its addresses,
 // both ways: rules T4 to T6.
 func (p *places) relate(id uint32, f *fact) {
-	for _, c := range p.sessions.claims(id) {
+	var few [4]table.Claim
+	for _, c := range p.sessions.appendClaims(few[:0], id) {
 		p.relateAt(id, c, f)
 	}
 	p.finish(f)
@@ -216,29 +219,36 @@ func (p *places) relateAt(id uint32, c table.Claim, f *fact) {
 	if p.alone(id, c.Key) {
 		return
 	}
-	x := &overlap{p: p, id: id, key: c.Key, session: p.m.Session(id), held: c.Hold}
+	x, confirming := overlap{p: p, id: id, key: c.Key, session: p.m.Session(id), held: c.Hold}, false
 	for y := p.overlapping(c.Key); y.next(); {
 		if y.id == id {
 			continue
 		}
-		if !y.session.Ended() {
-			p.bury(y.id, &y.session, f)
+		if !y.session.Ended() && p.bury(y.id, &y.session, f) {
 			y.session = p.m.Session(y.id)
 		}
 		if y.key != x.key {
-			p.contest(x, y)
+			p.contest(&x, &y)
 		}
 		if !y.session.Ended() {
-			p.against(y, &x.session, x.held)
+			p.against(&y, &x.session, x.held)
+			confirming = true
 		}
 		if !x.session.Ended() {
-			p.against(x, &y.session, y.held)
+			p.against(&x, &y.session, y.held)
 		}
 	}
-	for y := p.overlapping(c.Key); y.next(); {
-		if y.session, x.session = p.m.Session(y.id), p.m.Session(id); y.id != id && !y.session.Ended() && !x.session.Ended() {
-			p.confirm(x, y)
-			p.confirm(y, x)
+	if confirming {
+		p.confirmAt(&x)
+	}
+}
+
+// confirmAt has a session and the others on an address confirm each other.
+func (p *places) confirmAt(x *overlap) {
+	for y := p.overlapping(x.key); y.next(); {
+		if y.session, x.session = p.m.Session(y.id), p.m.Session(x.id); y.id != x.id && !y.session.Ended() && !x.session.Ended() {
+			p.confirm(x, &y)
+			p.confirm(&y, x)
 		}
 	}
 }
@@ -258,15 +268,19 @@ func (p *places) alone(id uint32, k index.Key) bool {
 }
 
 // bury ends a session that is over by its node's restart, or was not refreshed
-// for longer than its lease: against one that speaks it holds nothing.
-func (p *places) bury(id uint32, y *table.Session, f *fact) {
+// for longer than its lease: against one that speaks it holds nothing. It reports
+// whether it did.
+func (p *places) bury(id uint32, y *table.Session, f *fact) bool {
 	switch l, _ := p.m.Judge(y, f.now, p.t); l {
 	case table.Over:
 		end, _ := p.m.EndOf(y)
 		p.endOne(id, end, endRestart, f)
 	case table.Gone, table.Expired:
 		p.endOne(id, y.Last, endLease, f)
+	default:
+		return false
 	}
+	return true
 }
 
 // contest marks the wider of two addresses if living sessions of two SIMs claim
@@ -325,7 +339,7 @@ func (p *places) had(own []uint32, f *fact, keys []index.Key) {
 		p.remains.heard(&x, k, f.hold())
 		for o := p.overlapping(k); o.next(); {
 			if !slices.Contains(own, o.id) && !o.session.Ended() && p.m.Root(o.session.Node) == f.root {
-				p.against(o, &x, f.hold())
+				p.against(&o, &x, f.hold())
 			}
 		}
 	}
@@ -356,26 +370,38 @@ type overlap struct {
 	held    table.Hold
 
 	p     *places
-	keys  []index.Key
+	few   [4]index.Key // to go through, and the rest
+	n, at int
+	more  []index.Key
 	claim table.Claimants
 }
 
+func (o *overlap) add(k index.Key) {
+	if o.n < len(o.few) {
+		o.few[o.n] = k
+	} else {
+		o.more = append(o.more, k)
+	}
+	o.n++
+}
+
 // overlapping begins with the key itself.
-func (p *places) overlapping(k index.Key) *overlap {
-	o := &overlap{p: p, keys: append(make([]index.Key, 0, 4), k)}
+func (p *places) overlapping(k index.Key) overlap {
+	o := overlap{p: p}
+	o.add(k)
 	for wide := k; wide.Bits() > 1; {
 		var ok bool
 		if wide, _, _, ok = p.m.Addrs.Longest(wide.Domain(), wide.Class(), wide.Hi, wide.Lo, wide.Bits()-1); !ok {
 			break
 		}
-		o.keys = append(o.keys, wide)
+		o.add(wide)
 	}
 	for i := range p.touched { // what is new and not shown yet
 		if t := &p.touched[i]; !t.existed && t.key != k && (table.Within(t.key, k) || table.Within(k, t.key)) {
-			o.keys = append(o.keys, t.key)
+			o.add(t.key)
 		}
 	}
-	o.keys = p.inside(k, o.keys)
+	p.inside(k, &o)
 	return o
 }
 
@@ -385,10 +411,15 @@ func (o *overlap) next() bool {
 			o.id, o.session, o.held = o.claim.ID, o.claim.Session, o.claim.Hold
 			return true
 		}
-		if len(o.keys) == 0 {
+		switch {
+		case o.at == o.n:
 			return false
+		case o.at < len(o.few):
+			o.key = o.few[o.at]
+		default:
+			o.key = o.more[o.at-len(o.few)]
 		}
-		o.key, o.keys = o.keys[0], o.keys[1:]
+		o.at++
 		h, _ := o.p.holding(o.key)
 		o.claim = o.p.m.AllClaimants(&h)
 	}
@@ -404,9 +435,9 @@ const (
 // inside adds the keys in the table that lie inside of a wide one or of a block
 // of ports. Blocks inside of an address are not among them: they leave their mark
 // with it.
-func (p *places) inside(k index.Key, list []index.Key) []index.Key {
+func (p *places) inside(k index.Key, o *overlap) {
 	if !p.counted(k) {
-		return list
+		return
 	}
 	for in := p.lengths(k); in != 0; in &= in - 1 {
 		n := uint8(bits.TrailingZeros64(in) + 1)
@@ -414,11 +445,10 @@ func (p *places) inside(k index.Key, list []index.Key) []index.Key {
 		for i, hi := uint64(0), k.Hi; i < 1<<(n-k.Bits()); i, hi = i+1, hi+step {
 			at := index.NewKey(k.Domain(), k.Class(), n, hi, 0)
 			if _, _, ok := p.m.Addrs.Get(at); ok {
-				list = append(list, at)
+				o.add(at)
 			}
 		}
 	}
-	return list
 }
 
 // lengths are those in use of keys that lie inside of k and are looked for: bit n

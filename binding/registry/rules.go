@@ -20,6 +20,8 @@ type rules struct {
 	people   *people
 	stays    *stays
 	sites    *sites
+	fact     fact        // of the event that is decided about
+	keys     []index.Key // of its addresses
 }
 
 // apply decides about one event. It is the only entry for what sources say.
@@ -32,8 +34,8 @@ func (r *rules) apply(ev *binding.Event, now int64) Outcome {
 		f.Event = ev
 		return r.done(f, r.people.numberKnown(f))
 	}
-	f, ok := newFact(ev, now)
-	if !ok {
+	f := &r.fact
+	if !f.read(ev, now) {
 		return RefusedMalformed
 	}
 	if !r.nodes.hear(f) {
@@ -139,7 +141,7 @@ func (r *rules) beforeRestart(f *fact) bool {
 // or that its node's restart has ended. It claims nothing, but says who had the
 // address: those who had it before that one do not have it any more (T4).
 func (r *rules) former(in *incarnations, f *fact) Outcome {
-	r.places.had(in.list(), f, r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys)
+	r.places.had(in.list(), f, r.admit(f, binding.CanonicalAPN(f.APN)).keys)
 	return r.counters.outcome(countLate, Late)
 }
 
@@ -147,7 +149,7 @@ func (r *rules) former(in *incarnations, f *fact) Outcome {
 // nothing revives (T3), but it widens what is known of the session, and all that
 // follows for others.
 func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
-	keys := r.admit(f, r.apnOf(s, f), f.Addrs).keys
+	keys := r.admit(f, r.apnOf(s, f)).keys
 	if f.begins {
 		s.BegunFrom = clock.Later(s.BegunFrom, f.begunFrom)
 	}
@@ -167,7 +169,7 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 // begin makes a session: by its start or, where that was lost, by an update
 // (T3). reused are the flags of an id that another session had.
 func (r *rules) begin(f *fact, reused uint8) Outcome {
-	got := r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs)
+	got := r.admit(f, binding.CanonicalAPN(f.APN))
 	if len(got.keys) == 0 && got.refused != Applied {
 		return got.refused
 	}
@@ -192,7 +194,7 @@ func (r *rules) begin(f *fact, reused uint8) Outcome {
 func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	when := r.order(s, f)
 	apn := r.apnOf(s, f)
-	got := r.admit(f, apn, f.Addrs)
+	got := r.admit(f, apn)
 	if when == older {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
@@ -355,7 +357,7 @@ func (r *rules) dropGone(id uint32, f *fact, when when, apn string) {
 		return
 	}
 	had := r.sessions.keys(id)
-	for _, g := range r.admit(f, apn, f.Gone).keys {
+	for _, g := range r.admitted(f, apn, f.Gone, nil).keys {
 		r.give(id, g, f, when)
 		for _, k := range had {
 			if k != g && table.FamilyOf(g) == table.Family4 && table.FamilyOf(k) == table.FamilyPorts && table.PartOf(k) == g {
@@ -426,7 +428,7 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		r.m.PutSession(id, &s)
 		r.sessions.dirty(id)
 		r.people.named(id, f, false)
-		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
+		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f)).keys)
 		r.places.relate(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
 	case s.Flags&(table.Reused|table.Again) != 0 && !sure:
@@ -438,13 +440,13 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		// number, at a handover say. Its next word tells.
 		r.sessions.update(id, func(s *table.Session) { s.Contexts &^= f.Contexts })
 		r.places.mayHaveEnded(id, f)
-		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
+		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f)).keys)
 		return OneContext
 	}
 	if f.Last {
 		r.endSiblings(id, f)
 	}
-	keys := r.admit(f, r.apnOf(&s, f), f.Addrs).keys
+	keys := r.admit(f, r.apnOf(&s, f)).keys
 	for _, k := range keys {
 		r.places.claim(id, k, false, f) // it says that it had it
 	}
@@ -464,7 +466,7 @@ func (r *rules) mayHaveStopped(id uint32, f *fact) {
 // stopUnknown remembers the end of a session that was never heard of: its start
 // may still be on its way, and it says who had the address.
 func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
-	keys := r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys
+	keys := r.admit(f, binding.CanonicalAPN(f.APN)).keys
 	if !in.take(f) {
 		return r.former(in, f)
 	}
@@ -559,9 +561,19 @@ type admitted struct {
 	refused Outcome
 }
 
-// admit turns the addresses of an event into keys: rules T10 and T11, and no
-// more than one session may hold.
-func (r *rules) admit(f *fact, apn string, addrs []binding.Address) admitted {
+// admit turns the addresses that an event names into keys, which hold until it is
+// asked for another APN.
+func (r *rules) admit(f *fact, apn string) admitted {
+	if f.got.refused == "" || f.apn != apn {
+		f.apn, f.got = apn, r.admitted(f, apn, f.Addrs, r.keys[:0])
+		r.keys = f.got.keys[:0:cap(f.got.keys)]
+	}
+	return f.got
+}
+
+// admitted adds to a list the keys of addresses: rules T10 and T11, and no more
+// than one session may hold.
+func (r *rules) admitted(f *fact, apn string, addrs []binding.Address, keys []index.Key) admitted {
 	if len(addrs) == 0 {
 		return admitted{refused: Applied}
 	}
@@ -573,7 +585,7 @@ func (r *rules) admit(f *fact, apn string, addrs []binding.Address) admitted {
 	if !ok {
 		return admitted{refused: r.counters.outcome(countRefusedDomain, RefusedDomain)}
 	}
-	got := admitted{refused: Applied}
+	got := admitted{keys: keys, refused: Applied}
 	for _, addr := range addrs {
 		canonical, err := binding.NewAddress(addr.Prefix)
 		switch {
@@ -585,7 +597,7 @@ func (r *rules) admit(f *fact, apn string, addrs []binding.Address) admitted {
 			continue
 		}
 		canonical.PortLow, canonical.PortHigh = addr.PortLow, addr.PortHigh
-		got.keys = append(got.keys, table.Keys(d.ID, canonical)...)
+		got.keys = table.AppendKeys(got.keys, d.ID, canonical)
 	}
 	return got
 }

@@ -188,14 +188,14 @@ func (ss *sessions) answers(s *table.Session, f *fact) bool {
 
 // spoke takes the bounds of a session's last word.
 func (ss *sessions) spoke(id uint32, f *fact) {
-	ss.update(id, func(s *table.Session) {
-		if f.begins {
-			s.BegunFrom = clock.Later(s.BegunFrom, f.begunFrom)
-		}
-		s.BegunBy = clock.Sooner(s.BegunBy, f.begunBy)
-		s.HeldAt, s.Last = clock.Later(s.HeldAt, f.lo), clock.Upper(s.Last, f.hi)
-		s.Order, s.Flags = max(s.Order, f.Order), s.Flags|table.Stopped
-	})
+	s := ss.m.Session(id)
+	if f.begins {
+		s.BegunFrom = clock.Later(s.BegunFrom, f.begunFrom)
+	}
+	s.BegunBy = clock.Sooner(s.BegunBy, f.begunBy)
+	s.HeldAt, s.Last = clock.Later(s.HeldAt, f.lo), clock.Upper(s.Last, f.hi)
+	s.Order, s.Flags = max(s.Order, f.Order), s.Flags|table.Stopped
+	ss.m.PutSession(id, &s)
 }
 
 // entomb marks a session as ended, and puts it among those that are remembered.
@@ -208,7 +208,7 @@ func (ss *sessions) entomb(id uint32, end clock.Bound, heard int64) {
 	s.Older, s.Newer = ss.newest, 0
 	ss.m.PutSession(id, &s)
 	if ss.newest != 0 {
-		ss.update(ss.newest, func(t *table.Session) { t.Newer = id })
+		ss.m.SetNewer(ss.newest, id)
 	} else {
 		ss.oldest = id
 	}
@@ -240,8 +240,9 @@ func (ss *sessions) forget(id uint32, now int64) {
 // forgetQuietly frees the record of an ended session in whose place another one is.
 func (ss *sessions) forgetQuietly(id uint32) {
 	s := ss.m.Session(id)
-	for _, k := range ss.keys(id) {
-		ss.places.unclaim(id, k, false)
+	var few [4]table.Claim
+	for _, c := range ss.appendClaims(few[:0], id) {
+		ss.places.unclaim(id, c.Key, false)
 	}
 	ss.unlinkEnded(&s)
 	ss.people.unlink(id)
@@ -254,12 +255,12 @@ func (ss *sessions) forgetQuietly(id uint32) {
 // unlinkEnded takes an ended session off the list.
 func (ss *sessions) unlinkEnded(s *table.Session) {
 	if s.Older != 0 {
-		ss.update(s.Older, func(t *table.Session) { t.Newer = s.Newer })
+		ss.m.SetNewer(s.Older, s.Newer)
 	} else {
 		ss.oldest = s.Newer
 	}
 	if s.Newer != 0 {
-		ss.update(s.Newer, func(t *table.Session) { t.Older = s.Older })
+		ss.m.SetOlder(s.Newer, s.Older)
 	} else {
 		ss.newest = s.Older
 	}
@@ -284,9 +285,11 @@ func (ss *sessions) keys(id uint32) []index.Key {
 }
 
 // claims lists the claims of a session.
-func (ss *sessions) claims(id uint32) []table.Claim {
+func (ss *sessions) claims(id uint32) []table.Claim { return ss.appendClaims(nil, id) }
+
+// appendClaims adds the claims of a session to a list.
+func (ss *sessions) appendClaims(list []table.Claim, id uint32) []table.Claim {
 	s := ss.m.Session(id)
-	var list []table.Claim
 	for c := s.Claim; c != 0; {
 		cl := ss.m.Claim(c)
 		cl.Hold = ss.m.HoldOf(&cl, s.Node)

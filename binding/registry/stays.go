@@ -25,28 +25,29 @@ func (st *stays) attached(id uint32, f *fact) {
 	if x.Sub == 0 || st.m.SourceOf(x.Node) == binding.SourceFeed {
 		return
 	}
+	var few [8]uint32
 	var left []move
-	st.eachOfSIM(id, func(other uint32, x, y *table.Session) {
+	others := st.othersOf(id, few[:0])
+	for _, other := range others {
+		x, y := st.m.Session(id), st.m.Session(other)
 		if st.m.SourceOf(x.Node) != st.m.SourceOf(y.Node) {
-			st.endedElsewhere(id, x, y)
-			st.endedElsewhere(other, y, x)
+			st.endedElsewhere(id, &x, &y)
+			st.endedElsewhere(other, &y, &x)
 		} else if !st.parallel && st.m.Root(x.Node) == st.m.Root(y.Node) && x.APN != 0 && x.APN == y.APN {
-			if st.reattached(id, x, y, f) {
-				left = append(left, move{*x, *y})
+			if st.reattached(id, &x, &y, f) {
+				left = append(left, move{x, y})
 			}
-			if st.reattached(other, y, x, f) {
-				left = append(left, move{*y, *x})
+			if st.reattached(other, &y, &x, f) {
+				left = append(left, move{y, x})
 			}
 		}
-	})
-	if len(left) > 0 {
-		st.eachOfSIM(id, func(other uint32, x, y *table.Session) {
-			for i := range left {
-				if !y.Ended() && st.m.SourceOf(x.Node) != st.m.SourceOf(y.Node) {
-					st.leftBehind(other, y, &left[i], f)
-				}
+	}
+	for i := range left {
+		for _, other := range others {
+			if y := st.m.Session(other); !y.Ended() && st.m.SourceOf(x.Node) != st.m.SourceOf(y.Node) {
+				st.leftBehind(other, &y, &left[i], f)
 			}
-		})
+		}
 	}
 	st.places.finish(f)
 }
@@ -73,32 +74,36 @@ func (st *stays) leftBehind(id uint32, y *table.Session, m *move, f *fact) {
 	}
 }
 
-// eachOfSIM visits the other sessions of a session's SIM, but those of sites and,
-// of other sources, those that name another APN.
-func (st *stays) eachOfSIM(id uint32, visit func(other uint32, x, y *table.Session)) {
+// othersOf adds to a list the other sessions of a session's SIM, but those of sites
+// and those that name another APN.
+func (st *stays) othersOf(id uint32, list []uint32) []uint32 {
 	x := st.m.Session(id)
 	if x.Sub == 0 {
-		return
+		return list
 	}
-	each := func(sub uint32) {
-		n := 0
-		for other := st.m.Subscriber(sub).Head; other != 0 && n < simsMost; n++ {
-			y := st.m.Session(other)
-			if other != id && st.m.SourceOf(y.Node) != binding.SourceFeed && st.m.OneSIM(&x, &y) && (x.APN == 0 || y.APN == 0 || x.APN == y.APN) {
-				visit(other, &x, &y)
-				x = st.m.Session(id)
-			}
-			other = y.Next
+	list = st.ofSubscriber(id, &x, x.Sub, list)
+	if x.IMSI == 0 {
+		return list
+	}
+	var few [8]uint32
+	for _, sub := range st.m.SubscribersOf(x.IMSI, few[:0]) {
+		if sub != x.Sub {
+			list = st.ofSubscriber(id, &x, sub, list)
 		}
 	}
-	each(x.Sub)
-	if x.IMSI != 0 {
-		st.m.EachOfIMSI(x.IMSI, func(sub uint32) {
-			if sub != x.Sub {
-				each(sub)
-			}
-		})
+	return list
+}
+
+func (st *stays) ofSubscriber(id uint32, x *table.Session, sub uint32, list []uint32) []uint32 {
+	n := 0
+	for other := st.m.Subscriber(sub).Head; other != 0 && n < simsMost; n++ {
+		y := st.m.Session(other)
+		if other != id && st.m.SourceOf(y.Node) != binding.SourceFeed && st.m.OneSIM(x, &y) && (x.APN == 0 || y.APN == 0 || x.APN == y.APN) {
+			list = append(list, other)
+		}
+		other = y.Next
 	}
+	return list
 }
 
 // endedElsewhere has x speak after the end that another source tells of its SIM,
