@@ -12,7 +12,7 @@ import (
 // environment says more: SIMBIND_ORACLE_TURNS how long each is,
 // SIMBIND_ORACLE_SEED the seed, SIMBIND_ORACLE_PROFILE the only one, with
 // SIMBIND_ORACLE_STRICT a right answer that is withheld on a quiet line is a
-// failure too.
+// failure too; SIMBIND_ORACLE_HISTORY plays one history of a run alone.
 func TestOracle(t *testing.T) {
 	turns, seed := 400, uint64(1)
 	if testing.Short() {
@@ -39,7 +39,12 @@ func TestOracle(t *testing.T) {
 				continue
 			}
 			t.Run(name, func(t *testing.T) {
-				report := worldtest.Run(p, seed, turns, newWired(t, m))
+				report := worldtest.Report{}
+				if history, err := strconv.ParseUint(os.Getenv("SIMBIND_ORACLE_HISTORY"), 10, 64); err == nil {
+					report = worldtest.Play(p, seed, history, newWired(t, m))
+				} else {
+					report = worldtest.Run(p, seed, turns, newWired(t, m))
+				}
 				t.Log(&report)
 				if report.Wrong+report.Denied > 0 {
 					t.Errorf("%d wrong, %d denied", report.Wrong, report.Denied)
