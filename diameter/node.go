@@ -138,6 +138,21 @@ func (n *nodes) hear(owner, name string, via *peer, speaks bool, now time.Time) 
 	return nd
 }
 
+// regain notes that a peer is back that led to nodes before we started: those of
+// its owner that were not heard since, and that it may speak for. That it leads
+// to them still is as likely as it was before.
+func (n *nodes) regain(owner string, via *peer, allows func(node string) bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, list := range n.byName {
+		for _, nd := range list {
+			if nd.owner == owner && nd.known && !slices.ContainsFunc(nd.paths, (*peer).isOpen) && allows(nd.name) {
+				nd.leadsVia(via)
+			}
+		}
+	}
+}
+
 // restarted passes on an Origin-State-Id that no event of a session brings, as
 // a NodeRestart, if it differs from the last one. A smaller one counts only if
 // the node shows it anew, in opening a connection: it must not be smaller than

@@ -311,6 +311,24 @@ func TestKnownNodeIsDownUntilItIsHeard(t *testing.T) {
 	}
 }
 
+func TestAKnownNodeIsUpWithAnyPeerOfItsOwnerThatMaySpeakForIt(t *testing.T) {
+	reg := newFakeRegistry()
+	known := func() []diameter.NodeName {
+		return []diameter.NodeName{{Owner: "dra", Node: "pgw1.lab"}, {Owner: "dra", Node: "pgw2.lab"}, {Owner: "else", Node: "pgw1.lab"}}
+	}
+	s := start(t, diameter.Config{Known: known, Peers: []diameter.Peer{
+		{Host: "dra1.lab", Group: "dra", Nodes: []string{"pgw1.lab", "dra1.lab"}}, {Host: "else"},
+	}}, reg.submit)
+	reg.wait(t, 3)
+	connect(t, s.addr(), "dra1.lab", 0)
+	if ev := reg.wait(t, 4)[3]; ev.Kind != binding.NodeUp || ev.Node != "pgw1.lab" || ev.Owner != "dra" {
+		t.Errorf("event %+v", ev)
+	}
+	if n := reg.count(); n != 4 {
+		t.Errorf("events %v", kinds(reg.wait(t, n)))
+	}
+}
+
 // A host that restarted while we were away tells so with its first message; the
 // Registry knows what it was told before.
 func TestAKnownNodeShowsItsStateAsSoonAsItConnects(t *testing.T) {

@@ -229,6 +229,7 @@ func (s *Server) opened(c *conn, said *capabilities, now time.Time) {
 		c.end(fmt.Errorf("its restart is not taken yet: %w", err)) // it comes again
 	}
 	s.nodes.hear(c.owner(), c.peer.host, c.peer, false, now)
+	s.nodes.regain(c.owner(), c.peer, c.rule.Load().allows)
 	s.nodes.judge(now)
 }
 

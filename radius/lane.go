@@ -63,10 +63,19 @@ func (l *lane) receive(
 	if s.home != nil && p.code() == codeAccountingRequest {
 		waits = 2
 	}
-	token, v := l.table.begin(&key, asked, c, p, waits, arrived)
+	// A NAS that starts anew may repeat itself to the octet: the sessions since are
+	// gone with each Accounting-On. One that is only a repetition costs those
+	// sessions a doubt.
+	each := p.code() == codeAccountingRequest && l.fields.restarts()
+	token, v := l.table.begin(&key, asked, c, p, waits, each, arrived)
 	switch v {
 	case fresh:
 		return l.process(token, p, c, from, arrived), nil
+	case another:
+		if s.home != nil {
+			s.home.again(l, token, p)
+		}
+		l.restarted(token, c, from, arrived)
 	case open:
 		c.counts.dropped[dropInFlight].Add(1)
 		if s.home != nil {
@@ -149,6 +158,18 @@ func (l *lane) process(token uint64, p packet, c *client, from netip.Addr, arriv
 		l.offer(token, &l.request.Event)
 	}
 	return true
+}
+
+// restarted takes an Accounting-On or -Off once more, of a transaction that goes
+// on.
+func (l *lane) restarted(token uint64, c *client, from netip.Addr, arrived time.Time) {
+	who := l.names.nas(&l.fields, from)
+	origin := c.origin(from, arrived, l.names)
+	if !c.speaksFor(&who) || l.request.decode(&l.fields, &origin, who) != nil {
+		l.settle(token, outcomeDurable) // the clients changed meanwhile
+		return
+	}
+	l.offer(token, &l.request.Event)
 }
 
 // offer submits an event; what becomes of it is settled exactly once.

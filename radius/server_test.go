@@ -369,18 +369,17 @@ func newFakeClock() *fakeClock {
 func (c *fakeClock) now() time.Time          { return time.Unix(0, c.nanoseconds.Load()) }
 func (c *fakeClock) advance(d time.Duration) { c.nanoseconds.Add(int64(d)) }
 
-func TestAnAccountingOnIsARepetitionOnlyWithinTheWindow(t *testing.T) {
+func TestEachAccountingOnCounts(t *testing.T) {
 	const window = 20 * time.Second
 	for _, tt := range []struct {
 		claim  string
 		after  time.Duration
 		change func(*layeh.Packet)
-		events int
 	}{
-		{"to the octet, within it", window - time.Second, nil, 1},
-		{"to the octet, after it: the NAS has started again", window + time.Second, nil, 2},
-		{"with another identifier", time.Second, func(p *layeh.Packet) { p.Identifier++ }, 2},
-		{"with another content, and so another authenticator", time.Second, func(p *layeh.Packet) { addProxyState(p, "x") }, 2},
+		{"to the octet, within the window", window - time.Second, nil},
+		{"to the octet, after it", window + time.Second, nil},
+		{"with another identifier", time.Second, func(p *layeh.Packet) { p.Identifier++ }},
+		{"with another content, and so another authenticator", time.Second, func(p *layeh.Packet) { addProxyState(p, "x") }},
 	} {
 		t.Run(tt.claim, func(t *testing.T) {
 			clock := newFakeClock()
@@ -407,16 +406,33 @@ func TestAnAccountingOnIsARepetitionOnlyWithinTheWindow(t *testing.T) {
 				}
 			}
 			restarts := 0
-			for _, ev := range r.wait(t, 20+tt.events) {
+			for _, ev := range r.wait(t, 22) {
 				if ev.Kind == binding.NodeRestart {
 					restarts++
 				}
 			}
-			if restarts != tt.events {
-				t.Errorf("%d restarts, want %d", restarts, tt.events)
+			if restarts != 2 {
+				t.Errorf("%d restarts, want 2", restarts)
 			}
 		})
 	}
+}
+
+func TestTheAnswerToAnAccountingOnWaitsForEachThatCame(t *testing.T) {
+	s, r, c := startOne(t, radius.Config{})
+	r.set(func(r *fakeRegistry) { r.hold = true })
+	p, err := radiustest.NodeRequest(radiustest.On, "pgw1", netip.Addr{}, time.Time{}, []byte(secret))
+	if err != nil {
+		t.Fatal(err)
+	}
+	wire := encode(t, p)
+	silent(t, c, wire)
+	silent(t, c, wire)
+	events := r.wait(t, 2)
+	events[0].Ack.Acknowledge(events[0].Token, nil)
+	expectMetric(t, s, "answers_total{}", 0)
+	events[1].Ack.Acknowledge(events[1].Token, nil)
+	expectMetric(t, s, "answers_total{}", 1)
 }
 
 func TestADatagramArrivedBeforeItWaitedForUs(t *testing.T) {

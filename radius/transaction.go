@@ -2,6 +2,7 @@ package radius
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
 )
@@ -13,6 +14,7 @@ const (
 	fresh    verdict = iota // not seen before
 	open                    // seen, and its answer will come
 	answered                // seen and answered: the same answer goes out again
+	another                 // the same octets as an open one, whose answer waits for this one too
 	full                    // no room for another open request
 )
 
@@ -97,30 +99,34 @@ func (x *transactions) bucket(k *requestKey) *uint32 {
 }
 
 // begin looks a request up. A fresh one is open from now on and waits for
-// waits outcomes; the token names it. The answer will leave from asked.
-func (x *transactions) begin(k *requestKey, asked *local, c *client, p packet, waits int, now time.Time) (token uint64, v verdict) {
+// waits outcomes; the token names it. The answer will leave from asked. One that
+// counts each time it comes is never a repetition.
+func (x *transactions) begin(
+	k *requestKey, asked *local, c *client, p packet, waits int, each bool, now time.Time,
+) (token uint64, v verdict) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.expire(now)
 	bucket := x.bucket(k)
-	for slot := *bucket; slot != 0; slot = x.at(slot).chain {
+	if slot := x.same(k); slot != 0 {
 		t := x.at(slot)
-		if t.key != *k {
-			continue
-		}
 		t.asked = *asked
-		if t.state == txOpen {
+		switch {
+		case t.state == txOpen && each && t.waits < math.MaxUint16:
+			t.waits++
+			return t.token(slot), another
+		case t.state == txOpen:
 			return t.token(slot), open
-		}
-		if !x.over(t, now) {
+		case each:
+			t.key.code = 0 // it is found no more
+		case !x.over(t, now):
 			return t.token(slot), answered
+		default:
+			// It is forgotten, and so is what was answered before it.
+			for t.state != txFree {
+				x.dropOldest()
+			}
 		}
-		// A NAS that starts anew may repeat itself to the octet: this is another
-		// request. It is forgotten, and so is what was answered before it.
-		for t.state != txFree {
-			x.dropOldest()
-		}
-		break
 	}
 	slot := x.alloc()
 	if slot == 0 {
@@ -134,6 +140,16 @@ func (x *transactions) begin(k *requestKey, asked *local, c *client, p packet, w
 	*bucket = slot
 	x.open++
 	return t.token(slot), fresh
+}
+
+// same finds a request of the same octets, zero for none; the caller holds the
+// mutex.
+func (x *transactions) same(k *requestKey) uint32 {
+	slot := *x.bucket(k)
+	for slot != 0 && x.at(slot).key != *k {
+		slot = x.at(slot).chain
+	}
+	return slot
 }
 
 // setHome notes where the request waits at the home server; homeOf tells.

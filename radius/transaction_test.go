@@ -24,7 +24,7 @@ func (r *tableRig) begin(n uint32, waits int) (uint64, verdict) {
 	*(*uint32)(unsafe.Pointer(&k.auth)) = n
 	k.id = byte(n)
 	p := packet{codeAccountingRequest, byte(n), 0, headerLen, headerLen - 1: 0}
-	return r.transactions.begin(&k, &local{}, r.client, p, waits, r.now)
+	return r.transactions.begin(&k, &local{}, r.client, p, waits, false, r.now)
 }
 
 func (r *tableRig) settle(token uint64, o outcome) *transaction {
@@ -32,6 +32,14 @@ func (r *tableRig) settle(token uint64, o outcome) *transaction {
 	defer r.mu.Unlock()
 	t, _ := r.transactions.settle(completion{token, o}, r.now)
 	return t
+}
+
+// beginEach is begin of a request that counts each time it comes.
+func (r *tableRig) beginEach(n uint32) (uint64, verdict) {
+	var k requestKey
+	*(*uint32)(unsafe.Pointer(&k.auth)) = n
+	p := packet{codeAccountingRequest, 0, 0, headerLen, headerLen - 1: 0}
+	return r.transactions.begin(&k, &local{}, r.client, p, 1, true, r.now)
 }
 
 func TestATransactionIsTwoCacheLines(t *testing.T) {
@@ -57,6 +65,29 @@ func TestTransactions(t *testing.T) {
 		again, v := r.begin(1, 1)
 		if v != answered || r.settle(again, outcomeRepeat) == nil {
 			t.Error(v)
+		}
+	})
+	t.Run("what counts each time is fresh again once it was answered, and its answers expire as ever", func(t *testing.T) {
+		r := newTableRig(4)
+		for range 3 {
+			token, v := r.beginEach(1)
+			if v != fresh || r.settle(token, outcomeDurable) == nil {
+				t.Error(token, v)
+			}
+		}
+		r.now = r.now.Add(30 * time.Second)
+		if _, v := r.beginEach(1); v != fresh || r.oldest != 0 || r.opened() != 1 {
+			t.Error(v, r.oldest, r.opened())
+		}
+	})
+	t.Run("what counts each time and is open waits for one outcome more", func(t *testing.T) {
+		r := newTableRig(4)
+		token, _ := r.beginEach(1)
+		if again, v := r.beginEach(1); v != another || again != token {
+			t.Error(again, v)
+		}
+		if r.settle(token, outcomeDurable) != nil || r.settle(token, outcomeDurable) == nil {
+			t.Error("the answer did not wait for the second")
 		}
 	})
 	t.Run("after the window it is fresh: a NAS that starts anew repeats itself", func(t *testing.T) {

@@ -61,6 +61,8 @@ type Config struct {
 	// Domains are the address domains; none means one called "default" that
 	// takes any address.
 	Domains []binding.Domain
+	// Sweep is how often a piece of the memory is swept, 20 ms by default.
+	Sweep time.Duration
 	// Now is the clock; time.Now by default.
 	Now func() time.Time
 }
@@ -93,6 +95,7 @@ func (c Config) withDefaults() Config {
 	def(&c.Linger, 30*time.Second)
 	def(&c.LossTimeout, 5*time.Minute)
 	def(&c.TrustGap, time.Minute)
+	def(&c.Sweep, 20*time.Millisecond)
 	def(&c.MaxDelay, time.Duration(limits.MaxDelay)*time.Millisecond)
 	def(&c.Blind, time.Duration(limits.Blind)*time.Millisecond)
 	if c.Capacity == 0 {
@@ -123,7 +126,7 @@ func (c Config) Check() error {
 		return fmt.Errorf("addresses %d is not within 1 to %d", c.Addresses, MaxCapacity)
 	case c.Lease < time.Second || c.Lease > table.MaxLease*time.Second:
 		return fmt.Errorf("lease %v is not within 1s to %v", c.Lease, table.MaxLease*time.Second)
-	case c.Linger < 0 || c.LeaseGrace < 0 || c.LossTimeout < 0 || c.TrustGap < 0:
+	case c.Linger < 0 || c.LeaseGrace < 0 || c.LossTimeout < 0 || c.TrustGap < 0 || c.Sweep < 0:
 		return errors.New("a duration is negative")
 	case c.MaxDelay < time.Second || c.MaxDelay > maxDelayMost:
 		return fmt.Errorf("max_delay %v is not within 1s to %v", c.MaxDelay, maxDelayMost)

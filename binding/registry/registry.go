@@ -153,7 +153,7 @@ func (r *Registry) Run(ctx context.Context) error {
 
 // writeLoop is the one writer.
 func (r *Registry) writeLoop(ctx context.Context) {
-	tick := time.NewTicker(sweepEvery)
+	tick := time.NewTicker(r.cfg.Sweep)
 	defer tick.Stop()
 	for {
 		queue, idle := r.queue, r.idle
@@ -259,7 +259,6 @@ func (r *Registry) giveUp(b *batch, err error) {
 }
 
 const (
-	sweepEvery  = 20 * time.Millisecond
 	sweepPiece  = 2048
 	touchEvery  = time.Second
 	commitRetry = time.Second

@@ -229,12 +229,15 @@ func (w *world) tell(s *stay, gone ...binding.Address) {
 			continue
 		}
 		word := w.sessionWord(l, binding.SessionUpdate)
-		if len(gone) > 0 && l.voice.source == binding.SourceGx {
-			word.Gone = gone
-		}
-		if len(gone) > 0 && l.voice.source == binding.SourceRADIUS {
+		blocks := w.p.wired && slices.ContainsFunc(gone, func(a binding.Address) bool { return !whole(a) })
+		switch {
+		case len(gone) == 0:
+		case l.voice.source == binding.SourceGx, blocks:
+			word.Gone = slices.Clone(gone)
+		case l.voice.source == binding.SourceRADIUS:
 			word.Addrs, word.Complete = s.held(), true
 		}
+		w.fit(word)
 		w.send(word)
 	}
 }

@@ -130,6 +130,7 @@ func (v *voice) repetition(now tick, word *Word) *Word {
 		return word // the same octets
 	}
 	again := *word
+	again.Way = (word.Way + v.sent) % v.ways
 	again.Delay = (now - word.at).duration().Truncate(time.Second)
 	again.Octets = v.octets()
 	if v.manner.fresh && v.clock != nil {
@@ -219,6 +220,10 @@ func (w *world) missed(word *Word, down tick) {
 // says so.
 func (w *world) reconnect(v *voice) {
 	if v.wire.link != 0 {
+		return
+	}
+	if w.now < w.down { // nobody to connect to
+		w.later(w.down-w.now+tick(w.r.IntN(3000)), func() { w.reconnect(v) })
 		return
 	}
 	w.connect(v.wire)

@@ -24,6 +24,8 @@ type voice struct {
 	owner  string
 	name   string
 	alias  string // its second name
+	ways   int    // by which it comes
+	agent  bool   // those are not it itself
 	manner manner
 	clock  *clock // nil if it tells no stamps
 
@@ -124,6 +126,7 @@ func (w *world) newVoice(gw *gateway, source binding.Source) *voice {
 	if v.wire != nil && v.wire.link == 0 {
 		w.connect(v.wire)
 	}
+	w.arrange(v)
 	if v.manner.stamps {
 		offset := tick(0)
 		if far := w.p.Clocks.Offset; far > 0 {

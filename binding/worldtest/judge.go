@@ -154,14 +154,15 @@ func (j *judge) deliverState(word *Word) {
 	if word.Kind == binding.NodeRestart {
 		v.restart = max(v.restart, word.restart)
 	}
-	if word.OriginState == 0 {
+	state := max(word.OriginState, word.State)
+	if state == 0 {
 		return
 	}
-	if v.lowest != 0 && v.lowest < word.OriginState {
+	if v.lowest != 0 && v.lowest < state {
 		v.restart = max(v.restart, word.restart)
 	}
-	if v.lowest == 0 || word.OriginState < v.lowest {
-		v.lowest = word.OriginState
+	if v.lowest == 0 || state < v.lowest {
+		v.lowest = state
 	}
 }
 

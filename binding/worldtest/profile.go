@@ -28,6 +28,11 @@ type Profile struct {
 	Ground  Ground
 	Words   Wording
 	Happens Happenings
+	// Patience bounds how often a history that failed is tried again while it is
+	// made short; zero means 4000.
+	Patience int
+
+	wired bool // see Wired
 }
 
 // A Timing says how often a RADIUS or Gx node tells which time.

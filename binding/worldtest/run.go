@@ -42,10 +42,12 @@ func play(p *Profile, seed, history uint64, turns int, r *Report, factory Factor
 	} else {
 		r.Denied++
 	}
-	if r.Failure == nil {
-		r.Failure = g.shrink(factory)
-		r.Failure.History = history
+	if r.Failure != nil {
+		r.Others = append(r.Others, history)
+		return
 	}
+	r.Failure = g.shrink(factory)
+	r.Failure.History = history
 }
 
 // A Report says how a subject did.
@@ -71,6 +73,8 @@ type Report struct {
 
 	// Failure is the first wrong or denied answer, made short; nil without one.
 	Failure *Failure
+	// Others are the histories of the other ones, which Play plays.
+	Others []uint64
 }
 
 // A Failure is a short history that ends in a wrong or denied answer.
@@ -131,6 +135,9 @@ func (r *Report) String() string {
 	r.Room.append(&b, "with room again")
 	if r.Failure != nil {
 		fmt.Fprintf(&b, "\n%s", r.Failure.Text)
+		if len(r.Others) > 0 {
+			fmt.Fprintf(&b, "so do histories %d\n", r.Others)
+		}
 	}
 	return b.String()
 }

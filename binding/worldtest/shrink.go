@@ -15,6 +15,9 @@ const patience = 4000
 // shrink leaves out of a history what its finding does not need.
 func (g *game) shrink(factory Factory) *Failure {
 	ops, tries := g.ops, patience
+	if g.world.p.Patience > 0 {
+		tries = g.world.p.Patience
+	}
 	if g.finding == withheld { // what is demanded depends on all that was done
 		ops = g.relevant()
 		last, _ := g.again(ops, factory)
@@ -243,6 +246,12 @@ func (w *Word) describeTime(b *strings.Builder) {
 	}
 	if w.Link != 0 {
 		fmt.Fprintf(b, " link %d", w.Link)
+	}
+	if w.State != 0 {
+		fmt.Fprintf(b, " shows state %d", w.State)
+	}
+	if w.Way != 0 {
+		fmt.Fprintf(b, " way %d", w.Way)
 	}
 	if w.Repeated {
 		b.WriteString(" repeated")

@@ -25,8 +25,8 @@ type Subject interface {
 }
 
 // A Listener is a Subject that takes words in place of events, to make messages
-// of a protocol of them. NodeDown and NodeUp are then the loss of a connection
-// and its return, and each Link is a connection of its own.
+// of a protocol of them, of a [Profile.Wired]. NodeDown and NodeUp are then the
+// loss of a connection and its return, and each Link is a connection of its own.
 type Listener interface {
 	Subject
 	// HearWord takes one word instead of Hear.
@@ -64,6 +64,10 @@ type Speaker struct {
 	Owner, Node string
 	Also        string // its second name, if it has one
 	Observed    bool
+	// Ways is by how many ways it comes that stand for each other: clients or
+	// peers of one group. Of Gx they are Agents, or it is its own peer.
+	Ways  int
+	Agent bool
 }
 
 // The bounds of lateness that every world keeps, and where its time begins.

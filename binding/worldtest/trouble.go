@@ -106,6 +106,7 @@ func (g *game) kill() {
 	scales := [...]tick{3 * second, 2 * minute, 20 * minute}
 	gap := 200 + tick(w.r.Int64N(int64(scales[draw(w.r, 14, 5, 1)])))
 	g.down = w.now + gap
+	w.down = g.down
 	g.killed, g.away = g.down, gap
 	if g.moment < w.now {
 		g.tell(op{kind: opAdvance, at: w.now})
@@ -146,6 +147,7 @@ func (w *world) newLiar(of *voice) *voice {
 	gw := &gateway{id: len(w.gateways), restarted: never}
 	v := w.newVoice(gw, of.source)
 	v.owner, v.name, v.alias, v.liesOf = "mallory", of.name, of.alias, of
+	v.ways, v.agent = 1, v.source == binding.SourceGx
 	gw.voices = append(gw.voices, v)
 	return v
 }

@@ -17,6 +17,7 @@ type Word struct {
 	Also     string
 	Session  string
 	Observed bool
+	Way      int // by which of the speaker's ways it comes
 
 	// Link is the ordered transport that it comes by, zero for a datagram;
 	// Repeated is the T bit.
@@ -24,6 +25,9 @@ type Word struct {
 	Repeated    bool
 	Order       uint32
 	OriginState uint32
+	// State is the Origin-State-Id that a connection shows when it is opened, of
+	// NodeUp; zero if it shows none.
+	State uint32
 
 	// Stamp is the node's own time in whole seconds, zero if it tells none.
 	Stamp   time.Time
@@ -84,8 +88,8 @@ func (w *Word) ends() bool {
 func (w *world) word(v *voice, kind binding.Kind) *Word {
 	word := &Word{
 		Kind: kind, Source: v.source, Owner: v.owner, Node: v.name, Observed: v.observed(), Octets: v.octets(),
-		OriginState: v.originState,
-		truth:       truth{at: w.now, stamped: w.now, voice: v, restart: never},
+		OriginState: v.originState, Way: w.way(v),
+		truth: truth{at: w.now, stamped: w.now, voice: v, restart: never},
 	}
 	if v.originState != 0 {
 		word.restart = v.lastState
@@ -121,6 +125,11 @@ func (w *world) nodeWord(v *voice, kind binding.Kind) *Word {
 	}
 	if kind == binding.NodeUp || kind == binding.NodeDown { // the edge says so
 		word.Stamp, word.OriginState, word.restart = time.Time{}, 0, never
+		if kind == binding.NodeUp {
+			if word.State = w.shown(v); word.State != 0 {
+				word.restart = v.lastState
+			}
+		}
 	}
 	return word
 }
@@ -163,6 +172,7 @@ func (w *world) sessionWord(l *leg, kind binding.Kind) *Word {
 	if w.p.Words.Contexts > 0 && v.source == binding.SourceRADIUS {
 		word.Contexts, word.Last = s.bearer, kind == binding.SessionStop
 	}
+	w.fit(word)
 	w.mark(word)
 	return word
 }

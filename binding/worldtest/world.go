@@ -28,6 +28,7 @@ type world struct {
 
 	ways   transits
 	seq    int
+	down   tick // until when the subject is not there
 	links  uint64
 	tap    *wire
 	liars  []*voice
@@ -77,6 +78,7 @@ func (w *world) setup() Setup {
 	for _, v := range w.voices {
 		s.Speakers = append(s.Speakers, Speaker{
 			Source: v.source, Owner: v.owner, Node: v.name, Also: v.alias, Observed: v.observed(),
+			Ways: v.ways, Agent: v.agent,
 		})
 	}
 	return s

@@ -106,8 +106,14 @@ func (f *Follower) Recall(binding.Source, []byte) bool { return false }
 func (f *Follower) request(now time.Time, key exchange, p []byte) {
 	known := f.open.Get(key)
 	if known != nil && known.state != orphan && bytes.Equal(known.data, p) {
-		f.counts.add(repeated)
-		return
+		again := f.restarts(known, key)
+		if again && known.state == waiting {
+			known.arrived = now // the sessions since are gone, if it is another one
+		}
+		if !again || known.state == waiting {
+			f.counts.add(repeated)
+			return
+		}
 	}
 	if err := f.observer.Check(p, key.client.Addr()); err != nil {
 		f.counts.add(reasonOf(err))
@@ -127,6 +133,13 @@ func (f *Follower) request(now time.Time, key exchange, p []byte) {
 	if response != nil && f.observer.Answers(response, p, key.client.Addr()) {
 		f.take(kept, key)
 	}
+}
+
+// restarts reports whether a request tells of a restart: a NAS that starts anew
+// may repeat itself to the octet.
+func (f *Follower) restarts(request *packet, key exchange) bool {
+	r, err := f.observer.Decode(request.data, key.client.Addr(), request.arrived)
+	return err == nil && r.Event.Kind == binding.NodeRestart
 }
 
 func (f *Follower) response(now time.Time, key exchange, p []byte) {
