@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -111,6 +112,96 @@ func TestDefects(t *testing.T) {
 			n.start("a", simA, ue1)
 			n.start("b", number(simB, simA.MSISDN), ue2)
 			w.want(ue1, simA, "match/bound")
+		}},
+		{"expired sessions give way first, then ended ones, the oldest first", func(w *tale) {
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = 4, 16 })
+			n := w.pgw("pgw")
+			short := func(_ *gateway, ev *binding.Event) { ev.Lease = time.Second }
+			n.start("expired", simA, ue1, short)
+			n.start("first", simA, ue2)
+			n.start("second", simA, ue3)
+			n.start("living", simC, "10.0.7.1")
+			w.wait(2 * time.Second)
+			n.stop("first")
+			w.wait(time.Second)
+			n.stop("second")
+			w.wait(time.Second)
+			known := func(id string) bool {
+				ev := n.word(binding.SessionUpdate, id, noSIM, "", nil)
+				f, _ := newFact(&ev, w.now.UnixMilli())
+				w.nodes.hear(f)
+				in := w.nodes.find(f)
+				return in.n > 0
+			}
+			for i, gone := range []string{"expired", "first", "second"} {
+				if got := n.start(fmt.Sprint("new", i), simB, fmt.Sprintf("10.0.8.%d", i+1)); got != Applied {
+					w.t.Fatalf("new session %d is %q", i, got)
+				}
+				left := []string{"expired", "first", "second"}[i+1:]
+				if known(gone) || slices.ContainsFunc(left, func(id string) bool { return !known(id) }) {
+					w.t.Errorf("for new session %d another one than %s gave way", i, gone)
+				}
+			}
+			if got := n.start("new", simB, "10.0.8.9"); got != RefusedCapacity {
+				w.t.Errorf("when only living ones are left: %q", got)
+			}
+			w.holds("10.0.7.1", simC)
+		}},
+		{"the refused session binds at its next word when there is room", func(w *tale) {
+			n := full(w, 8)
+			n.start("new", simB, ue1)
+			w.wait(time.Second)
+			n.stop("3")
+			w.wait(time.Second)
+			n.update("new", simB, ue1)
+			w.holds(ue1, simB)
+		}},
+		{"and is not hindered by its own refusal", func(w *tale) {
+			n := full(w, 8)
+			n.start("new", simB, ue1)
+			n.stop("3")
+			w.now = w.now.Add(100 * time.Millisecond)
+			n.start("new", simB, ue1)
+			w.holds(ue1, simB)
+		}},
+		{"near the limit every session that starts binds at once", func(w *tale) {
+			const rooms = 100
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = rooms, 4*rooms })
+			n := w.pgw("pgw")
+			for i := range rooms * 9 / 10 {
+				n.start(fmt.Sprint(i), simC, fmt.Sprintf("10.0.7.%d", i+1))
+			}
+			for i := range 500 {
+				w.now = w.now.Add(500 * time.Millisecond)
+				at := fmt.Sprintf("10.0.8.%d", i%250+1)
+				if got := n.start(fmt.Sprint("x", i), simB, at); got != Applied {
+					w.t.Fatalf("session %d is %q", i, got)
+				}
+				if got := w.said(at, simB); got != "match/bound" {
+					w.t.Fatalf("session %d: %s", i, got)
+				}
+				w.now = w.now.Add(500 * time.Millisecond)
+				n.stop(fmt.Sprint("x", i))
+				w.silent(at, simB)
+			}
+		}},
+		{"forgetting a session on a wider address never makes a match possible on a narrower one", func(w *tale) {
+			n := w.nas("nas")
+			n.start("b", simB, "2001:db8:0:100::/56")
+			w.pass(20 * time.Second)
+			n.stop("b")
+			w.forget()
+			n.start("a", simA, "2001:db8:0:103::/64", late(50*time.Second))
+			w.silent("2001:db8:0:103::7", simA)
+		}},
+		{"health names that sessions are forgotten early", func(w *tale) {
+			n := w.pgw("pgw")
+			n.start("a", simA, ue1)
+			n.stop("a")
+			w.forget()
+			if p := w.problems(); len(p) == 0 {
+				w.t.Error("it does not")
+			}
 		}},
 	})
 }
