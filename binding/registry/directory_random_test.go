@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 	"time"
 
@@ -10,28 +11,61 @@ import (
 )
 
 // TestADirectoryNeverMakesTheWrongMatch in random histories of SIMs whose
-// sessions bring no number, of sessions that bring both, of a directory's words,
-// right and wrong, and of restarts of ours.
+// sessions bring no number, of sessions that bring both, and of a directory's
+// words, right and wrong.
 func TestADirectoryNeverMakesTheWrongMatch(t *testing.T) {
-	const steps = 20_000
 	for _, learn := range []bool{false, true} {
-		t.Run(fmt.Sprintf("learned numbers count: %v", learn), func(t *testing.T) {
-			seed := rand.Uint64()
-			w := newDirectoryWorld(t, learn, rand.New(rand.NewPCG(seed, 1)))
-			matches := 0
-			for n := range steps {
-				what := w.step(t)
-				m, fault := w.check()
-				matches += m
-				if fault != "" {
-					t.Fatalf("seed %d, step %d, %s: %s", seed, n, what, fault)
-				}
-			}
-			if matches < steps/20 {
-				t.Errorf("only %d matches", matches)
-			}
-		})
+		t.Run(fmt.Sprintf("learned numbers count: %v", learn), func(t *testing.T) { directoryHistory(t, learn, false) })
 	}
+}
+
+// directoryHistory plays one, with restarts of ours or without.
+func directoryHistory(t *testing.T, learn, restarts bool) {
+	const steps = 20_000
+	seed := rand.Uint64()
+	w := newDirectoryWorld(t, learn, rand.New(rand.NewPCG(seed, 1)))
+	matches := 0
+	var history []deed
+	for range steps {
+		d := w.draw()
+		if d.what == deedKill && !restarts {
+			continue
+		}
+		history = append(history, d)
+		w.do(t, d)
+		m, fault := w.check()
+		matches += m
+		if fault != "" {
+			t.Fatalf("seed %d: %s", seed, shortest(t, learn, history))
+		}
+	}
+	if matches < steps/20 {
+		t.Errorf("only %d matches", matches)
+	}
+}
+
+// shortest tells a history that ends with a fault, without what it does not need.
+func shortest(t *testing.T, learn bool, history []deed) string {
+	fault := func(history []deed) string {
+		w := newDirectoryWorld(t, learn, nil)
+		for _, d := range history {
+			w.do(t, d)
+			if _, fault := w.check(); fault != "" {
+				return fault
+			}
+		}
+		return ""
+	}
+	for n := len(history) / 2; n > 0; n /= 2 {
+		for from := 0; from+n <= len(history); {
+			if less := slices.Delete(slices.Clone(history), from, from+n); fault(less) != "" {
+				history = less
+			} else {
+				from += n
+			}
+		}
+	}
+	return fmt.Sprint(fault(history), " after ", history)
 }
 
 const worldSIMs = 4
@@ -71,43 +105,97 @@ func (w *directoryWorld) number() binding.MSISDN {
 
 func (w *directoryWorld) addr(i int) string { return fmt.Sprintf("10.0.0.%d", i+1) }
 
-// step has one thing happen, and says what.
-func (w *directoryWorld) step(t *testing.T) string {
+// A deed is one thing that happens to a SIM and perhaps a number.
+type deed struct {
+	what string
+	sim  int
+	m    binding.MSISDN
+}
+
+const (
+	deedGoesOn = "a session without a number goes on"
+	deedEnds   = "it ends"
+	deedKnows  = "the directory's word"
+	deedNone   = "the directory has none"
+	deedBoth   = "signalling brings both"
+	deedWait   = "time passes"
+	deedKill   = "a restart of ours"
+)
+
+// draw chooses what happens next.
+func (w *directoryWorld) draw() deed {
 	i, m := w.IntN(worldSIMs), w.number()
 	if w.IntN(3) == 0 {
 		m = binding.MSISDN(491700000001 + i) // as it should be
 	}
-	id, who := fmt.Sprint(i), binding.Subscriber{MSISDN: m, IMSI: w.imsi(i)}
 	switch n := w.IntN(100); {
 	case n < 30:
-		w.say(binding.SessionUpdate, binding.SourcePFCP, "smf", id, sim(who), w.addr(i))
-		return fmt.Sprint("a session without a number goes on: ", i)
+		return deed{deedGoesOn, i, m}
 	case n < 40:
-		w.say(binding.SessionStop, binding.SourcePFCP, "smf", id, binding.Subscriber{})
-		return fmt.Sprint("it ends: ", i)
+		return deed{deedEnds, i, m}
 	case n < 75:
-		w.word[i], w.told[i] = m, m
-		w.knows(who.IMSI, m)
-		return fmt.Sprint("the directory's word: ", i, m)
+		return deed{deedKnows, i, m}
 	case n < 80:
+		return deed{deedNone, i, m}
+	case n < 83:
+		return deed{deedBoth, i, m}
+	case n < 99:
+		return deed{deedWait, i, m}
+	}
+	return deed{deedKill, i, m}
+}
+
+// do has it happen.
+func (w *directoryWorld) do(t *testing.T, d deed) {
+	i, m := d.sim, d.m
+	id, who := fmt.Sprint(i), binding.Subscriber{MSISDN: m, IMSI: w.imsi(i)}
+	switch d.what {
+	case deedGoesOn:
+		w.say(binding.SessionUpdate, binding.SourcePFCP, "smf", id, sim(who), w.addr(i))
+	case deedEnds:
+		w.say(binding.SessionStop, binding.SourcePFCP, "smf", id, binding.Subscriber{})
+	case deedKnows:
+		w.word[i], w.told[i] = m, m
+		w.unlearn(i, m)
+		if by, signalled := w.seen[m]; signalled && by != i {
+			w.told[i] = 0 // signalling contradicts it
+		}
+		w.knows(who.IMSI, m)
+	case deedNone:
 		w.word[i], w.told[i] = 0, 0
 		w.knows(who.IMSI, 0)
-		return fmt.Sprint("the directory has none: ", i)
-	case n < 83:
+	case deedBoth:
 		w.seen[m], w.with[i][m] = i, true
 		w.told[i] = 0 // it says which number the SIM has
-		w.sessions++  // each has an id of its own
+		for j, n := range w.told {
+			if n == m {
+				w.told[j] = 0 // nor has another one it any more
+			}
+		}
+		w.sessions++ // each has an id of its own
 		w.say(binding.SessionStart, binding.SourceGx, "pgw", fmt.Sprint(w.sessions), who, fmt.Sprintf("10.1.0.%d", i+1))
 		w.say(binding.SessionStop, binding.SourceGx, "pgw", fmt.Sprint(w.sessions), binding.Subscriber{})
-		return fmt.Sprint("signalling brings both: ", i, m)
-	case n < 99:
+	case deedWait:
 		w.pass(time.Second)
-		return "time passes"
+	case deedKill:
+		w.commit(t)
+		w.boot(t, w.cfg)
+		w.told = [worldSIMs]binding.MSISDN{} // what was disputed is not stored
 	}
-	w.commit(t)
-	w.boot(t, w.cfg)
-	w.told = [worldSIMs]binding.MSISDN{} // what was disputed is not stored
-	return "a restart of ours"
+}
+
+// unlearn takes away what signalling has taught of a SIM of which the directory
+// says another number by now.
+func (w *directoryWorld) unlearn(i int, m binding.MSISDN) {
+	var learned []binding.MSISDN
+	for n, by := range w.seen {
+		if by == i {
+			learned = append(learned, n)
+		}
+	}
+	if len(learned) == 1 && learned[0] != m {
+		delete(w.seen, learned[0])
+	}
 }
 
 // check counts who matches, and says what is wrong with that.

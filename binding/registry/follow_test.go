@@ -457,5 +457,6 @@ func TestStateIsPublished(t *testing.T) {
 	g.pass(oracleConfig.Lease / 3)
 	want("its lease ran out", binding.Updated, binding.StateStale, binding.ReasonLease)
 	g.say(binding.SessionUpdate, binding.SourceGx, "pgw", "s", someone, "10.0.0.1")
+	g.pass(0)
 	want("it is refreshed", binding.Updated, binding.StateBound, binding.ReasonBound)
 }

@@ -21,7 +21,7 @@ var oracleConfig = Config{
 var oracleAddrs = append(addresses("10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8:0:1::/64", "2001:db8:0:103::/64", "2001:db8:0:100::/56", "198.51.100.7"),
 	ports("198.51.100.7", 1024, 2047), ports("198.51.100.7", 2048, 4095))
 
-// askable is an address of each, for questions.
+// askable are an address of each, for questions.
 var askable = []binding.Query{ask("10.0.0.1", 0), ask("10.0.0.2", 0), ask("10.0.0.3", 0), ask("2001:db8:0:1::5", 0), ask("2001:db8:0:103::7", 0),
 	ask("2001:db8:0:1ff::9", 0), ask("198.51.100.7", 80), ask("198.51.100.7", 1500), ask("198.51.100.7", 4000)}
 
@@ -65,10 +65,11 @@ func (s step) String() string {
 // A network makes up events: a few nodes, reused addresses and session ids, and
 // a channel that delays, reorders, repeats and loses.
 type network struct {
-	r    *rand.Rand
-	now  time.Time
-	held []binding.Event // on their way
-	live []binding.Event // starts whose stop has not been made
+	r     *rand.Rand
+	now   time.Time
+	addrs []binding.Address // that sessions have
+	held  []binding.Event   // on their way
+	live  []binding.Event   // starts whose stop has not been made
 }
 
 func (n *network) next() step {
@@ -156,9 +157,9 @@ func (n *network) start(ev *binding.Event) {
 		ev.MSISDN, ev.IMSI = 0, 0
 	}
 	ev.Session = "s" + strconv.Itoa(n.r.IntN(30))
-	ev.Addrs = []binding.Address{oracleAddrs[n.r.IntN(len(oracleAddrs))]}
+	ev.Addrs = []binding.Address{n.addrs[n.r.IntN(len(n.addrs))]}
 	if n.r.IntN(4) == 0 {
-		ev.Addrs = append(ev.Addrs, oracleAddrs[n.r.IntN(len(oracleAddrs))])
+		ev.Addrs = append(ev.Addrs, n.addrs[n.r.IntN(len(n.addrs))])
 		if ev.Addrs[0] == ev.Addrs[1] {
 			ev.Addrs = ev.Addrs[:1]
 		}
@@ -194,7 +195,7 @@ func (n *network) later(ev *binding.Event, kind binding.Kind) {
 	case n.r.IntN(3) == 0:
 		ev.Addrs = nil
 	case n.r.IntN(8) == 0:
-		ev.Addrs, ev.Complete = []binding.Address{oracleAddrs[n.r.IntN(len(oracleAddrs))]}, true
+		ev.Addrs, ev.Complete = []binding.Address{n.addrs[n.r.IntN(len(n.addrs))]}, true
 		n.live[i].Addrs = ev.Addrs
 	case n.r.IntN(12) == 0:
 		ev.Gone, ev.Addrs = ev.Addrs, nil
@@ -207,11 +208,26 @@ func (n *network) later(ev *binding.Event, kind binding.Kind) {
 	}
 }
 
-func makeHistory(seed uint64, length int) []step {
-	n := &network{r: rand.New(rand.NewPCG(seed, 7)), now: rigEpoch}
-	history := make([]step, length)
-	for i := range history {
-		history[i] = n.next()
+// A kind of history leaves things out.
+type kind struct {
+	flat   bool // no address lies in another one
+	steady bool // the daemon does not restart
+}
+
+func (k kind) addrs() []binding.Address {
+	if k.flat {
+		return oracleAddrs[:4]
+	}
+	return oracleAddrs
+}
+
+func (k kind) history(seed uint64, length int) []step {
+	n := &network{r: rand.New(rand.NewPCG(seed, 7)), now: rigEpoch, addrs: k.addrs()}
+	history := make([]step, 0, length)
+	for range length {
+		if s := n.next(); !s.restart || !k.steady {
+			history = append(history, s)
+		}
 	}
 	return history
 }

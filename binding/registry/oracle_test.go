@@ -84,7 +84,7 @@ func (w *witness) explain(ev binding.Event) {
 
 func (w *witness) Advance(now time.Time) {
 	w.now = now
-	w.sweeper.sweep(64, now.UnixMilli())
+	w.sweeper.sweep(512, now.UnixMilli())
 }
 
 func (w *witness) Kill(gap time.Duration) {

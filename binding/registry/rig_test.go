@@ -294,3 +294,18 @@ func (g *rig) live(t testing.TB, c Config, s step) {
 		g.on(s.ev)
 	}
 }
+
+// say applies an event of this moment.
+func (g *rig) say(kind binding.Kind, src binding.Source, node, session string, who binding.Subscriber, addrs ...string) Outcome {
+	return g.on(binding.Event{Kind: kind, Source: src, Node: node, Session: session, MSISDN: who.MSISDN, IMSI: who.IMSI, Time: g.now, Addrs: addresses(addrs...)})
+}
+
+func (g *rig) pass(d time.Duration) { g.now = g.now.Add(d); g.heartbeats(); g.sweepAll() }
+
+// wantVerdict fails the test if the verdict is another one.
+func wantVerdict(t *testing.T, g *rig, addr string, who binding.Subscriber, want string) {
+	t.Helper()
+	if got := g.verify(addr, who.MSISDN); got != want {
+		t.Errorf("%s for %v: %s, want %s", addr, who.MSISDN, got, want)
+	}
+}

@@ -431,11 +431,16 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 		}
 		return r.counters.outcome(countLate, Late)
 	}
+	doubted := s.Doubt == binding.ReasonEnding
 	changed, settled := r.sessions.refresh(id, f, when, apn)
 	changed = r.people.named(id, f, when == newer || settled) || changed
 	r.dropGone(id, f, when, apn)
 	r.dropOthers(id, f, when, got.keys)
 	outcome := r.claimAll(id, got.keys, when == newer, f, got.refused)
+	r.sessions.list(id, f)
+	if doubted && settled && len(got.keys) > 0 {
+		r.confirmNamed(id, got.keys, f)
+	}
 	r.places.relate(id, f)
 	if changed {
 		r.places.touchAll(id, f.why, true)
@@ -456,11 +461,18 @@ func (r *rules) hadBefore(id uint32, s *table.Session, f *fact, apn string, keys
 	}
 	r.dropGone(id, f, older, apn)
 	r.dropOthers(id, f, older, keys)
-	if l := s.Listed | listed(f); l != s.Listed {
-		r.sessions.update(id, func(s *table.Session) { s.Listed = l })
-		r.sessions.dirty(id)
-	}
+	r.sessions.list(id, f)
 	r.places.relate(id, f)
+}
+
+// confirmNamed has a session that shows that it did not end, by a word that names
+// addresses, have those for sure which it names.
+func (r *rules) confirmNamed(id uint32, keys []index.Key, f *fact) {
+	for _, c := range r.sessions.claims(id) {
+		if !slices.Contains(keys, c.Key) {
+			r.places.mayLack(id, c.Key, f)
+		}
+	}
 }
 
 // apnOf is the APN of a session that an event may name.

@@ -112,7 +112,6 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 		}
 	}
 	s.APN = ss.nodes.apn(apn)
-	s.Listed |= listed(f)
 	ss.m.PutSession(id, &s)
 	if s.Doubt != before.Doubt {
 		ss.places.touchAll(id, f.why, false)
@@ -120,6 +119,14 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 	ss.dirty(id)
 	ss.remember(id, f)
 	return s.RAT != before.RAT || s.APN != before.APN, s.Doubt != before.Doubt
+}
+
+// list notes of which families a session has told all addresses that it holds.
+func (ss *sessions) list(id uint32, f *fact) {
+	if l := listed(f); l&^ss.m.Session(id).Listed != 0 {
+		ss.update(id, func(s *table.Session) { s.Listed |= l })
+		ss.dirty(id)
+	}
 }
 
 // listed are the families of which an event tells all, or that some is gone.

@@ -75,7 +75,7 @@ func (p *places) standing(h *table.Holding) standing {
 }
 
 // apart reports that a session of a holding does not say whose it is, and another
-// node's does which is not the same stay.
+// node's of its source does.
 func (p *places) apart(h *table.Holding) bool {
 	for x := p.m.AllClaimants(h); x.Next(); {
 		if x.Session.Ended() || x.Session.Sub != 0 {

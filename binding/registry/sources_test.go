@@ -321,6 +321,23 @@ func TestSourcesEnd(t *testing.T) {
 			n.update("a", simA, ue1)
 			w.holds(ue1, simA)
 		}},
+		{"a node that uses a session's id for another SIM has ended it, also for other sources", func(w *tale) {
+			for _, addr := range []string{ue1, ue2} {
+				for _, kind := range []binding.Kind{binding.SessionStart, binding.SessionUpdate} {
+					w.configure(func(*Config) {})
+					w.gateways = nil
+					n, g := w.nas("nas"), w.pgw("pgw")
+					g.start("g", simA, ue1)
+					n.start("a", simA, ue1)
+					w.pass(20 * time.Second)
+					n.say(kind, "a", simB, addr, nil)
+					w.silent(ue1, simA)
+					w.pass(20 * time.Second)
+					n.stop("a")
+					w.want(ue1, simA, "ambiguous/ending")
+				}
+			}
+		}},
 		{"both ends release", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")
 			n.start("a", simA, ue1)

@@ -367,4 +367,5 @@ var (
 	noSIM            = binding.Subscriber{}
 )
 
-const ue3 = "10.0.0.3"
+// Addresses of user equipment.
+const ue1, ue2, ue3 = "10.0.0.1", "10.0.0.2", "10.0.0.3"

@@ -202,17 +202,11 @@ func (m *Memory) Against(x *Session, xHold Hold, y *Session, yHold Hold) (Effect
 	return Doubts, yHold.By, binding.ReasonConflict
 }
 
-// TwoStays reports of sessions at different nodes, of which one does not say whose
-// it is, that they are not one stay of one SIM told twice: they are of one source,
-// or surely began apart.
+// TwoStays reports of sessions at different nodes of one source, of which one does
+// not say whose it is, that they are not one stay of one SIM told twice. Of
+// different sources they may be: what observes the user plane names nobody, ever.
 func (m *Memory) TwoStays(x, y *Session) bool {
-	switch {
-	case (x.Sub == 0) == (y.Sub == 0) || m.Root(x.Node) == m.Root(y.Node):
-		return false
-	case m.SourceOf(x.Node) == m.SourceOf(y.Node):
-		return true
-	}
-	return x.BegunBy.Our < y.BegunFrom.Our || y.BegunBy.Our < x.BegunFrom.Our
+	return (x.Sub == 0) != (y.Sub == 0) && m.Root(x.Node) != m.Root(y.Node) && m.SourceOf(x.Node) == m.SourceOf(y.Node)
 }
 
 // acrossNodes is Against for sessions of different nodes.

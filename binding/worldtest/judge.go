@@ -40,6 +40,7 @@ type legHeard struct {
 	ended    tick
 	started  bool // its Start was delivered
 	attached bool // and named the SIM
+	partly   bool // one of its contexts ended, or it did
 	aged     bool
 	imsi     bool
 	number   binding.MSISDN
@@ -138,8 +139,11 @@ func (j *judge) deliver(word *Word, now tick) {
 		l.started = true
 		l.attached = l.attached || word.IMSI != 0
 	}
-	if word.ends() {
+	switch {
+	case word.ends():
 		l.ended = max(l.ended, word.at)
+	case word.Kind == binding.SessionStop:
+		l.partly = true
 	}
 	j.deliverAddresses(word)
 }
@@ -324,6 +328,18 @@ func (j *judge) spoke(c *claim) tick {
 		}
 	}
 	return at
+}
+
+// told reports whether the number of a stay was told by its own words, or by a
+// directory while it lasted: a subject that had no use for what a directory said
+// need not have kept it.
+func (j *judge) told(s *stay) bool {
+	for _, l := range s.legs {
+		if j.leg(l).numberAt != never {
+			return true
+		}
+	}
+	return j.sim(s.sim).list > s.begin
 }
 
 // linked reports whether what a leg says can be known to be of the session

@@ -29,9 +29,10 @@ const (
 	afterRefuse             // there was no room, and is again for two words
 )
 
-// silence counts an answer that is no match though nothing stands against it.
+// silence counts an answer that is no match though nothing stands against it. All
+// domains have the same addresses, so a question must name one.
 func (g *game) silence(q *question, a binding.Answer) {
-	if len(q.plots) != 1 {
+	if len(q.plots) != 1 || q.query.Domain == "" && len(g.world.domains) > 1 {
 		return
 	}
 	p := q.plots[0]
@@ -55,7 +56,7 @@ func (g *game) surely(p *plot, s *stay, q *question) bool {
 	for _, c := range s.claims {
 		if c.plot == p && c.to == forever && covers(c.addr, q.query.Addr, q.query.Port) {
 			st, _ := g.judge.standing(c, q.query.Addr, q.query.Port)
-			return st == open && g.judge.accepts(c, q.number) == open
+			return st == open && g.judge.accepts(c, q.number) == open && g.judge.told(s)
 		}
 	}
 	return false
@@ -129,7 +130,7 @@ func (g *game) settled(s *stay) bool {
 // legCalm judges how well known a stay is to one source.
 func (g *game) legCalm(l *leg, h *legHeard) calm {
 	v, s := l.voice, l.stay
-	if h.heard[1] < g.since(v) || v.manner.number && h.numberAt < s.changed {
+	if h.partly || h.heard[1] < g.since(v) || v.manner.number && h.numberAt < s.changed {
 		return restless
 	}
 	if !v.refreshes() {
