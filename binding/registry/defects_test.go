@@ -203,5 +203,57 @@ func TestDefects(t *testing.T) {
 				w.t.Error("it does not")
 			}
 		}},
+		{"what a directory has voided is not learned again by a restart of ours", func(w *tale) {
+			w.configure(func(c *Config) { c.Learn = true })
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1)
+			w.wait(time.Second)
+			g.stop("a")
+			w.knows(simA.IMSI, simB.MSISDN)
+			w.commit(w.t)
+			w.crash(time.Second)
+			if got := w.NumberOf(simA.IMSI); got != 0 {
+				w.t.Errorf("%v is learned", got)
+			}
+		}},
 	})
+}
+
+// TestADirectoryNeverMakesTheWrongMatchOverRestarts of ours.
+func TestADirectoryNeverMakesTheWrongMatchOverRestarts(t *testing.T) {
+	for _, learn := range []bool{false, true} {
+		t.Run(fmt.Sprintf("learned numbers count: %v", learn), func(t *testing.T) { directoryHistory(t, learn, true) })
+	}
+}
+
+// TestOverRestartsToldIsWhatTheChangesSay, too.
+func TestOverRestartsToldIsWhatTheChangesSay(t *testing.T) { toldAgrees(t, kind{}) }
+
+// TestFollowersOfNestedAddressesAnswerLikeTheirSites, over restarts of theirs.
+func TestFollowersOfNestedAddressesAnswerLikeTheirSites(t *testing.T) {
+	t.Run("of one", func(t *testing.T) { followOne(t, kind{steady: true}) })
+	t.Run("of one that restarts", func(t *testing.T) { followOne(t, kind{flat: true}) })
+	t.Run("of two", func(t *testing.T) { followTwo(t, kind{}) })
+}
+
+// TestAFollowerIsNoSurerThanItsSite of an address that the site has withdrawn, in
+// a wider one that somebody holds.
+func TestAFollowerIsNoSurerThanItsSite(t *testing.T) {
+	w := newTale(t, taleConfig)
+	n := w.nas("nas")
+	n.start("a", simA, "2001:db8:0:103::/64 "+ue1, of("one"))
+	n.update("a", simA, "", gone("2001:db8:0:103::/64"), of("one")) // within a second: it may have it
+	w.wait(5 * time.Second)
+	n.start("w", simA, "2001:db8:0:100::/56", of("two"))
+	w.sweeps()
+	follower := newReplica(t, taleConfig, "site")
+	follower.now = w.now
+	follower.on(binding.Event{Kind: binding.NodeUp, Source: binding.SourceFeed, Node: "site", Time: w.now})
+	follower.catchUp(t, "site", w.changes)
+	follower.sweepAll()
+	follower.sweepAll()
+	const host = "2001:db8:0:103::7"
+	if theirs, ours := w.said(host, simA), follower.verify(host, simA.MSISDN); theirs != ours {
+		t.Errorf("the site says %s, its follower %s", theirs, ours)
+	}
 }
