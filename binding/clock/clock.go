@@ -1,7 +1,5 @@
 package clock
 
-import "math"
-
 // Limits are how late a word may come, in ms.
 type Limits struct {
 	// MaxDelay is how long after it happened anything may be heard.
@@ -46,7 +44,6 @@ const (
 	onTime     = 100                 // a word on its way for less is on time (A4)
 	tolerance  = resolution + onTime // by which an offset is known at best
 	enough     = 8                   // words in a row of which one is on time (A4)
-	crowd      = 2 * enough          // words that together make a window
 )
 
 // slip is how far a clock that keeps its rate as A3 says, to 1.1 s in five
@@ -61,26 +58,27 @@ type Clock struct {
 
 	begun   bool // there is a present epoch
 	met     bool // known from before: this is not first contact
-	first   bool // first contact, until the first epoch settles or breaks
+	first   bool // first contact, until the first epoch settles or is left
 	stale   bool // the present epoch has not settled since it was restored
-	n       uint8
-	told    uint8 // which kinds of time it has told
 	changed bool
+	told    uint8 // which kinds of time it has told
 
 	window window
 	back   returning
 	recent recent
-
 	former [formers]former
-	blind  uint32 // a former epoch that found no room may matter until then
+	blind  uint32 // unix s until when a former epoch that found no room matters
 
-	table table
+	used  uint16 // by bit: slots that ever had a meaning
+	links uint16 // by bit: slots that are links of this run
+	slots [slots]slot
 }
 
 // An epoch is a time in which the clock was not set, as far as we saw.
 type epoch struct {
 	least int64 // the least that an arrival was above its stamp: the offset
 	slot  uint8 // of its node time; zero: it has none yet
+	n     uint8 // words in a row that showed it, up to enough: it is settled
 }
 
 // The kinds of time that a node may have told.
@@ -108,7 +106,7 @@ func (c *Clock) Hear(w Word, l *Limits) (lo, hi Bound, late int64) {
 	switch {
 	case w.Link != 0:
 		c.tell(toldLink)
-		c.byLink(&w, l, &lo, &hi)
+		c.byLink(&w, delay, l, &lo, &hi)
 	case w.Stamped:
 		c.tell(toldStamp)
 		late = c.byStamp(&w, delay, l, &lo, &hi)
@@ -133,11 +131,16 @@ func (c *Clock) tell(kind uint8) {
 	}
 }
 
-// byLink gives the word its place in the order of its link.
-func (c *Clock) byLink(w *Word, l *Limits, lo, hi *Bound) {
+// byLink gives the word its place in the order of its link. One that is sent
+// again, as it says itself, happened before its place.
+func (c *Clock) byLink(w *Word, delay int64, l *Limits, lo, hi *Bound) {
 	hi.Epoch = c.slotOfLink(w.Link, w.Arrived)
-	hi.Node = c.table.tick(hi.Epoch, w.Arrived)
-	if !w.Repeated {
+	hi.Node = c.slots[hi.Epoch-1].tick(w.Arrived)
+	switch {
+	case w.Repeated:
+	case delay > 0:
+		lo.Our = w.Arrived - delay - resolution - l.Flight
+	default:
 		lo.Our = w.Arrived - l.Flight
 		lo.Node, lo.Epoch = hi.Node, hi.Epoch
 	}
@@ -147,6 +150,7 @@ func (c *Clock) byLink(w *Word, l *Limits, lo, hi *Bound) {
 func (c *Clock) byStamp(w *Word, delay int64, l *Limits, lo, hi *Bound) (late int64) {
 	arrived, d := w.Arrived, w.Arrived-w.Stamp
 	gap := c.recent.gap(arrived, c.heard)
+	c.recent.note(arrived, gap, l)
 	if !c.place(arrived, d, delay, l) {
 		return delay
 	}
@@ -158,15 +162,18 @@ func (c *Clock) byStamp(w *Word, delay int64, l *Limits, lo, hi *Bound) (late in
 		told -= resolution
 	}
 	over := max(d-low, 0)
-	drift := slip(max(gap, over) + 2*tolerance)
+	if over > 2*tolerance {
+		gap = max(gap, over, c.recent.ofLate())
+	}
+	drift := slip(gap + 2*tolerance)
 	if sure {
-		lo.Our = max(lo.Our, told+min(low, d)-tolerance-drift)
+		lo.Our = max(lo.Our, told+low-tolerance-drift)
 		late = min(over, l.MaxDelay)
 	}
 	if alone && (sure || c.first) {
-		base := c.table.base(c.slot, arrived)
+		base := c.slots[c.slot-1].base(arrived)
 		hi.Epoch = c.slot
-		hi.Node = hi.Our - min(c.least, d) + tolerance + drift + base
+		hi.Node = hi.Our - c.least + tolerance + drift + base
 		if !sure {
 			// How late it is nobody knows yet, but not what its own clock showed.
 			hi.Node = max(hi.Node, w.Stamp+resolution-1+base)
@@ -195,9 +202,7 @@ func (c *Clock) earliest(d, delay int64, l *Limits) (low int64, sure, alone bool
 			continue
 		}
 		alone = false
-		if v := f.least - f.drift(); v < low {
-			low, sure = v, c.n >= enough || f.settled
-		}
+		low = min(low, f.least)
 	}
 	return low, sure && c.blind == 0, alone && c.blind == 0
 }
@@ -210,6 +215,3 @@ func (c *Clock) TellsNoTime() bool { return c.told == 0 }
 // Offset is how far the node's clock is ahead of ours, in ms and true to about
 // a second, and whether enough words have shown it.
 func (c *Clock) Offset() (ms int64, settled bool) { return -c.least, c.n >= enough }
-
-// open is the end of a former epoch that may still be the present one.
-const open = math.MaxUint32

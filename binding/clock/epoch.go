@@ -1,5 +1,7 @@
 package clock
 
+import "math"
+
 // formers is how many former epochs are kept. Where more than that may still
 // matter, no stamp counts until the oldest cannot.
 const formers = 8
@@ -7,28 +9,20 @@ const formers = 8
 // A former epoch is one that the clock was taken out of, and of which words may
 // still be on their way, or which is the true one after all.
 type former struct {
-	epoch
-	settled bool
-	sag     uint16 // ms that the clock may have run ahead of least unseen
-	until   uint32 // unix s until when it matters; open: not known yet; 0: none
+	least int64
+	until uint32 // unix s until when it matters, and some words; open: not known yet; 0: none
+	slot  uint8
+	over  uint8 // words since then
 }
 
-// anySag is the greatest sag and means any.
-const anySag = 1<<16 - 1
-
-// drift is sag in ms.
-func (f *former) drift() int64 {
-	if f.sag == anySag {
-		return 1 << 40
-	}
-	return int64(f.sag)
-}
+// open is the end of a former epoch that may still be the present one.
+const open = math.MaxUint32
 
 // place finds the epoch that a stamp is of and learns from it. d is how far the
 // arrival is above the stamp. It reports whether the present epoch explains d,
 // so whether the stamp may mean anything.
 func (c *Clock) place(arrived, d, delay int64, l *Limits) bool {
-	c.expire(arrived)
+	c.expire(arrived, delay == 0)
 	if !c.begun {
 		c.begun, c.first, c.changed = true, !c.met, true
 		c.least = d
@@ -36,17 +30,16 @@ func (c *Clock) place(arrived, d, delay int64, l *Limits) bool {
 			c.slot = c.take(arrived, uint64(d), false)
 		}
 	}
-	// A delay that is in the stamp already makes d greater, and it is told by the
-	// node: such words show no offset. What they contradict is settled anew.
 	reach := l.MaxDelay + tolerance + delay
 	fits := d >= c.least-tolerance && d <= c.least+reach
-	if delay > 0 {
-		if !fits {
-			c.n = 0
-		}
-		return fits
+	if c.recent.above(d) {
+		// It was set ahead, perhaps from where it had been set back to unseen.
+		c.n, c.back.count = 0, 0
 	}
-	c.recent.add(arrived)
+	if delay > 0 {
+		return fits // the delay may be in d, so d is only above the offset
+	}
+	c.recent.add(arrived, d)
 	if fits {
 		c.fit(arrived, d, l)
 		return true
@@ -54,12 +47,11 @@ func (c *Clock) place(arrived, d, delay int64, l *Limits) bool {
 	if home := c.home(d, reach); home >= 0 {
 		return c.stray(arrived, d, home, l)
 	}
-	if c.n < enough && d < c.least && d >= c.least-reach {
-		// It converges: the words before were late, or it was set ahead.
-		c.least, c.n, c.back.count, c.changed = d, 1, 0, true
+	if c.first && d < c.least && d >= c.least-reach {
+		c.least, c.n, c.changed = d, 1, true // the words before were late
 		return true
 	}
-	c.leave(epoch{least: d}, 1)
+	c.leave(epoch{least: d, n: 1})
 	return false
 }
 
@@ -68,16 +60,14 @@ func (c *Clock) fit(arrived, d int64, l *Limits) {
 	if d < c.least {
 		c.least, c.changed = d, true
 	}
-	above := c.above(d)
-	switch {
-	case c.n >= enough:
-		c.watch(arrived, d, l)
-	case above < 0 || d < c.former[above].least:
+	if c.n < enough {
 		if c.n++; c.n == enough {
 			c.settle(arrived, l)
 		}
+	} else {
+		c.watch(arrived, d, l)
 	}
-	c.turn(arrived, d, above, l)
+	c.turn(arrived, d, c.higher(d), l)
 }
 
 // stray notes a word that only a former epoch explains. It was sent before the
@@ -88,9 +78,11 @@ func (c *Clock) stray(arrived, d int64, home int, l *Limits) bool {
 		f.least, c.changed = d, true
 	}
 	if f.until != open {
-		f.until, c.changed = open, true
+		f.until, f.over, c.changed = open, 0, true
 	}
-	c.n = 0
+	if f.least < c.least {
+		c.n = 0
+	}
 	return c.turn(arrived, d, home, l)
 }
 
@@ -106,61 +98,58 @@ func (c *Clock) home(d, reach int64) int {
 	return home
 }
 
-// above is the greatest former offset above the present one that explains d,
-// which the present one explains too; -1 if there is none.
-func (c *Clock) above(d int64) int {
-	above := -1
+// higher is the greatest former offset that explains d, which the present and
+// lower one explains too; -1 if there is none.
+func (c *Clock) higher(d int64) int {
+	higher := -1
 	for i := range c.former {
 		f := &c.former[i]
 		if f.until != 0 && f.least > c.least+tolerance && d >= f.least-tolerance &&
-			(above < 0 || f.least > c.former[above].least) {
-			above = i
+			(higher < 0 || f.least > c.former[higher].least) {
+			higher = i
 		}
 	}
-	return above
+	return higher
 }
 
 // A returning former epoch explains every word for a while.
 type returning struct {
-	least int64
 	count uint8
 	home  int8
 }
 
 // turn counts the words in a row that the former epoch explains. After enough
-// of them one was on time: it is the present epoch again, or, if none came near
-// it, one that lies above it is. It reports whether that happened.
+// of them one was on time: it is the present epoch again or, if none came near
+// it, one that lies above is. It reports whether that happened.
 func (c *Clock) turn(arrived, d int64, home int, l *Limits) bool {
 	b := &c.back
 	if home < 0 {
 		b.count = 0
 		return false
 	}
-	if b.count == 0 || int(b.home) != home {
-		b.home, b.count, b.least = int8(home), 0, d
+	if int(b.home) != home {
+		b.home, b.count = int8(home), 0
 	}
-	b.count++
-	b.least = min(b.least, d)
-	if b.count < enough {
+	if b.count++; b.count < enough {
 		return false
 	}
-	next := epoch{least: b.least}
-	if f := &c.former[home]; b.least <= f.least+tolerance {
-		next = epoch{least: min(f.least, b.least), slot: f.slot}
+	f, next := &c.former[home], epoch{least: c.recent.least(d)}
+	if next.least <= f.least+tolerance {
+		next = epoch{least: min(f.least, next.least), slot: f.slot}
 		f.until = 0
 	}
-	c.leave(next, enough)
+	c.leave(next)
 	c.settle(arrived, l)
 	return true
 }
 
 // leave makes next the present epoch and the present one a former.
-func (c *Clock) leave(next epoch, n uint8) {
-	f := former{epoch: c.epoch, settled: c.n >= enough, sag: c.recent.sag(), until: open}
+func (c *Clock) leave(next epoch) {
+	f := former{least: c.least, slot: c.slot, until: open}
 	if c.stale {
-		f.sag = anySag
+		c.blind = open // how far it drifted while nobody listened is not known
 	}
-	c.epoch, c.n, c.first, c.stale, c.changed = next, n, false, false, true
+	c.epoch, c.first, c.stale, c.changed = next, false, false, true
 	c.back.count, c.window.count = 0, 0
 	free, oldest := -1, 0
 	for i := range c.former {
@@ -168,10 +157,6 @@ func (c *Clock) leave(next epoch, n uint8) {
 		switch {
 		case o.until == 0:
 			free = i
-		case (o.slot == 0 || f.slot == 0) && o.least-f.least <= tolerance && f.least-o.least <= tolerance:
-			o.least, o.slot, o.until = min(o.least, f.least), o.slot|f.slot, open
-			o.sag, o.settled = max(o.sag, f.sag), o.settled || f.settled
-			return
 		case o.until < c.former[oldest].until:
 			oldest = i
 		}
@@ -185,42 +170,48 @@ func (c *Clock) leave(next epoch, n uint8) {
 
 // settle is called when enough words in a row are explained by the present
 // epoch. One of them was on time, so no other epoch was there then, and nothing
-// of it comes after MaxDelay from now.
+// of one comes after MaxDelay from now.
 func (c *Clock) settle(arrived int64, l *Limits) {
-	c.n, c.first, c.stale, c.window.count, c.changed = enough, false, false, 0, true
+	c.n, c.window.count = enough, 0
+	c.first, c.stale = false, false
 	if c.slot == 0 {
 		c.slot = c.take(arrived, uint64(c.least), false)
 	}
 	until := uint32((arrived+l.MaxDelay)/1000 + 1)
 	for i := range c.former {
 		if f := &c.former[i]; f.until == open {
-			f.until = until
-			f.sag = max(f.sag, c.recent.sag())
+			f.until, c.changed = until, true
 		}
 	}
 	if c.blind == open {
-		c.blind = until
+		c.blind, c.changed = until, true
 	}
 }
 
-// expire drops what cannot matter any more.
-func (c *Clock) expire(arrived int64) {
+// expire drops what cannot matter any more: its time is over, and so many words
+// came since that none of the last ones was of it.
+func (c *Clock) expire(arrived int64, fresh bool) {
 	now := uint32(arrived / 1000)
 	for i := range c.former {
-		if c.former[i].until < now {
-			c.former[i] = former{}
+		f := &c.former[i]
+		if f.until >= now || f.until == 0 {
+			continue
+		}
+		if f.over >= enough {
+			*f, c.changed = former{}, true
+		} else if fresh {
+			f.over++
 		}
 	}
-	if c.blind < now {
-		c.blind = 0
+	if c.blind != 0 && c.blind < now {
+		c.blind, c.n, c.changed = 0, 0, true
 	}
 }
 
-// A window is a time of MaxDelay and crowd words in which none came near the
+// A window is a time of MaxDelay and enough words of which none came near the
 // offset.
 type window struct {
-	since int64
-	least int64
+	since uint32 // unix s
 	count uint8
 }
 
@@ -233,48 +224,85 @@ func (c *Clock) watch(arrived, d int64, l *Limits) {
 		return
 	}
 	if w.count == 0 {
-		w.since, w.least = arrived, d
+		w.since = uint32(arrived / 1000)
 	}
-	w.count = min(w.count+1, crowd)
-	w.least = min(w.least, d)
-	if w.count == crowd && arrived-w.since >= l.MaxDelay {
-		c.leave(epoch{least: w.least}, 0)
+	w.count = min(w.count+1, enough)
+	if w.count == enough && arrived-int64(w.since)*1000 > l.MaxDelay+1000 {
+		c.leave(epoch{least: c.recent.least(d)})
+		c.settle(arrived, l)
 	}
 }
 
-// recent holds the arrivals of the last words that showed an offset, in 16 ms:
-// the one that is judged and enough before it.
+// recent holds the last words that showed an offset: the one that is judged and
+// enough before it, so that one of these was on time. Its units are 16 ms.
 type recent struct {
 	at   [enough + 1]uint32
+	d    [enough + 1]uint32
 	next uint8
 	full bool
+	// longest is the longest gap since a moment, and the longest before.
+	longest, before uint32
+	since           uint32
 }
 
-func (r *recent) add(arrived int64) {
-	at := uint32(arrived >> 4)
+func (r *recent) add(arrived, d int64) {
 	if !r.full {
-		for i := range r.at {
-			r.at[i] = at
+		for range r.at {
+			r.put(arrived, d)
 		}
-		r.full = true
+		r.full, r.since = true, uint32(arrived>>4)
 	}
-	r.at[r.next] = at
+	r.put(arrived, d)
+}
+
+func (r *recent) put(arrived, d int64) {
+	r.at[r.next], r.d[r.next] = uint32(arrived>>4), uint32(d>>4)
 	r.next = (r.next + 1) % uint8(len(r.at))
 }
 
-// gap is the longest that a word on time can be back, in ms, before the word
-// that arrives now is added.
+// gap is the longest, in ms, that a word on time can be back when a word
+// arrives that was not added yet.
 func (r *recent) gap(arrived, heard int64) int64 {
 	if !r.full {
 		return 0
 	}
 	oldest := r.at[(r.next+1)%uint8(len(r.at))]
-	return max(int64(uint32(arrived>>4)-oldest)<<4+16, arrived-heard)
+	return max(int64(int32(uint32(arrived>>4)-oldest))<<4+16, arrived-heard, 0)
 }
 
-// sag is how far the clock may have run ahead since the last word on time
-// before the one that was added.
-func (r *recent) sag() uint16 {
-	last := r.at[(r.next+enough)%uint8(len(r.at))]
-	return uint16(min(slip(int64(last-r.at[r.next])<<4+2*tolerance), anySag))
+// note keeps the longest gap of the last MaxDelay, at least.
+func (r *recent) note(arrived, gap int64, l *Limits) {
+	at, units := uint32(arrived>>4), uint32(min(gap>>4+1, 1<<32-1))
+	if int64(int32(at-r.since))<<4 > l.MaxDelay {
+		r.since, r.before, r.longest = at, r.longest, 0
+	}
+	r.longest = max(r.longest, units)
+}
+
+// ofLate is the longest, in ms, that a word on time can be off the moment at
+// which a late word was sent.
+func (r *recent) ofLate() int64 { return int64(max(r.longest, r.before)) << 4 }
+
+// least is the least offset of the last words, of which d is the last.
+func (r *recent) least(d int64) int64 {
+	least := int32(0)
+	for i, v := range r.d {
+		if i != int(r.next) {
+			least = min(least, int32(v-uint32(d>>4)))
+		}
+	}
+	return min(d, (d>>4+int64(least))<<4)
+}
+
+// above reports whether the last words, before one that shows d, all lie above.
+func (r *recent) above(d int64) bool {
+	if !r.full {
+		return false
+	}
+	for i, v := range r.d {
+		if i != int(r.next) && int32(v-uint32(d>>4)) <= tolerance>>4 {
+			return false
+		}
+	}
+	return true
 }

@@ -3,13 +3,7 @@ package clock
 // slots is how many epochs have node times that can be told apart.
 const slots = 15
 
-// A table says what the slots of node times mean.
-type table struct {
-	of    [slots]slot
-	used  uint16 // which ever had a meaning, by bit
-	links uint16 // which are links of this run
-}
-
+// A slot is the meaning of the node times that are told in it.
 type slot struct {
 	since int64  // our ms since when it has its meaning; zero: from the start
 	last  int64  // the last node time of a link; the last arrival of a wall clock
@@ -23,7 +17,7 @@ func (c *Clock) SlotSince(epoch uint8) int64 {
 	if epoch == 0 || epoch > slots {
 		return 0
 	}
-	return c.table.of[epoch-1].since
+	return c.slots[epoch-1].since
 }
 
 // take gives a slot a new meaning: one that never had any, else the least
@@ -35,47 +29,47 @@ func (c *Clock) take(arrived int64, mark uint64, link bool) uint8 {
 			kept |= 1 << c.former[i].slot >> 1
 		}
 	}
-	t, at := &c.table, -1
-	for i := range t.of {
+	at := -1
+	for i := range c.slots {
 		bit := uint16(1) << i
-		if t.used&bit == 0 {
+		if c.used&bit == 0 {
 			at = i
 			break
 		}
-		if kept&bit == 0 && (at < 0 || t.lastUse(i) < t.lastUse(at)) {
+		if kept&bit == 0 && (at < 0 || c.lastUse(i) < c.lastUse(at)) {
 			at = i
 		}
 	}
 	bit, since := uint16(1)<<at, int64(0)
-	if t.used&bit != 0 {
+	if c.used&bit != 0 {
 		// All that was told in it has an Our no later than the last arrival.
 		since = arrived
 		if c.heard != 0 {
 			since = c.heard + 1
 		}
 	}
-	t.of[at] = slot{since: since, mark: mark}
-	t.used |= bit
-	t.links &^= bit
+	c.slots[at] = slot{since: since, mark: mark}
+	c.used |= bit
+	c.links &^= bit
 	if link {
-		t.links |= bit
+		c.links |= bit
 	}
 	c.changed = true
 	return uint8(at + 1)
 }
 
 // lastUse is in ms by our clock.
-func (t *table) lastUse(i int) int64 {
-	if t.links&(1<<i) != 0 {
-		return t.of[i].last / ticksPerMS
+func (c *Clock) lastUse(i int) int64 {
+	if c.links&(1<<i) != 0 {
+		return c.slots[i].last / ticksPerMS
 	}
-	return t.of[i].last
+	return c.slots[i].last
 }
 
 // slotOfLink is the slot of a link, a new one if it was never heard.
 func (c *Clock) slotOfLink(link uint64, arrived int64) uint8 {
-	for i := range c.table.of {
-		if c.table.of[i].mark == link && c.table.links&(1<<i) != 0 {
+	for i := range c.slots {
+		if c.slots[i].mark == link && c.links&(1<<i) != 0 {
 			return uint8(i + 1)
 		}
 	}
@@ -83,15 +77,13 @@ func (c *Clock) slotOfLink(link uint64, arrived int64) uint8 {
 }
 
 // tick is the next node time of a link. It follows our clock and never stands.
-func (t *table) tick(slot uint8, arrived int64) int64 {
-	s := &t.of[slot-1]
+func (s *slot) tick(arrived int64) int64 {
 	s.last = max(arrived*ticksPerMS, s.last+1)
 	return s.last
 }
 
-// base is what the node times of a wall clock's slot are shifted by.
-func (t *table) base(slot uint8, arrived int64) int64 {
-	s := &t.of[slot-1]
+// base is what the node times of a wall clock are shifted by.
+func (s *slot) base(arrived int64) int64 {
 	s.last = max(s.last, arrived)
 	return int64(s.mark)
 }

@@ -26,11 +26,7 @@ type FormerState struct {
 	Offset int64
 	// Until is until when, in unix s, the epoch matters; zero for none.
 	Until uint32
-	// Sag is how far, in ms, its clock may have run ahead of Offset.
-	Sag  uint16
-	Slot uint8
-	// Settled says that enough words had shown it.
-	Settled bool
+	Slot  uint8
 }
 
 // A SlotState is the meaning of one slot of a [State].
@@ -44,14 +40,14 @@ func (c *Clock) Keep() State {
 	c.changed = false
 	s := State{
 		Offset: c.least, Slot: c.slot, Told: c.told, Begun: c.begun,
-		Blind: c.blind, Used: c.table.used,
+		Blind: c.blind, Used: c.used,
 	}
 	for i, f := range c.former {
-		s.Former[i] = FormerState{Offset: f.least, Until: f.until, Sag: f.sag, Slot: f.slot, Settled: f.settled}
+		s.Former[i] = FormerState{Offset: f.least, Until: f.until, Slot: f.slot}
 	}
-	for i, t := range c.table.of {
+	for i, t := range c.slots {
 		s.Slots[i].Since = t.since
-		if c.table.links&(1<<i) == 0 {
+		if c.links&(1<<i) == 0 {
 			s.Slots[i].Base = int64(t.mark)
 		}
 	}
@@ -68,18 +64,18 @@ func (c *Clock) Changed() bool { return c.changed }
 func Restore(s State) Clock {
 	c := Clock{
 		epoch: epoch{least: s.Offset, slot: s.Slot}, met: true, stale: true,
-		begun: s.Begun, told: s.Told, blind: s.Blind, table: table{used: s.Used},
+		begun: s.Begun, told: s.Told, blind: s.Blind, used: s.Used,
 	}
 	for i, f := range s.Former {
-		c.former[i] = former{
-			epoch: epoch{least: f.Offset, slot: f.Slot}, until: f.Until, sag: f.Sag, settled: f.Settled,
-		}
+		c.former[i] = former{least: f.Offset, slot: f.Slot, until: f.Until}
 		if f.Until == open {
-			c.former[i].sag = anySag // for how long nobody listened is not known
+			// How far it drifted while nobody listened is not known.
+			c.changed = c.changed || c.blind != open
+			c.blind = open
 		}
 	}
 	for i, t := range s.Slots {
-		c.table.of[i] = slot{since: t.Since, mark: uint64(t.Base)}
+		c.slots[i] = slot{since: t.Since, mark: uint64(t.Base)}
 	}
 	return c
 }

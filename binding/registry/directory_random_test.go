@@ -75,6 +75,7 @@ type directoryWorld struct {
 	*rig
 	*rand.Rand
 	learn    bool
+	begins   bool // a session may begin now
 	sessions int
 	// By SIM: the directory's last word, and the numbers that it was seen with.
 	word [worldSIMs]binding.MSISDN
@@ -86,8 +87,15 @@ type directoryWorld struct {
 
 func newDirectoryWorld(t *testing.T, learn bool, r *rand.Rand) *directoryWorld {
 	c := oracleConfig
-	c.Learn, c.Resolve = learn, func(binding.IMSI, binding.MSISDN) {}
-	w := &directoryWorld{rig: newRig(t, c), Rand: r, learn: learn, seen: map[binding.MSISDN]int{}}
+	w := &directoryWorld{Rand: r, learn: learn, seen: map[binding.MSISDN]int{}}
+	c.Learn, c.Resolve = learn, func(imsi binding.IMSI, has binding.MSISDN) {
+		for i := range w.told {
+			if w.imsi(i) == imsi && has != w.told[i] && w.begins {
+				w.told[i] = 0 // a new session has heard nothing yet
+			}
+		}
+	}
+	w.rig = newRig(t, c)
 	for i := range w.with {
 		w.with[i] = map[binding.MSISDN]bool{}
 	}
@@ -151,7 +159,9 @@ func (w *directoryWorld) do(t *testing.T, d deed) {
 	id, who := fmt.Sprint(i), binding.Subscriber{MSISDN: m, IMSI: w.imsi(i)}
 	switch d.what {
 	case deedGoesOn:
+		w.begins = true // perhaps
 		w.say(binding.SessionUpdate, binding.SourcePFCP, "smf", id, sim(who), w.addr(i))
+		w.begins = false
 	case deedEnds:
 		w.say(binding.SessionStop, binding.SourcePFCP, "smf", id, binding.Subscriber{})
 	case deedKnows:

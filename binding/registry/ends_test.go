@@ -136,6 +136,19 @@ func TestEnds(t *testing.T) {
 			n.update("a", simA, ue1)
 			w.nobody(ue1, "unknown/no-binding")
 		}},
+		{"a delay that is rounded down to a second does not revive, where it is all that is told", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			n.start("a", simA, ue1, delayed(0))
+			w.wait(20 * time.Second)
+			n.stop("a", delayed(0))
+			w.now = w.now.Add(1900 * time.Millisecond)
+			n.update("a", simA, ue1, delayed(time.Second)) // of 0.1 s before the end
+			w.nobody(ue1, "unknown/no-binding")
+			w.now = w.now.Add(8 * time.Second)
+			n.update("a", simA, ue1, delayed(9*time.Second))
+			w.nobody(ue1, "unknown/no-binding")
+		}},
 		{"a session of Gx that was terminated does not come back, over a crash neither", func(w *tale) {
 			n := w.pgw("pgw")
 			n.start("a", simA, ue1, ordered(1))
@@ -177,12 +190,80 @@ func TestEnds(t *testing.T) {
 			n.update("a", simA, ue1)
 			w.holds(ue1, simA)
 		}},
+		{"a reused id never inherits the former SIM", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.pass(time.Minute)
+			n.start("a", noSIM, ue1)
+			w.nobody(ue1, "unknown/no-msisdn")
+		}},
 		{"nor when an interim says that it began later", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			w.pass(10 * time.Minute)
 			n.update("a", noSIM, ue1, aged(30*time.Second))
 			w.nobody(ue1, "unknown/no-msisdn")
+		}},
+		{"a reused id never inherits addresses", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.pass(time.Minute)
+			n.start("a", simA, "2001:db8:1::/64")
+			w.nobody(ue1, "unknown/no-binding")
+			w.holds("2001:db8:1::5", simA)
+		}},
+		{"a reused id of another SIM takes the former one's address away from all", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.pass(time.Minute)
+			n.update("a", simB, ue2)
+			w.nobody(ue1, "unknown/no-binding")
+			w.holds(ue2, simB)
+		}},
+		{"a late stop of a former incarnation costs the present one one word", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.pass(time.Minute)
+			n.start("a", simB, ue1) // the stop of the first is late
+			w.wait(5 * time.Second)
+			n.update("a", simB, ue1)
+			w.holds(ue1, simB)
+			w.wait(5 * time.Second)
+			n.stop("a", late(40*time.Second))
+			w.want(ue1, simB, "ambiguous/ending")
+			w.wait(5 * time.Second)
+			n.update("a", simB, ue1)
+			w.holds(ue1, simB)
+		}},
+		{"a word of another SIM is of another session with the id, before it or after it", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			n.update("a", simB, ue2, partial) // within a second
+			w.silent(ue1, simA)
+			w.silent(ue2, simB)
+			w.wait(5 * time.Second)
+			n.update("a", simA, ue1, partial)
+			w.silent(ue1, simB)
+			w.silent(ue2, simA)
+			w.silent(ue2, simB)
+		}},
+		{"a start that says something else is perhaps that of another session with the id", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			n.start("a", simA, ue2, partial) // within a second
+			w.silent(ue1, simA)
+			w.silent(ue2, simA)
+		}},
+		{"its age tells whose stop it is", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.pass(10 * time.Minute)
+			n.start("a", simB, ue1)
+			w.pass(2 * time.Minute)
+			n.stop("a", late(100*time.Second), aged(10*time.Minute))
+			w.holds(ue1, simB)
+			n.stop("a", aged(2*time.Minute))
+			w.nobody(ue1, "unknown/no-binding")
 		}},
 		{"a session whose end is in doubt still stands against others", func(w *tale) {
 			n := w.nas("nas")

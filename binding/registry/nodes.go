@@ -227,6 +227,31 @@ func (in *incarnations) add(list table.Incarnations) {
 
 func (in *incarnations) list() []uint32 { return in.ids[:in.n] }
 
+// full reports that no session more can be told apart from those.
+func (in *incarnations) full() bool {
+	for _, id := range in.own {
+		if id == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// drop takes a session out that was forgotten.
+func (in *incarnations) drop(id uint32) {
+	for i := range in.own {
+		if in.own[i] == id {
+			in.own[i] = 0
+		}
+	}
+	for i := 0; i < in.n; i++ {
+		if in.ids[i] == id {
+			in.n--
+			in.ids[i] = in.ids[in.n]
+		}
+	}
+}
+
 // take gives an event a key that no session has, if there is one left.
 func (in *incarnations) take(f *fact) bool {
 	for n, id := range in.own {

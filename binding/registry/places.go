@@ -63,6 +63,7 @@ var (
 	endStop       = ending{why: "stop", said: true}
 	endRestart    = ending{why: "node-restart", said: true}
 	endSuperseded = ending{why: "superseded", said: true}
+	endReplaced   = ending{why: "superseded"}
 	endUntold     = ending{why: "stop", said: true}
 	endLease      = ending{why: "lease"}
 )

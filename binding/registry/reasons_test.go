@@ -128,7 +128,7 @@ func TestEachReasonIsReached(t *testing.T) {
 		{binding.ReasonOrder, "3: two sessions with its id, in unknown order", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
-			n.start("a", simA, ue2)
+			n.start("a", simA, ue2, partial)
 		}},
 		{binding.ReasonNumber, "14: two numbers in unknown order", func(w *tale) {
 			n := w.nas("nas")

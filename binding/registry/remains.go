@@ -59,12 +59,19 @@ func sessionMark(key [2]uint64) uint32 { return uint32(key[0]>>32) | 1 }
 // slotOfID is the slot of a session id.
 func slotOfID(key [2]uint64) uint16 { return uint16(key[0] >> 16) }
 
-func keyHash(k index.Key) uint64 { return table.Mix(k.Hi ^ table.Mix(k.Lo^uint64(k.Meta))) }
+// keyHash is of an address, or of all that lies inside of one.
+func keyHash(k index.Key, inside bool) uint64 {
+	h := k.Lo ^ uint64(k.Meta)
+	if inside {
+		h ^= 1 << 40
+	}
+	return table.Mix(k.Hi ^ table.Mix(h))
+}
 
-func begunHash(root uint16, k index.Key) uint64 { return table.Mix(keyHash(k) ^ uint64(root)<<1) }
+func begunHash(root uint16, address uint64) uint64 { return table.Mix(address ^ uint64(root)<<1) }
 
-func sourceHash(s binding.Source, k index.Key) uint64 {
-	return table.Mix(keyHash(k) ^ uint64(s)<<40 ^ 1)
+func sourceHash(s binding.Source, address uint64) uint64 {
+	return table.Mix(address ^ uint64(s)<<40 ^ 1)
 }
 
 // ended notes what is left of an ended session.
@@ -76,7 +83,7 @@ func (r *remains) ended(s *table.Session) {
 // up: at its own level, and at those by which a wider claim finds it.
 func (r *remains) claim(s *table.Session, k index.Key, held table.Hold, end int64) {
 	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
-	for _, at := range levels(k) {
+	for _, at := range noted(k) {
 		r.put(remainsBegun, begunHash(root, at), held.By.Our, of)
 		if end != 0 {
 			r.put(remainsSources, sourceHash(source, at), end, of)
@@ -87,7 +94,7 @@ func (r *remains) claim(s *table.Session, k index.Key, held table.Hold, end int6
 // heard notes when a session held an address that was over when it was heard of,
 // or found no room.
 func (r *remains) heard(s *table.Session, k index.Key, held table.Hold) {
-	for _, at := range levels(k) {
+	for _, at := range noted(k) {
 		r.put(remainsHeard, begunHash(r.m.Root(s.Node), at), held.By.Our, sessionMark(s.Key))
 	}
 }
@@ -95,28 +102,24 @@ func (r *remains) heard(s *table.Session, k index.Key, held table.Hold) {
 // released notes an operator's word on an address: what happened before it does
 // not bind there.
 func (r *remains) released(k index.Key, now int64) {
-	for _, at := range levels(k) {
-		r.put(remainsReleased, keyHash(at), now, 1)
+	for _, at := range noted(k) {
+		r.put(remainsReleased, at, now, 1)
 	}
 }
 
 // releasedAt is when an operator last released an address, or a part of it, as
 // far as is known; zero if never.
-func (r *remains) releasedAt(k index.Key) int64 {
-	at := r.tables[remainsReleased][uint16(keyHash(k))].at
-	switch {
-	case table.IsPart(k):
-		at = max(at, r.tables[remainsReleased][uint16(keyHash(table.PartOf(k)))].at)
-	case table.IsWide(k):
-		list := levels(k)
-		at = max(at, r.tables[remainsReleased][uint16(keyHash(list[len(list)-1]))].at)
+func (r *remains) releasedAt(k index.Key) (at int64) {
+	for _, h := range asked(k) {
+		at = max(at, r.tables[remainsReleased][uint16(h)].at)
 	}
 	return at
 }
 
-// levels are the keys under which something about an address is noted.
-func levels(k index.Key) []index.Key {
-	list := []index.Key{k}
+// wider are the levels above an address at which something may be noted: what
+// lies between is told apart no further.
+func wider(k index.Key) []index.Key {
+	var list []index.Key
 	if table.IsPart(k) {
 		list = append(list, table.PartOf(k))
 	}
@@ -126,6 +129,36 @@ func levels(k index.Key) []index.Key {
 	}
 	if k.Bits() > bits {
 		list = append(list, index.NewKey(k.Domain(), k.Class(), bits, k.Hi, k.Lo))
+	}
+	return list
+}
+
+// noted are the hashes under which something about an address is noted: it, and
+// inside of each wider one.
+func noted(k index.Key) []uint64 {
+	list := []uint64{keyHash(k, false)}
+	for _, w := range wider(k) {
+		list = append(list, keyHash(w, true))
+	}
+	if table.IsWide(k) { // what is in it asks at the level above
+		for _, w := range wider(k) {
+			list = append(list, keyHash(w, false))
+		}
+	}
+	return list
+}
+
+// asked are the hashes under which something that overlaps an address may be
+// noted.
+func asked(k index.Key) []uint64 {
+	list := []uint64{keyHash(k, false), keyHash(k, true)}
+	for _, w := range wider(k) {
+		list = append(list, keyHash(w, false))
+	}
+	if table.IsWide(k) {
+		for _, w := range wider(k) {
+			list = append(list, keyHash(w, true))
+		}
 	}
 	return list
 }
@@ -150,23 +183,15 @@ func (r *remains) after(s *table.Session, k index.Key) (forgotten, heard int64) 
 			*at = max(*at, e.at)
 		}
 	}
-	see := func(k index.Key) {
-		begun := uint16(begunHash(root, k))
+	for _, h := range asked(k) {
+		begun := uint16(begunHash(root, h))
 		look(&heard, &r.tables[remainsHeard][begun])
 		look(&forgotten, &r.tables[remainsBegun][begun])
 		for other := binding.SourceGx; other < binding.SourceFeed; other++ {
 			if other != source {
-				look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(other, k))])
+				look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(other, h))])
 			}
 		}
-	}
-	see(k)
-	switch {
-	case table.IsPart(k):
-		see(table.PartOf(k))
-	case table.IsWide(k):
-		list := levels(k)
-		see(list[len(list)-1])
 	}
 	return forgotten, heard
 }

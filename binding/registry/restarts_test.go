@@ -35,6 +35,14 @@ func TestRestarts(t *testing.T) {
 			n.update("a", simA, ue1, late(20*time.Second))
 			w.silent(ue1, simA)
 		}},
+		{"what surely is of before a restart begins nothing, and says who had the address", func(w *tale) {
+			n := restarted(w)
+			w.pass(20 * time.Second)
+			n.update("b", simB, ue2, delayed(40*time.Second))
+			w.nobody(ue2, "unknown/no-binding")
+			n.start("c", simC, ue2, late(25*time.Second)) // perhaps of before that
+			w.silent(ue2, simC)
+		}},
 		{"one of which it is not known is restarted, and stands against others", func(w *tale) {
 			n := restarted(w)
 			n.start("b", simB, ue2, late(2*time.Second))

@@ -26,7 +26,7 @@ func toldSo(c *binding.Change) string {
 func TestToldIsWhatTheChangesSay(t *testing.T) { toldAgrees(t, kind{steady: true}) }
 
 func toldAgrees(t *testing.T, k kind) {
-	seeds := 40
+	seeds := 20
 	if testing.Short() {
 		seeds = 4
 	}

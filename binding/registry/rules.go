@@ -89,7 +89,7 @@ func (r *rules) word(f *fact) Outcome {
 func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome {
 	switch turn {
 	case later:
-		return r.begin(f, r.supersede(in, f))
+		return r.beginLater(in, true, f)
 	case anew:
 		return r.beginAnew(in, f)
 	case other:
@@ -109,6 +109,21 @@ func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome 
 	return r.goOn(id, &s, f)
 }
 
+// beginLater makes a session that began after those that had its id or, if that
+// is not sure, may be one of them.
+func (r *rules) beginLater(in *incarnations, surely bool, f *fact) Outcome {
+	flags, after := r.supersede(in, surely, f)
+	in.take(f)
+	if after != (clock.Bound{}) {
+		flags |= table.Stopped
+	}
+	outcome := r.begin(f, flags)
+	if id, ok := r.m.FindSession(f.key); ok && after != (clock.Bound{}) {
+		r.places.doubt(id, after, binding.ReasonEnding)
+	}
+	return outcome
+}
+
 // beginAnew makes a session of which it is not known whether it is the one that
 // has its id already: it has what the word says, and may have what that had.
 func (r *rules) beginAnew(in *incarnations, f *fact) Outcome {
@@ -118,7 +133,7 @@ func (r *rules) beginAnew(in *incarnations, f *fact) Outcome {
 			had = append(had, r.sessions.claims(id)...)
 		}
 	}
-	outcome := r.begin(f, r.supersede(in, f))
+	outcome := r.beginLater(in, false, f)
 	if id, ok := r.m.FindSession(f.key); ok {
 		r.places.mayHave(id, had, f)
 		r.places.relate(id, f)
@@ -126,24 +141,57 @@ func (r *rules) beginAnew(in *incarnations, f *fact) Outcome {
 	return outcome
 }
 
-// supersede ends what has the id of a session that began after it. It returns
-// what the new one must know of its id.
-func (r *rules) supersede(in *incarnations, f *fact) (reused uint8) {
-	reused = table.Again
-	for _, id := range in.list() {
+// supersede ends what has the id of a session that began after it. What ended is
+// remembered beside the new one, unless that may be it. It returns what the new
+// one must know of its id, and what it must speak after, as a stop that was heard
+// may be its own.
+func (r *rules) supersede(in *incarnations, surely bool, f *fact) (flags uint8, after clock.Bound) {
+	flags = table.Again
+	for _, id := range slices.Clone(in.list()) {
 		s := r.m.Session(id)
 		switch {
+		case !s.Ended() && !surely && !contradict(r.m.Identity(&s), f.identity()):
+			flags |= table.Reused
+			r.places.end(id, f.begunBy, endReplaced, f)
+			r.sessions.forgetQuietly(id)
+			in.drop(id)
 		case !s.Ended(): // its end was not heard
-			reused |= table.Reused
+			flags |= table.Reused
+			r.sessions.update(id, func(s *table.Session) { s.Flags &^= table.Stopped })
 			r.places.end(id, f.begunBy, endSuperseded, f)
 		case in.n == 1 && s.Flags&table.Stopped == 0 && f.begins && f.Kind == binding.SessionUpdate && alike(&s, f):
-			reused = 0 // it was taken for over, and goes on
-		case s.Flags&table.Stopped != 0 && !f.begins:
-			f.begunFrom = clock.Later(f.begunFrom, s.HeldAt) // it began after the former had lived
+			// It was taken for over, and goes on.
+			r.sessions.forget(id, f.now)
+			in.drop(id)
+			return 0, clock.Bound{}
+		case s.Flags&table.Stopped == 0:
+		case clock.Before(s.After, f.lo):
+			if !f.begins {
+				f.begunFrom = clock.Later(f.begunFrom, s.HeldAt) // it began after the former had lived
+			}
+		case after == clock.Bound{}:
+			after = s.After
+		default:
+			after = clock.Upper(after, s.After)
 		}
-		r.sessions.forget(id, f.now)
 	}
-	return reused
+	if in.full() {
+		r.forgetOldest(in, f)
+	}
+	return flags, after
+}
+
+// forgetOldest makes room for another session with an id.
+func (r *rules) forgetOldest(in *incarnations, f *fact) {
+	oldest := uint32(0)
+	var when int64
+	for _, id := range in.own {
+		if s := r.m.Session(id); oldest == 0 || s.After.Our < when {
+			oldest, when = id, s.After.Our
+		}
+	}
+	r.sessions.forget(oldest, f.now)
+	in.drop(oldest)
 }
 
 // amongOthers has a session that has spoken speak after all that the others with
@@ -239,9 +287,9 @@ func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
 // SIM's had the address says nothing: it may have been given out again, with the
 // id.
 func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
-	if in.n == 1 {
-		s := r.m.Session(in.ids[0])
-		return in.ids[0], r.incarnation(&s, f)
+	if id := r.latest(in); id != 0 {
+		s := r.m.Session(id)
+		return id, r.incarnation(&s, f)
 	}
 	var seen [unclear + 1]int
 	var possible, named, placed uint32
@@ -288,6 +336,33 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 	return 0, earlier
 }
 
+// latest is the only session with an id, or the one that goes on if it surely
+// began after all that have ended; zero if that cannot be told.
+func (r *rules) latest(in *incarnations) uint32 {
+	if in.n == 1 {
+		return in.ids[0]
+	}
+	living := uint32(0)
+	for _, id := range in.list() {
+		if s := r.m.Session(id); !s.Ended() {
+			if living != 0 {
+				return 0
+			}
+			living = id
+		}
+	}
+	if living == 0 {
+		return 0
+	}
+	l := r.m.Session(living)
+	for _, id := range in.list() {
+		if s := r.m.Session(id); id != living && !clock.Before(s.BegunBy, l.BegunFrom) {
+			return 0
+		}
+	}
+	return living
+}
+
 // holdsOne reports that a session claims one of the addresses that an event names.
 func (r *rules) holdsOne(s *table.Session, f *fact) bool {
 	for _, k := range r.admit(f, r.apnOf(s, f), f.Addrs).keys {
@@ -324,6 +399,7 @@ func (r *rules) doubtAll(in *incarnations, f *fact) clock.Bound {
 	for _, id := range in.list() {
 		if s := r.m.Session(id); !s.Ended() {
 			r.sessions.update(id, func(s *table.Session) { s.Flags |= table.Again })
+			r.places.mayHaveEnded(id, f)
 			r.places.doubt(id, after, binding.ReasonOrder)
 		}
 	}
@@ -631,8 +707,7 @@ func (r *rules) stop(f *fact) Outcome {
 		return r.stopUnknown(&in, f)
 	case turn == later, turn == anew:
 		// It began after the known one, which was not heard of since.
-		r.supersede(&in, f)
-		in = incarnations{}
+		r.supersede(&in, turn == later, f)
 		return r.stopUnknown(&in, f)
 	case id == 0:
 		for _, id := range in.list() {

@@ -218,13 +218,21 @@ func (ss *sessions) due(s *table.Session, now int64) bool {
 // it would decide about, its bounds go into the coarse memory.
 func (ss *sessions) forget(id uint32, now int64) {
 	s := ss.m.Session(id)
-	early := !ss.due(&s, now)
-	if early {
+	if early := !ss.due(&s, now); early {
 		ss.remains.ended(&s)
 		ss.counters.add(countForgotten)
+		for _, k := range ss.keys(id) {
+			ss.places.unclaim(id, k, true)
+		}
 	}
+	ss.forgetQuietly(id)
+}
+
+// forgetQuietly frees the record of an ended session in whose place another one is.
+func (ss *sessions) forgetQuietly(id uint32) {
+	s := ss.m.Session(id)
 	for _, k := range ss.keys(id) {
-		ss.places.unclaim(id, k, early)
+		ss.places.unclaim(id, k, false)
 	}
 	ss.unlinkEnded(&s)
 	ss.people.unlink(id)
@@ -252,15 +260,7 @@ func (ss *sessions) unlinkEnded(s *table.Session) {
 // drop frees the record of a session of which nothing is to be remembered.
 func (ss *sessions) drop(id uint32, f *fact) {
 	ss.places.end(id, f.hi, endUntold, f)
-	s := ss.m.Session(id)
-	for _, k := range ss.keys(id) {
-		ss.places.unclaim(id, k, false)
-	}
-	ss.unlinkEnded(&s)
-	ss.people.unlink(id)
-	ss.m.BySession.Remove(s.Key[0], id)
-	ss.batch.forgotten = append(ss.batch.forgotten, s.Key)
-	ss.places.free(id)
+	ss.forgetQuietly(id)
 }
 
 // keys lists the addresses that a session claims.

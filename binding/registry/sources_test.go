@@ -117,10 +117,17 @@ func TestIdentityOfTheSpeaker(t *testing.T) {
 			w.wait(5 * time.Second)
 			other := n.as(func(n *gateway) { n.name = "other" })
 			other.settle()
-			other.start("b", simB, ue1)
-			w.nobody(ue1, "ambiguous/conflict")
-			other.stop("a")
-			w.nobody(ue1, "ambiguous/conflict")
+			other.start("b", simB, ue2)
+			for _, crash := range []bool{false, true} {
+				if crash {
+					w.crash(time.Second)
+				}
+				alone := n.as(byAddress).as(func(n *gateway) { n.also = "" })
+				alone.stop("a")
+				alone.restart()
+				w.holds(ue1, simA)
+				w.holds(ue2, simB)
+			}
 		}},
 	})
 }
@@ -476,11 +483,11 @@ func TestASessionThatNamesNobody(t *testing.T) {
 			w.pgw("pgw").start("g", simA, ue1)
 			w.holds(ue1, simA)
 		}},
-		{"one that began another time is not the same stay: it may be the next subscriber's", func(w *tale) {
+		{"of another source it may be the same stay, whenever it began", func(w *tale) {
 			w.pgw("pgw").start("g", simA, ue1)
 			w.wait(time.Minute)
 			w.tapped(binding.SourcePFCP, "upf").start("p", noSIM, ue1)
-			w.nobody(ue1, "ambiguous/conflict")
+			w.holds(ue1, simA)
 		}},
 		{"of two gateways of one source it is never the same stay", func(w *tale) {
 			w.pgw("pgw").start("g", simA, ue1)

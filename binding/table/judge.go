@@ -175,6 +175,8 @@ func (m *Memory) Against(x *Session, xHold Hold, y *Session, yHold Hold) (Effect
 	}
 	if m.OneSIM(x, y) {
 		switch {
+		case over && y.Flags&Stopped == 0 && sameID(x, y):
+			// It took the place of y, or is y.
 		case x.Contexts != 0 && y.Contexts != 0 && x.Contexts&y.Contexts == 0:
 			// Secondary contexts share the address (3GPP TS 29.061).
 		case clock.Before(x.BegunBy, y.BegunFrom) && !clock.Before(y.BegunBy, xHold.At):

@@ -170,6 +170,11 @@ const incarnations = 4
 // Incarnations are the sessions of one id, by number; 0 where there is none.
 type Incarnations [incarnations]uint32
 
+// sameID reports that two sessions of one node have one id.
+func sameID(x, y *Session) bool {
+	return x.Key[0] == y.Key[0] && x.Key[1]^y.Key[1] < incarnations
+}
+
 // FindIncarnations finds the records of an id's key. Writer only.
 func (m *Memory) FindIncarnations(key [2]uint64) (list Incarnations) {
 	m.BySession.Find(key[0], func(id uint32) bool {
