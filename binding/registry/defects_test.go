@@ -23,55 +23,6 @@ func TestDefects(t *testing.T) {
 			n.start("a", simA, ue1, late(20*time.Minute+20*time.Second), delayed(20*time.Minute+20*time.Second))
 			w.nobody(ue1, "unknown/no-binding")
 		}},
-		{"a reused id never inherits the former SIM", func(w *tale) {
-			n := w.nas("nas")
-			n.start("a", simA, ue1)
-			w.pass(time.Minute)
-			n.start("a", noSIM, ue1)
-			w.nobody(ue1, "unknown/no-msisdn")
-		}},
-		{"a reused id never inherits addresses", func(w *tale) {
-			n := w.nas("nas")
-			n.start("a", simA, ue1)
-			w.pass(time.Minute)
-			n.start("a", simA, "2001:db8:1::/64")
-			w.nobody(ue1, "unknown/no-binding")
-			w.holds("2001:db8:1::5", simA)
-		}},
-		{"a reused id of another SIM takes the former one's address away from all", func(w *tale) {
-			n := w.nas("nas")
-			n.start("a", simA, ue1)
-			w.pass(time.Minute)
-			n.update("a", simB, ue2)
-			w.nobody(ue1, "unknown/no-binding")
-			w.holds(ue2, simB)
-		}},
-		{"a late stop of a former incarnation costs the present one one word", func(w *tale) {
-			n := w.nas("nas")
-			n.start("a", simA, ue1)
-			w.pass(time.Minute)
-			n.start("a", simB, ue1) // the stop of the first is late
-			w.wait(5 * time.Second)
-			n.update("a", simB, ue1)
-			w.holds(ue1, simB)
-			w.wait(5 * time.Second)
-			n.stop("a", late(40*time.Second))
-			w.want(ue1, simB, "ambiguous/ending")
-			w.wait(5 * time.Second)
-			n.update("a", simB, ue1)
-			w.holds(ue1, simB)
-		}},
-		{"its age tells whose stop it is", func(w *tale) {
-			n := w.nas("nas")
-			n.start("a", simA, ue1)
-			w.pass(10 * time.Minute)
-			n.start("a", simB, ue1)
-			w.pass(2 * time.Minute)
-			n.stop("a", late(100*time.Second), aged(10*time.Minute))
-			w.holds(ue1, simB)
-			n.stop("a", aged(2*time.Minute))
-			w.nobody(ue1, "unknown/no-binding")
-		}},
 		{"the session's own count tells which is later", func(w *tale) {
 			newA := number(simA, simB.MSISDN)
 			g := w.pgw("pgw")
@@ -215,6 +166,27 @@ func TestDefects(t *testing.T) {
 			if got := w.NumberOf(simA.IMSI); got != 0 {
 				w.t.Errorf("%v is learned", got)
 			}
+		}},
+		{"two sessions with one id in unknown order are told apart by the next word that names the SIM", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			n.update("a", simB, ue2, partial) // within a second
+			for range 2 {
+				w.wait(5 * time.Second)
+				n.update("a", simA, ue1, partial)
+			}
+			w.holds(ue1, simA)
+		}},
+		{"a user plane that names nobody and restores its sessions 2 ms later silences nobody", func(w *tale) {
+			g, up := w.tapped(binding.SourceGTPv2, "smf"), w.tapped(binding.SourcePFCP, "upf")
+			g.start("g", simA, ue1)
+			w.now = w.now.Add(10 * time.Millisecond)
+			up.start("p", noSIM, ue1)
+			w.pass(time.Minute)
+			up.restart()
+			w.now = w.now.Add(2 * time.Millisecond)
+			up.start("q", noSIM, ue1)
+			w.holds(ue1, simA)
 		}},
 	})
 }
