@@ -25,7 +25,7 @@ cp -R binding "$work/whole"
 # run prints the tests of packages that fail, the innermost names only, claims
 # before others.
 run() {
-	(cd "$work/tree" && "$go" test -short -count=1 -timeout 3m -skip "$random" "$@") >"$work/out" 2>&1 || true
+	(cd "$work/tree" && "$go" test -short -count=1 -vet=off -ldflags="-s -w" -timeout 3m -skip "$random" "$@") >"$work/out" 2>&1 || true
 	if grep -q '\[build failed\]\|\[setup failed\]' "$work/out"; then
 		cat "$work/out" >&2
 		echo '**does not build**'

@@ -135,14 +135,15 @@ func (c *Clock) tell(kind uint8) {
 // again, as it says itself, happened before its place.
 func (c *Clock) byLink(w *Word, delay int64, l *Limits, lo, hi *Bound) {
 	hi.Epoch = c.slotOfLink(w.Link, w.Arrived)
-	hi.Node = c.slots[hi.Epoch-1].tick(w.Arrived)
+	from, to := c.slots[hi.Epoch-1].tick(w.Arrived)
+	hi.Node = to
 	switch {
 	case w.Repeated:
 	case delay > 0:
 		lo.Our = w.Arrived - delay - resolution - l.Flight
 	default:
 		lo.Our = w.Arrived - l.Flight
-		lo.Node, lo.Epoch = hi.Node, hi.Epoch
+		lo.Node, lo.Epoch = from, hi.Epoch
 	}
 }
 

@@ -196,7 +196,7 @@ func TestOnASteadyClockLoIsCloseToTheArrival(t *testing.T) {
 }
 
 func TestAMillionNodesFitIntoAGigabyte(t *testing.T) {
-	if size := unsafe.Sizeof(Clock{}); size > 640 {
+	if size := unsafe.Sizeof(Clock{}); size > 1000 {
 		t.Errorf("a Clock has %d bytes", size)
 	}
 	if binary.Size(State{}) < 0 {
@@ -262,5 +262,33 @@ func BenchmarkHear(b *testing.B) {
 				c.Hear(x.word(int64(i)), &l)
 			}
 		})
+	}
+}
+
+func TestALinksWordThatWaitedForItsAnswerIsNotTheLatest(t *testing.T) {
+	l := Defaults()
+	var c Clock
+	hear := func(arrived int64) (lo, hi Bound) {
+		lo, hi, _ = c.Hear(Word{Arrived: arrived, Link: 1}, &l)
+		return lo, hi
+	}
+	firstLo, firstHi := hear(start)
+	stopLo, stopHi := hear(start + 200)
+	lateLo, lateHi := hear(start + 100) // it came before, and its answer after
+	nextLo, _ := hear(start + 201)
+	for _, x := range []struct {
+		claim  string
+		before bool
+		want   bool
+	}{
+		{"it is later than what had come before it", Before(firstHi, lateLo), true},
+		{"it is not known to be later than what came since", Before(stopHi, lateLo), false},
+		{"nor earlier", Before(lateHi, stopLo), false},
+		{"what comes next is later", Before(lateHi, nextLo), true},
+		{"and nothing is earlier than what it follows", Before(stopHi, firstLo), false},
+	} {
+		if x.before != x.want {
+			t.Errorf("%s: %t", x.claim, x.before)
+		}
 	}
 }

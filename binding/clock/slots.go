@@ -8,6 +8,7 @@ type slot struct {
 	since int64  // our ms since when it has its meaning; zero: from the start
 	last  int64  // the last node time of a link; the last arrival of a wall clock
 	mark  uint64 // the number of a link; the shift of a wall clock
+	heard int64  // the last arrival by a link
 }
 
 // SlotSince is since when, in unix ms by our clock, that slot has its present
@@ -76,10 +77,16 @@ func (c *Clock) slotOfLink(link uint64, arrived int64) uint8 {
 	return c.take(arrived, link, true)
 }
 
-// tick is the next node time of a link. It follows our clock and never stands.
-func (s *slot) tick(arrived int64) int64 {
-	s.last = max(arrived*ticksPerMS, s.last+1)
-	return s.last
+// tick is the next node time of a link, as bounds. It follows our clock and never
+// stands. What is told out of the order of its arrival, as an answer had to be
+// awaited, has its place somewhere from its arrival on.
+func (s *slot) tick(arrived int64) (from, to int64) {
+	to = max(arrived*ticksPerMS, s.last+1)
+	if from = to; arrived < s.heard {
+		from = arrived * ticksPerMS
+	}
+	s.last, s.heard = to, max(s.heard, arrived)
+	return from, to
 }
 
 // base is what the node times of a wall clock are shifted by.

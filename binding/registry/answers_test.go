@@ -49,9 +49,11 @@ func TestSessionsAndTrace(t *testing.T) {
 	w.configure(func(c *Config) { c.Capacity, c.Addresses = 256, 512 })
 	nas, other := w.newNAS("nas"), w.newNAS("other")
 	for i := range 40 {
-		nas.start(fmt.Sprint("s", i), binding.Subscriber{MSISDN: simA.MSISDN + binding.MSISDN(i%4)}, fmt.Sprintf("10.0.1.%d", i+1), of("internet"))
+		nas.start(fmt.Sprint("s", i), binding.Subscriber{MSISDN: simA.MSISDN + binding.MSISDN(i%4)},
+			fmt.Sprintf("10.0.1.%d", i+1), of("internet"))
 	}
-	ev := other.word(binding.SessionStart, "x", binding.Subscriber{MSISDN: 491700000101, IMSI: simC.IMSI}, "10.0.2.1 2001:db8:5::/64", nil)
+	ev := other.word(binding.SessionStart, "x", binding.Subscriber{MSISDN: 491700000101, IMSI: simC.IMSI},
+		"10.0.2.1 2001:db8:5::/64", nil)
 	w.on(ev)
 	count := func(by, value string) int {
 		n, cursor := 0, uint64(0)
@@ -69,7 +71,8 @@ func TestSessionsAndTrace(t *testing.T) {
 	for _, c := range []struct {
 		by, value string
 		want      int
-	}{{"", "", 42}, {"node", "nas", 40}, {"node", "other", 2}, {"apn", "internet", 40}, {"imsi", simC.IMSI.String(), 2}, {"domain", "default", 42}} {
+	}{{"", "", 42}, {"node", "nas", 40}, {"node", "other", 2}, {"apn", "internet", 40},
+		{"imsi", simC.IMSI.String(), 2}, {"domain", "default", 42}} {
 		if got := count(c.by, c.value); got != c.want {
 			t.Errorf("SESSIONS %s %s lists %d, want %d", c.by, c.value, got, c.want)
 		}
@@ -123,7 +126,8 @@ func TestVerifyAllocatesNothing(t *testing.T) {
 	w.nas("other").start("v", simB, "2001:db8:1::/56 "+ue2)
 	n.start("p", simC, "198.51.100.7:1024-2047")
 	n.stop("x", by(simC), has(ue3))
-	for _, addr := range []string{ue1, ue2, ue3, "2001:db8:1::4", "198.51.100.7:1500", "198.51.100.7", "10.0.0.200", "192.0.2.1"} {
+	for _, addr := range []string{ue1, ue2, ue3, "2001:db8:1::4", "198.51.100.7:1500", "198.51.100.7", "10.0.0.200",
+		"192.0.2.1"} {
 		q := query(addr)
 		if n := testing.AllocsPerRun(100, func() { w.Verify(q, binding.Number{MSISDN: simA.MSISDN}) }); n != 0 {
 			t.Errorf("VERIFY %s allocates %v times", addr, n)
@@ -144,7 +148,8 @@ func TestReadersDuringWrites(t *testing.T) {
 	nas, pgw := w.newNAS("nas"), w.pgw("pgw")
 	nas.link = 100 // its words are in order
 	addr := func(i int) string { return fmt.Sprintf("10.0.3.%d", i+1) }
-	number := func(i, n int) binding.MSISDN { return binding.MSISDN(491700000000 + i*1000 + n) } // the address is in the number
+	// The address is in the number.
+	number := func(i, n int) binding.MSISDN { return binding.MSISDN(491700000000 + i*1000 + n) }
 	var stopped atomic.Bool
 	var asked, matched atomic.Int64
 	var wg sync.WaitGroup

@@ -80,7 +80,8 @@ func TestDirectory(t *testing.T) {
 			g.say(binding.SessionStart, binding.SourceGx, "pgw", "s", binding.Subscriber{MSISDN: someone.MSISDN}, addr)
 		}, "ambiguous/conflict"},
 		{"a number that signalling has seen with another SIM is not believed", false, func(g *rig) {
-			g.say(binding.SessionStart, binding.SourceGx, "pgw", "1", binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.2")
+			g.say(binding.SessionStart, binding.SourceGx, "pgw", "1",
+				binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.2")
 			g.say(binding.SessionStart, binding.SourcePFCP, "smf", "s", sim(someone), addr)
 			g.knows(someone.IMSI, someone.MSISDN)
 		}, "unknown/no-msisdn"},
@@ -88,7 +89,8 @@ func TestDirectory(t *testing.T) {
 			g.say(binding.SessionStart, binding.SourcePFCP, "smf", "s", sim(someone), addr)
 			g.knows(someone.IMSI, someone.MSISDN)
 			g.pass(time.Second)
-			g.say(binding.SessionStart, binding.SourceGx, "pgw", "1", binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.2")
+			g.say(binding.SessionStart, binding.SourceGx, "pgw", "1",
+				binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.2")
 		}, "unknown/no-msisdn"},
 		{"a session goes on with the number that it got", false, func(g *rig) {
 			g.say(binding.SessionStart, binding.SourcePFCP, "smf", "s", sim(someone), addr)
@@ -107,7 +109,8 @@ func TestDirectory(t *testing.T) {
 		}, "match/bound"},
 		{"a SIM that was seen with two numbers has none", true, func(g *rig) {
 			g.say(binding.SessionStart, binding.SourceGx, "pgw", "1", someone, "10.0.0.2")
-			g.say(binding.SessionStart, binding.SourceGx, "pgw", "2", binding.Subscriber{MSISDN: someoneElse.MSISDN, IMSI: someone.IMSI}, "10.0.0.3")
+			g.say(binding.SessionStart, binding.SourceGx, "pgw", "2",
+				binding.Subscriber{MSISDN: someoneElse.MSISDN, IMSI: someone.IMSI}, "10.0.0.3")
 			g.say(binding.SessionStart, binding.SourcePFCP, "smf", "s", sim(someone), addr)
 		}, "unknown/no-msisdn"},
 		{"a directory's word is not learned", true, func(g *rig) {
@@ -121,7 +124,8 @@ func TestDirectory(t *testing.T) {
 			g.say(binding.SessionStop, binding.SourceGx, "pgw", "1", binding.Subscriber{})
 			g.say(binding.SessionStart, binding.SourcePFCP, "smf", "s", sim(someone), addr)
 			g.pass(time.Second)
-			g.say(binding.SessionStart, binding.SourceGx, "pgw", "2", binding.Subscriber{MSISDN: someoneElse.MSISDN, IMSI: someone.IMSI}, "10.0.0.3")
+			g.say(binding.SessionStart, binding.SourceGx, "pgw", "2",
+				binding.Subscriber{MSISDN: someoneElse.MSISDN, IMSI: someone.IMSI}, "10.0.0.3")
 		}, "unknown/no-msisdn"},
 		{"a number that the directory gives to a second SIM is not the first one's", false, func(g *rig) {
 			g.say(binding.SessionStart, binding.SourcePFCP, "smf", "s", sim(someone), addr)
@@ -149,7 +153,8 @@ func TestDirectory(t *testing.T) {
 			g.say(binding.SessionStart, binding.SourceGx, "pgw", "1", sim(someoneElse), "10.0.0.2")
 			g.knows(someoneElse.IMSI, someone.MSISDN)
 			g.pass(time.Second)
-			g.say(binding.SessionUpdate, binding.SourceGx, "pgw", "1", binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.2")
+			g.say(binding.SessionUpdate, binding.SourceGx, "pgw", "1",
+				binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.2")
 			g.pass(time.Second)
 			g.say(binding.SessionStop, binding.SourceGx, "pgw", "1", binding.Subscriber{})
 			g.say(binding.SessionStart, binding.SourcePFCP, "smf", "s", sim(someone), addr)
@@ -228,7 +233,8 @@ func TestTheDirectoryIsAskedForEverySIM(t *testing.T) {
 	g := newRig(t, c)
 	for n := range sims {
 		imsi, _ := binding.ParseIMSI(fmt.Sprintf("00101%010d", n))
-		g.say(binding.SessionStart, binding.SourcePFCP, "smf", fmt.Sprint(n), binding.Subscriber{IMSI: imsi}, fmt.Sprintf("10.0.%d.%d", n/250, n%250))
+		g.say(binding.SessionStart, binding.SourcePFCP, "smf", fmt.Sprint(n), binding.Subscriber{IMSI: imsi},
+			fmt.Sprintf("10.0.%d.%d", n/250, n%250))
 	}
 	clear(asked)
 	for range 10 {
@@ -301,7 +307,8 @@ func TestAConfirmedNumberOutlastsARestart(t *testing.T) {
 	g, _ := directoryRig(t, false)
 	g.say(binding.SessionStart, binding.SourcePFCP, "smf", "1", sim(someoneElse), "10.0.0.2")
 	g.knows(someoneElse.IMSI, someone.MSISDN)
-	g.say(binding.SessionStart, binding.SourceGx, "pgw", "1", binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.3")
+	g.say(binding.SessionStart, binding.SourceGx, "pgw", "1",
+		binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.3")
 	g.pass(time.Second)
 	g.say(binding.SessionStop, binding.SourceGx, "pgw", "1", binding.Subscriber{})
 	g.say(binding.SessionStop, binding.SourcePFCP, "smf", "1", binding.Subscriber{})

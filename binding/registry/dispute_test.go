@@ -53,7 +53,8 @@ func TestDisputes(t *testing.T) {
 		want  string
 	}{
 		{"the number is nobody's", func(*rig) {}, "unknown/no-msisdn"},
-		{"also when the directory says it again", func(g *rig) { g.knows(someoneElse.IMSI, someone.MSISDN) }, "unknown/no-msisdn"},
+		{"also when the directory says it again", func(g *rig) { g.knows(someoneElse.IMSI, someone.MSISDN) },
+			"unknown/no-msisdn"},
 		{"that nobody answers about the first settles nothing", func(g *rig) {
 			g.on(binding.Event{Kind: binding.NumberKnown, IMSI: someone.IMSI, Doubt: binding.ReasonUnconfirmed})
 			g.knows(someoneElse.IMSI, someone.MSISDN)
@@ -64,7 +65,8 @@ func TestDisputes(t *testing.T) {
 		}, "match/bound"},
 		{"signalling settles it", func(g *rig) {
 			g.pass(time.Second)
-			g.say(binding.SessionStart, binding.SourceGx, "pgw", "g", binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.3")
+			g.say(binding.SessionStart, binding.SourceGx, "pgw", "g",
+				binding.Subscriber{MSISDN: someone.MSISDN, IMSI: someoneElse.IMSI}, "10.0.0.3")
 			g.knows(someoneElse.IMSI, someone.MSISDN)
 		}, "match/bound"},
 	} {
@@ -104,7 +106,8 @@ func TestADisputeOutlastsTheNumbersRecord(t *testing.T) {
 	for n := range 20 { // others come and go
 		g.pass(time.Second)
 		imsi, _ := binding.ParseIMSI(fmt.Sprintf("00101%010d", 100+n))
-		g.say(binding.SessionStart, binding.SourceGx, "pgw", fmt.Sprint(n), binding.Subscriber{MSISDN: binding.MSISDN(491800000000 + n), IMSI: imsi}, "10.0.0.3")
+		g.say(binding.SessionStart, binding.SourceGx, "pgw", fmt.Sprint(n),
+			binding.Subscriber{MSISDN: binding.MSISDN(491800000000 + n), IMSI: imsi}, "10.0.0.3")
 		g.say(binding.SessionStop, binding.SourceGx, "pgw", fmt.Sprint(n), binding.Subscriber{})
 	}
 	g.knows(someoneElse.IMSI, someone.MSISDN)

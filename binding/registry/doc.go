@@ -15,7 +15,9 @@
 //	Submit → queue → Registry.take
 //	  nodes.hear     whose event it is, and its bounds         nodes.go
 //	  rules          what it means for its session             rules.go
-//	  places.relate  what that means for all others            places.go
+//	  incarnations   which of those that had the id it is of   incarnations.go
+//	  places.relate  what that means for all others            relate.go
+//	  stays          what it means for its SIM elsewhere       stays.go
 //	  places.settle  who holds each address now, and changes   settle.go
 //	  batch → committer → Acknowledge                          commit.go
 //
@@ -23,8 +25,9 @@
 // too. A rule is found by its reason:
 //
 //	conflict    places.relate, table.Memory.Against: sessions of two SIMs, unordered or of two nodes
-//	order       the same, against a session that has ended
-//	ending      places.ended: another source's session ended; places.attached: its SIM attached anew
+//	order       the same, against a session that has ended; rules.second: or that has its id
+//	ending      places.ended: another source's session ended; stays.attached: its SIM attached anew;
+//	            places.mayHaveEnded: a stop may be its own
 //	number      rules.number: two numbers of one session in unknown order
 //	restarted   rules.restart, table.Memory.Judge
 //	released    Registry.Release

@@ -7,7 +7,7 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-// TestAStopEndsItsSessionUnderEveryClock: rule 4. A stop of a session that lives
+// TestAStopEndsItsSessionUnderEveryClock: rule 3 of docs/rules.md. A stop of a session that lives
 // ends it, whatever its stamp says.
 func TestAStopEndsItsSessionUnderEveryClock(t *testing.T) {
 	set := func(n *gateway, by time.Duration) { n.ahead += by }
@@ -57,7 +57,7 @@ func TestAStopEndsItsSessionUnderEveryClock(t *testing.T) {
 	}
 }
 
-// TestNothingFromBeforeAnEndRevives: rule 5, by any field, after any time, with
+// TestNothingFromBeforeAnEndRevives: rule 4, by any field, after any time, with
 // and without a crash in between.
 func TestNothingFromBeforeAnEndRevives(t *testing.T) {
 	type old struct {
@@ -237,7 +237,7 @@ func TestEnds(t *testing.T) {
 		}},
 		{"a word of another SIM is of another session with the id, before it or after it", func(w *tale) {
 			n := w.nas("nas")
-			n.start("a", simA, ue1)
+			n.start("a", simA, ue1, partial)
 			n.update("a", simB, ue2, partial) // within a second
 			w.silent(ue1, simA)
 			w.silent(ue2, simB)

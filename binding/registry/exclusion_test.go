@@ -14,11 +14,14 @@ var ranges = []struct {
 }{
 	{"one address", ue1, ue1, ue1, ""},
 	{"a prefix in a prefix", "2001:db8:0:100::/56", "2001:db8:0:103::/64", "2001:db8:0:103::7", "2001:db8:0:1ff::9"},
-	{"a long prefix in a /64", "2001:db8:0:103::/64", "2001:db8:0:103:1::/80", "2001:db8:0:103:1::7", "2001:db8:0:103:2::7"},
+	{"a long prefix in a /64", "2001:db8:0:103::/64", "2001:db8:0:103:1::/80", "2001:db8:0:103:1::7",
+		"2001:db8:0:103:2::7"},
 	{"an address in a route", "10.0.1.0/25", "10.0.1.9", "10.0.1.9", "10.0.1.10"},
 	{"a block of ports of an address", "198.51.100.7", "198.51.100.7:1024-2047", "198.51.100.7:1500", "198.51.100.7:4000"},
-	{"a block of ports in another one", "198.51.100.7:1024-4095", "198.51.100.7:2048-3071", "198.51.100.7:2500", "198.51.100.7:1500"},
-	{"blocks of ports that are not aligned", "198.51.100.7:1000-2999", "198.51.100.7:2500-3499", "198.51.100.7:2600", "198.51.100.7:1500"},
+	{"a block of ports in another one", "198.51.100.7:1024-4095", "198.51.100.7:2048-3071", "198.51.100.7:2500",
+		"198.51.100.7:1500"},
+	{"blocks of ports that are not aligned", "198.51.100.7:1000-2999", "198.51.100.7:2500-3499", "198.51.100.7:2600",
+		"198.51.100.7:1500"},
 }
 
 // within has a gateway's clock known, and two ranges, either of which may come
@@ -308,6 +311,15 @@ func TestExclusion(t *testing.T) {
 			n.update("a", simA, "", gone(ue1))
 			w.nobody(ue1, "unknown/no-binding")
 			w.holds("2001:db8:1::5", simA)
+		}},
+		{"one that it gave up and was given again is its own", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1+" "+ue2)
+			g.update("a", simA, "", gone(ue1))
+			w.nobody(ue1, "unknown/no-binding")
+			g.update("a", simA, ue1, partial)
+			w.holds(ue1, simA)
+			w.holds(ue2, simA)
 		}},
 		{"one that it may have given up counts no more until it is named again", func(w *tale) {
 			n := w.nas("nas")

@@ -40,11 +40,15 @@ type fact struct {
 	key  [2]uint64
 	why  string // of changes that it makes
 	told bool   // it comes from the journal: what it changed is known
+
+	// What Addrs come to in the domain of an APN, see rules.admit.
+	apn string
+	got admitted
 }
 
-// newFact reads an event; false if it is none that can be.
-func newFact(ev *binding.Event, now int64) (*fact, bool) {
-	f := &fact{Event: ev, now: now, arr: now}
+// read takes an event in; false if it is none that can be.
+func (f *fact) read(ev *binding.Event, now int64) bool {
+	*f = fact{Event: ev, now: now, arr: now}
 	if !ev.Arrived.IsZero() {
 		f.arr = min(ev.Arrived.UnixMilli(), now)
 	}
@@ -53,20 +57,20 @@ func newFact(ev *binding.Event, now int64) (*fact, bool) {
 	feed := ev.Source == binding.SourceFeed
 	switch {
 	case ev.Node == "" || ev.Source == binding.SourceNone || ev.Source >= binding.Sources:
-		return nil, false
+		return false
 	case ev.Kind < binding.SessionStart || ev.Kind > binding.NodeUp && !feed || ev.Kind > binding.NodeBehind || ofSession && ev.Session == "":
-		return nil, false
+		return false
 	case !ev.Doubt.IsDoubt():
-		return nil, false
+		return false
 	case ev.Delay < 0 || ev.Age < 0 || ev.Blind < 0:
-		return nil, false
+		return false
 	case !ev.Time.IsZero() && (ev.Time.UnixMilli() <= 0 || ev.Time.UnixMilli() > maxTime):
-		return nil, false
+		return false
 	case len(ev.Addrs) > table.MaxHolds || len(ev.Gone) > table.MaxHolds:
-		return nil, false
+		return false
 	}
 	f.why = whys[ev.Kind]
-	return f, true
+	return true
 }
 
 // maxTime bounds the times that events may tell (unix ms).

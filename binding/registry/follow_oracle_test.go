@@ -144,7 +144,7 @@ func followOne(t *testing.T, k kind) {
 
 // denies tells why a site would not bear out a match of the replica's: it says
 // that another SIM has the address, that it cannot tell who, or that it waits to
-// see an end confirmed (T5, T6).
+// see an end confirmed (rules 9 and 10).
 func (r *replica) denies(sites ...*rig) string {
 	for i, addr := range askable {
 		for _, sim := range oracleSIMs {
@@ -158,7 +158,7 @@ func (r *replica) denies(sites ...*rig) string {
 				if site.withdrawn(addr) {                                                            // it has told that nobody holds it
 					continue
 				}
-				// An end of a wider address leaves what was given out of it (T11).
+				// An end of a wider address leaves what was given out of it.
 				ending := theirs == "ambiguous/ending" && site.held(addr) == r.held(addr)
 				if strings.HasPrefix(theirs, "mismatch") || theirs == "ambiguous/conflict" || ending {
 					return fmt.Sprintf("%v is said to be %v, site %d says %s", oracleAddrs[i], sim.MSISDN, k, theirs)

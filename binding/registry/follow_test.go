@@ -13,7 +13,8 @@ var someone, someoneElse = oracleSIMs[0], oracleSIMs[1]
 // tells is what another site says of one address.
 func (g *rig) tells(site, addr string, who binding.Subscriber, doubt binding.Reason) Outcome {
 	return g.on(binding.Event{
-		Kind: binding.SessionStart, Source: binding.SourceFeed, Node: site, Session: "default " + addr, Arrived: g.now, Age: time.Hour,
+		Kind: binding.SessionStart, Source: binding.SourceFeed, Node: site, Session: "default " + addr, Arrived: g.now,
+		Age:    time.Hour,
 		MSISDN: who.MSISDN, IMSI: who.IMSI, APN: "internet", Addrs: addresses(addr), Complete: true,
 		Domain: "default", Via: "pgw1", Version: 7, Doubt: doubt,
 	})
@@ -57,7 +58,8 @@ func TestFollowedSite(t *testing.T) {
 		{"its last word counts, however fast it comes", func(g *rig) {
 			g.ofSite(binding.NodeCurrent, "a")
 			g.tells("a", addr, someoneElse, binding.ReasonBound)
-			g.on(binding.Event{Kind: binding.SessionStop, Source: binding.SourceFeed, Node: "a", Session: "default " + addr, Arrived: g.now})
+			g.on(binding.Event{Kind: binding.SessionStop, Source: binding.SourceFeed, Node: "a", Session: "default " + addr,
+				Arrived: g.now})
 			g.tells("a", addr, someone, binding.ReasonBound)
 		}, "match/bound"},
 		{"another SIM takes the place of the former", func(g *rig) {
@@ -89,7 +91,8 @@ func TestFollowedSite(t *testing.T) {
 			g.tells("a", addr, someone, binding.ReasonBound)
 			g.ofSite(binding.NodeCurrent, "b")
 			g.tells("b", addr, someone, binding.ReasonBound)
-			g.on(binding.Event{Kind: binding.SessionStop, Source: binding.SourceFeed, Node: "a", Session: "default " + addr, Arrived: g.now})
+			g.on(binding.Event{Kind: binding.SessionStop, Source: binding.SourceFeed, Node: "a", Session: "default " + addr,
+				Arrived: g.now})
 		}, "ambiguous/ending"},
 		{"two sites that disagree are in conflict", func(g *rig) {
 			g.ofSite(binding.NodeCurrent, "a")
@@ -159,12 +162,13 @@ func TestFollowedSite(t *testing.T) {
 			g.tells("b", addr, someone, binding.ReasonBound)
 			g.tells("a", addr, someone, binding.ReasonLease)
 		}, "match/bound"},
-		{"a wider address of which a site cannot tell whose it is makes the narrower one of another a conflict", func(g *rig) {
-			g.ofSite(binding.NodeCurrent, "a")
-			g.ofSite(binding.NodeCurrent, "b")
-			g.tells("a", "10.0.0.0/24", binding.Subscriber{}, binding.ReasonConflict)
-			g.tells("b", addr, someone, binding.ReasonBound)
-		}, "ambiguous/conflict"},
+		{"a wider address of which a site cannot tell whose it is makes the narrower one of another a conflict",
+			func(g *rig) {
+				g.ofSite(binding.NodeCurrent, "a")
+				g.ofSite(binding.NodeCurrent, "b")
+				g.tells("a", "10.0.0.0/24", binding.Subscriber{}, binding.ReasonConflict)
+				g.tells("b", addr, someone, binding.ReasonBound)
+			}, "ambiguous/conflict"},
 		{"a lost one counts until the loss timeout", func(g *rig) {
 			g.ofSite(binding.NodeCurrent, "a")
 			g.tells("a", addr, someone, binding.ReasonBound)
@@ -314,7 +318,8 @@ func TestFollowedSiteThatNobodyWatches(t *testing.T) {
 	want("then it does not", "stale/node-lost")
 	g.tells("a", addr, someone, binding.ReasonBound)
 	want("what it told before is no heartbeat", "stale/node-lost")
-	g.on(binding.Event{Kind: binding.NodeUp, Source: binding.SourceFeed, Node: "a", Time: g.now.Add(-oracleConfig.LossTimeout)})
+	g.on(binding.Event{Kind: binding.NodeUp, Source: binding.SourceFeed, Node: "a",
+		Time: g.now.Add(-oracleConfig.LossTimeout)})
 	want("a heartbeat counts from when it was heard", "match/bound")
 	g.now = g.now.Add(time.Millisecond)
 	want("and no longer", "stale/node-lost")
@@ -351,7 +356,8 @@ func TestFollowedSitesAreNotPublished(t *testing.T) {
 	g.tells("a", "10.0.0.1", someone, binding.ReasonBound)
 	g.tells("a", "10.0.0.1", someoneElse, binding.ReasonBound)
 	if len(g.batch.Changes) != 0 || len(g.batch.notices) != 2 || g.seq != 0 {
-		t.Errorf("%d changes published, %d shown to watchers: %v", len(g.batch.Changes), len(g.batch.notices), g.batch.notices)
+		t.Errorf("%d changes published, %d shown to watchers: %v", len(g.batch.Changes), len(g.batch.notices),
+			g.batch.notices)
 	}
 	// Where our own gateway speaks of the address too, it is ours.
 	g.say(binding.SessionStart, binding.SourceGx, "pgw", "s", someone, "10.0.0.1")
@@ -380,7 +386,8 @@ func TestFollowedSiteAfterARestart(t *testing.T) {
 		t.Errorf("an address that the site cannot tell: %s", got)
 	}
 	b, _ := g.Lookup(binding.Query{Addr: netip.MustParseAddr("10.0.0.1")})
-	if b.Node != "pgw1" || b.Site != "a" || b.Version != 7 || b.APN != "internet" || !b.Since.Equal(g.now.Add(-time.Hour)) {
+	if b.Node != "pgw1" || b.Site != "a" || b.Version != 7 || b.APN != "internet" ||
+		!b.Since.Equal(g.now.Add(-time.Hour)) {
 		t.Errorf("lookup: %+v", b)
 	}
 }
@@ -433,7 +440,8 @@ func TestStateIsPublished(t *testing.T) {
 		if n == 0 {
 			t.Fatalf("%s: no change", claim)
 		}
-		if c := g.batch.Changes[n-1]; c.Kind != kind || c.State != state || c.Reason != why || c.Now.MSISDN != someone.MSISDN {
+		if c := g.batch.Changes[n-1]; c.Kind != kind || c.State != state || c.Reason != why ||
+			c.Now.MSISDN != someone.MSISDN {
 			t.Errorf("%s: %+v", claim, c)
 		}
 		g.commit(t)

@@ -13,16 +13,19 @@ import (
 
 // oracleConfig has short times, so that a history meets all of them.
 var oracleConfig = Config{
-	Capacity: 4096, MaxDelay: 40 * time.Second, Blind: 10 * time.Second, Lease: 60 * time.Second, LeaseGrace: 20 * time.Second,
-	Linger: 8 * time.Second, LossTimeout: 10 * time.Second, TrustGap: time.Hour,
+	Capacity: 4096, MaxDelay: 40 * time.Second, Blind: 10 * time.Second, Lease: 60 * time.Second,
+	LeaseGrace: 20 * time.Second,
+	Linger:     8 * time.Second, LossTimeout: 10 * time.Second, TrustGap: time.Hour,
 }
 
 // oracleAddrs are reused by all; some lie in others.
-var oracleAddrs = append(addresses("10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8:0:1::/64", "2001:db8:0:103::/64", "2001:db8:0:100::/56", "198.51.100.7"),
+var oracleAddrs = append(addresses("10.0.0.1", "10.0.0.2", "10.0.0.3", "2001:db8:0:1::/64", "2001:db8:0:103::/64",
+	"2001:db8:0:100::/56", "198.51.100.7"),
 	ports("198.51.100.7", 1024, 2047), ports("198.51.100.7", 2048, 4095))
 
 // askable are an address of each, for questions.
-var askable = []binding.Query{ask("10.0.0.1", 0), ask("10.0.0.2", 0), ask("10.0.0.3", 0), ask("2001:db8:0:1::5", 0), ask("2001:db8:0:103::7", 0),
+var askable = []binding.Query{ask("10.0.0.1", 0), ask("10.0.0.2", 0), ask("10.0.0.3", 0), ask("2001:db8:0:1::5", 0),
+	ask("2001:db8:0:103::7", 0),
 	ask("2001:db8:0:1ff::9", 0), ask("198.51.100.7", 80), ask("198.51.100.7", 1500), ask("198.51.100.7", 4000)}
 
 func ask(addr string, port uint16) binding.Query {
@@ -58,7 +61,8 @@ func (s step) String() string {
 		return fmt.Sprintf("+%v release %v", s.wait, askable[s.release-1])
 	}
 	e := s.ev
-	return fmt.Sprintf("+%v %v %v/%s/%s t=%d age=%v who=%v/%v addrs=%v gone=%v complete=%v ctx=%b last=%v lease=%v", s.wait, e.Kind, e.Source, e.Node, e.Session,
+	return fmt.Sprintf("+%v %v %v/%s/%s t=%d age=%v who=%v/%v addrs=%v gone=%v complete=%v ctx=%b last=%v lease=%v",
+		s.wait, e.Kind, e.Source, e.Node, e.Session,
 		e.Time.Sub(rigEpoch)/time.Second, e.Age, e.MSISDN, e.IMSI, e.Addrs, e.Gone, e.Complete, e.Contexts, e.Last, e.Lease)
 }
 
@@ -82,7 +86,9 @@ func (n *network) next() step {
 	}
 	n.now = n.now.Add(wait)
 	// Tombstones are bounded: nothing is on its way for longer than they live.
-	n.held = slices.DeleteFunc(n.held, func(e binding.Event) bool { return n.now.Sub(e.Time) > oracleConfig.MaxDelay-5*time.Second })
+	n.held = slices.DeleteFunc(n.held, func(e binding.Event) bool {
+		return n.now.Sub(e.Time) > oracleConfig.MaxDelay-5*time.Second
+	})
 	if n.r.IntN(300) == 0 {
 		return step{wait: wait, restart: true}
 	}
@@ -113,7 +119,8 @@ func (n *network) next() step {
 var oracleNodes = []struct {
 	source binding.Source
 	name   string
-}{{binding.SourceRADIUS, "nas1"}, {binding.SourceRADIUS, "nas2"}, {binding.SourceGx, "pgw1"}, {binding.SourcePFCP, "smf1"}}
+}{{binding.SourceRADIUS, "nas1"}, {binding.SourceRADIUS, "nas2"}, {binding.SourceGx, "pgw1"},
+	{binding.SourcePFCP, "smf1"}}
 
 func (n *network) make() binding.Event {
 	k := oracleNodes[n.r.IntN(len(oracleNodes))]

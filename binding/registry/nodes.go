@@ -208,61 +208,6 @@ func (n *nodes) find(f *fact) incarnations {
 	return in
 }
 
-// incarnations are the sessions of one id at one node: more than one while it is
-// not known which of them goes on.
-type incarnations struct {
-	ids [4]uint32
-	n   int
-	own table.Incarnations // by number, of the node's first name
-}
-
-func (in *incarnations) add(list table.Incarnations) {
-	for _, id := range list {
-		if id != 0 && in.n < len(in.ids) {
-			in.ids[in.n] = id
-			in.n++
-		}
-	}
-}
-
-func (in *incarnations) list() []uint32 { return in.ids[:in.n] }
-
-// full reports that no session more can be told apart from those.
-func (in *incarnations) full() bool {
-	for _, id := range in.own {
-		if id == 0 {
-			return false
-		}
-	}
-	return true
-}
-
-// drop takes a session out that was forgotten.
-func (in *incarnations) drop(id uint32) {
-	for i := range in.own {
-		if in.own[i] == id {
-			in.own[i] = 0
-		}
-	}
-	for i := 0; i < in.n; i++ {
-		if in.ids[i] == id {
-			in.n--
-			in.ids[i] = in.ids[in.n]
-		}
-	}
-}
-
-// take gives an event a key that no session has, if there is one left.
-func (in *incarnations) take(f *fact) bool {
-	for n, id := range in.own {
-		if id == 0 {
-			f.key[1] ^= uint64(n)
-			return true
-		}
-	}
-	return false
-}
-
 // restart notes a restart of a node: rule T7, in O(1). What it ended the sweep
 // frees and publishes.
 func (n *nodes) restart(f *fact, from, by clock.Bound) {

@@ -14,7 +14,7 @@ func number(who binding.Subscriber, m binding.MSISDN) binding.Subscriber {
 	return who
 }
 
-// TestNumberChanges: rule 14.
+// TestNumberChanges: rule 12.
 func TestNumberChanges(t *testing.T) {
 	newA := number(simA, simB.MSISDN)
 	prove(t, []claim{
@@ -169,7 +169,7 @@ func TestNumberChanges(t *testing.T) {
 	})
 }
 
-// TestReattach: rule 15. A SIM that attaches anew is not matched at its old
+// TestReattach: rule 13. A SIM that attaches anew is not matched at its old
 // address until that speaks.
 func TestReattach(t *testing.T) {
 	prove(t, []claim{
@@ -259,7 +259,7 @@ func TestReattach(t *testing.T) {
 	})
 }
 
-// TestMultiSIM: rule 16.
+// TestMultiSIM is about a number that several SIMs have, and what means nothing.
 func TestMultiSIM(t *testing.T) {
 	twin := number(simB, simA.MSISDN)
 	for _, tt := range []struct {

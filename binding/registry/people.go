@@ -211,7 +211,7 @@ func (p *people) link(id, subID uint32) {
 	s, sub := p.m.Session(id), p.m.Subscriber(subID)
 	s.Sub, s.Next, s.Prev = subID, sub.Head, 0
 	if sub.Head != 0 {
-		p.sessions.update(sub.Head, func(head *table.Session) { head.Prev = id })
+		p.m.SetPrev(sub.Head, id)
 	}
 	sub.Head = id
 	p.m.PutSession(id, &s)
@@ -228,10 +228,10 @@ func (p *people) unlink(id uint32) {
 		return
 	}
 	if s.Next != 0 {
-		p.sessions.update(s.Next, func(next *table.Session) { next.Prev = s.Prev })
+		p.m.SetPrev(s.Next, s.Prev)
 	}
 	if s.Prev != 0 {
-		p.sessions.update(s.Prev, func(prev *table.Session) { prev.Next = s.Next })
+		p.m.SetNext(s.Prev, s.Next)
 	} else {
 		sub := p.m.Subscriber(s.Sub)
 		sub.Head = s.Next
@@ -332,16 +332,13 @@ func (p *people) setIMSI(subID uint32, sub *table.Subscriber, imsi binding.IMSI)
 	p.insertIMSI(subID, imsi)
 }
 
-// maxSameIMSI bounds how many numbers one IMSI is found by.
-const maxSameIMSI = 64
-
 func (p *people) insertIMSI(subID uint32, imsi binding.IMSI) {
 	if imsi == 0 {
 		return
 	}
 	same := 0
 	p.m.EachOfIMSI(imsi, func(uint32) { same++ })
-	if same < maxSameIMSI {
+	if same < table.MaxSameIMSI {
 		p.m.ByIMSI.Insert(table.Mix(uint64(imsi)), subID)
 	}
 }

@@ -22,24 +22,24 @@ func TestEachReasonIsReached(t *testing.T) {
 		rule   string
 		tell   func(w *tale)
 	}{
-		{binding.ReasonBound, "13: all sessions are free of doubt and agree", func(w *tale) {
+		{binding.ReasonBound, "11: all sessions are free of doubt and agree", func(w *tale) {
 			w.nas("nas").start("a", simA, ue1)
 		}},
-		{binding.ReasonOtherNumber, "13: they agree on another number", func(w *tale) {
+		{binding.ReasonOtherNumber, "11: they agree on another number", func(w *tale) {
 			w.nas("nas").start("a", simB, ue1)
 		}},
-		{binding.ReasonNoBinding, "4: nobody is left", func(w *tale) {
+		{binding.ReasonNoBinding, "3: nobody is left", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			n.stop("a")
 		}},
-		{binding.ReasonEnded, "7: its node restarted and it has not been heard of since", func(w *tale) {
+		{binding.ReasonEnded, "6: its node restarted and it has not been heard of since", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			w.now = w.now.Add(5 * time.Second)
 			n.restart()
 		}},
-		{binding.ReasonEnded, "12: another source's end was not answered for longer than linger", func(w *tale) {
+		{binding.ReasonEnded, "10: another source's end was not answered for longer than linger", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")
 			n.start("a", simA, ue1)
 			g.start("g", simA, ue1)
@@ -47,21 +47,21 @@ func TestEachReasonIsReached(t *testing.T) {
 			g.stop("g")
 			w.wait(31 * time.Second)
 		}},
-		{binding.ReasonEnded, "18: its lease ran out longer ago than the grace", func(w *tale) {
+		{binding.ReasonEnded, "15: its lease ran out longer ago than the grace", func(w *tale) {
 			w.nas("nas").start("a", simA, ue1)
 			w.now = w.now.Add(71 * time.Minute)
 		}},
-		{binding.ReasonWarming, "T12: it may still be in the journal", func(w *tale) {
+		{binding.ReasonWarming, "15: it may still be in the journal", func(w *tale) {
 			w.m.Warming.Store(true)
 		}},
-		{binding.ReasonNoMSISDN, "13: the sessions name no number", func(w *tale) {
+		{binding.ReasonNoMSISDN, "11: the sessions name no number", func(w *tale) {
 			w.nas("nas").start("a", binding.Subscriber{IMSI: simA.IMSI}, ue1)
 		}},
-		{binding.ReasonCapacity, "21: a session was refused there", func(w *tale) {
+		{binding.ReasonCapacity, "17: a session was refused there", func(w *tale) {
 			full(w, 8).start("new", simB, ue1)
 			w.pgw("other").start("x", simA, ue1)
 		}},
-		{binding.ReasonCapacity, "21: a session was forgotten there", func(w *tale) {
+		{binding.ReasonCapacity, "17: a session was forgotten there", func(w *tale) {
 			n := w.nas("nas")
 			n.start("b", simB, ue1)
 			w.pass(20 * time.Second)
@@ -69,30 +69,30 @@ func TestEachReasonIsReached(t *testing.T) {
 			w.forget()
 			n.start("a", simA, ue1, late(50*time.Second))
 		}},
-		{binding.ReasonOutOfPool, "T10: no pool has it", func(w *tale) {
+		{binding.ReasonOutOfPool, "16: no pool has it", func(w *tale) {
 			w.configure(func(c *Config) {
 				c.Domains = []binding.Domain{{Name: "d", APNs: []string{"*"}, Pools: prefixes("192.0.2.0/24")}}
 			})
 		}},
-		{binding.ReasonConflict, "9: two SIMs at one node in unknown order", func(w *tale) {
+		{binding.ReasonConflict, "7: two SIMs at one node in unknown order", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			n.start("b", simB, ue1)
 		}},
-		{binding.ReasonConflict, "10: two SIMs' ranges in unknown order", func(w *tale) {
+		{binding.ReasonConflict, "7: two SIMs' ranges in unknown order", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			n.start("b", simB, "10.0.0.0/25")
 		}},
-		{binding.ReasonConflict, "11: two nodes", func(w *tale) {
+		{binding.ReasonConflict, "9: two nodes", func(w *tale) {
 			w.pgw("one").start("a", simA, ue1)
 			w.pgw("two").start("b", simB, ue1)
 		}},
-		{binding.ReasonConflict, "13: number and SIM alone", func(w *tale) {
+		{binding.ReasonConflict, "11: number and SIM alone", func(w *tale) {
 			w.pgw("one").start("a", binding.Subscriber{MSISDN: simA.MSISDN}, ue1)
 			w.nas("two").start("b", binding.Subscriber{IMSI: simA.IMSI}, ue1)
 		}},
-		{binding.ReasonEnding, "4: a stop of its id that may be a former session's", func(w *tale) {
+		{binding.ReasonEnding, "3: a stop of its id that may be a former session's", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			w.wait(5 * time.Second)
@@ -102,68 +102,68 @@ func TestEachReasonIsReached(t *testing.T) {
 			w.wait(5 * time.Second)
 			n.stop("a", late(20*time.Second))
 		}},
-		{binding.ReasonEnding, "6: the end of an unknown session of its SIM", func(w *tale) {
+		{binding.ReasonEnding, "5: the end of an unknown session of its SIM", func(w *tale) {
 			w.nas("nas").start("a", simA, ue1)
 			w.wait(5 * time.Second)
 			w.pgw("pgw").stop("x", by(simA))
 		}},
-		{binding.ReasonEnding, "12: another source's end", func(w *tale) {
+		{binding.ReasonEnding, "10: another source's end", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")
 			n.start("a", simA, ue1)
 			g.start("g", simA, ue1)
 			w.wait(5 * time.Second)
 			g.stop("g")
 		}},
-		{binding.ReasonEnding, "15: its SIM attached anew", func(w *tale) {
+		{binding.ReasonEnding, "13: its SIM attached anew", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1, of("internet"))
 			w.wait(5 * time.Second)
 			n.start("b", simA, ue2, of("internet"))
 		}},
-		{binding.ReasonOrder, "9: another SIM's session that has ended, in unknown order", func(w *tale) {
+		{binding.ReasonOrder, "7: another SIM's session that has ended, in unknown order", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			n.stop("b", by(simB), has(ue1))
 		}},
-		{binding.ReasonOrder, "3: two sessions with its id, in unknown order", func(w *tale) {
+		{binding.ReasonOrder, "2: two sessions with its id, in unknown order", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			n.start("a", simA, ue2, partial)
 		}},
-		{binding.ReasonNumber, "14: two numbers in unknown order", func(w *tale) {
+		{binding.ReasonNumber, "12: two numbers in unknown order", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			n.update("a", number(simA, simB.MSISDN), ue1)
 		}},
-		{binding.ReasonLease, "18: no refresh within its lease", func(w *tale) {
+		{binding.ReasonLease, "15: no refresh within its lease", func(w *tale) {
 			w.nas("nas").start("a", simA, ue1)
 			w.wait(61 * time.Minute)
 		}},
-		{binding.ReasonNodeLost, "19: its node was not heard for too long", func(w *tale) {
+		{binding.ReasonNodeLost, "15: its node was not heard for too long", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			n.say(binding.NodeDown, "", noSIM, "", nil)
 			w.wait(6 * time.Minute)
 		}},
-		{binding.ReasonUnconfirmed, "19: we did not listen for too long", func(w *tale) {
+		{binding.ReasonUnconfirmed, "15: we did not listen for too long", func(w *tale) {
 			w.nas("nas").start("a", simA, ue1)
 			w.crash(2 * time.Minute)
 		}},
-		{binding.ReasonNotIngesting, "19: news is refused for too long", func(w *tale) {
+		{binding.ReasonNotIngesting, "15: news is refused for too long", func(w *tale) {
 			w.nas("nas").start("a", simA, ue1)
 			w.m.SetRefusedSince(w.now.UnixMilli())
 			w.wait(61 * time.Second)
 		}},
-		{binding.ReasonRestarted, "7: it may be of before its node's restart", func(w *tale) {
+		{binding.ReasonRestarted, "6: it may be of before its node's restart", func(w *tale) {
 			n := w.nas("nas")
 			n.restart()
 			n.start("a", simA, ue1)
 		}},
-		{binding.ReasonReleased, "17: an operator's word", func(w *tale) {
+		{binding.ReasonReleased, "14: an operator's word", func(w *tale) {
 			w.nas("nas").start("a", simA, ue1)
 			w.releaseAt(ue1)
 		}},
-		{binding.ReasonMultiSIM, "16: another SIM has its number", func(w *tale) {
+		{binding.ReasonMultiSIM, "12: another SIM has its number", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, ue1)
 			n.start("b", number(simB, simA.MSISDN), ue2)
@@ -182,7 +182,7 @@ func TestEachReasonIsReached(t *testing.T) {
 		rule   string
 		q      binding.Query
 	}{
-		{binding.ReasonPortNeeded, "10: the address is given out in blocks", query("198.51.100.7")},
+		{binding.ReasonPortNeeded, "7: the address is given out in blocks", query("198.51.100.7")},
 		{binding.ReasonNoDomain, "there is no such domain", binding.Query{Addr: query(ue1).Addr, Domain: "nowhere"}},
 		{binding.ReasonDomainNeeded, "several domains have it", query(ue1)},
 	} {
@@ -221,7 +221,8 @@ func TestQuietSteadyLinesAreAnswered(t *testing.T) {
 	for turn := range turns {
 		host := turn * 7 % hosts
 		at := fmt.Sprintf("10.0.3.%d", host+1)
-		who := binding.Subscriber{MSISDN: binding.MSISDN(491700000000 + turn), IMSI: binding.IMSI(0x0010100000000000 + turn<<4 | 0xF)}
+		who := binding.Subscriber{MSISDN: binding.MSISDN(491700000000 + turn),
+			IMSI: binding.IMSI(0x0010100000000000 + turn<<4 | 0xF)}
 		ids := [2]string{fmt.Sprint("r", turn), fmt.Sprint("g", turn)}
 		former := [2]string{fmt.Sprint("r", turn-hosts), fmt.Sprint("g", turn-hosts)}
 		if turn >= hosts {

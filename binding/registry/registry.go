@@ -93,8 +93,9 @@ func newRegistry(cfg Config, m *table.Memory, journal binding.Journal, log *slog
 	r.places = &places{core: c, nodes: r.nodes, remains: r.remains, people: r.people}
 	r.sessions = &sessions{core: c, nodes: r.nodes, people: r.people, remains: r.remains, places: r.places}
 	r.people.sessions, r.people.places, r.places.sessions = r.sessions, r.places, r.sessions
+	r.places.stays = &stays{core: c, places: r.places, sessions: r.sessions}
 	followed := &sites{core: c, nodes: r.nodes, sessions: r.sessions, places: r.places, people: r.people}
-	r.rules = &rules{core: c, nodes: r.nodes, sessions: r.sessions, places: r.places, people: r.people, sites: followed}
+	r.rules = &rules{core: c, nodes: r.nodes, sessions: r.sessions, places: r.places, people: r.people, stays: r.places.stays, sites: followed}
 	followed.rules = r.rules
 	r.sweeper = &sweeper{core: c, nodes: r.nodes, sessions: r.sessions, places: r.places, people: r.people}
 	m.Warming.Store(true)

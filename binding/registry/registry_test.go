@@ -149,7 +149,8 @@ func TestRun_PeersAreAnsweredAfterTheCommit(t *testing.T) {
 func TestSubmitNeverBlocks(t *testing.T) {
 	g := newRig(t, Config{Capacity: 64, Queue: 2})
 	for i := range 3 {
-		err := g.Submit(binding.Event{Kind: binding.SessionStart, Source: binding.SourceRADIUS, Node: "nas", Session: fmt.Sprint(i)})
+		err := g.Submit(binding.Event{Kind: binding.SessionStart, Source: binding.SourceRADIUS, Node: "nas",
+			Session: fmt.Sprint(i)})
 		if want := i == 2; errors.Is(err, binding.ErrBusy) != want {
 			t.Errorf("event %d: %v", i, err)
 		}

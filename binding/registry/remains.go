@@ -83,7 +83,8 @@ func (r *remains) ended(s *table.Session) {
 // up: at its own level, and at those by which a wider claim finds it.
 func (r *remains) claim(s *table.Session, k index.Key, held table.Hold, end int64) {
 	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
-	for _, at := range noted(k) {
+	var few [6]uint64
+	for _, at := range noted(k, few[:0]) {
 		r.put(remainsBegun, begunHash(root, at), held.By.Our, of)
 		if end != 0 {
 			r.put(remainsSources, sourceHash(source, at), end, of)
@@ -94,7 +95,8 @@ func (r *remains) claim(s *table.Session, k index.Key, held table.Hold, end int6
 // heard notes when a session held an address that was over when it was heard of,
 // or found no room.
 func (r *remains) heard(s *table.Session, k index.Key, held table.Hold) {
-	for _, at := range noted(k) {
+	var few [6]uint64
+	for _, at := range noted(k, few[:0]) {
 		r.put(remainsHeard, begunHash(r.m.Root(s.Node), at), held.By.Our, sessionMark(s.Key))
 	}
 }
@@ -102,7 +104,8 @@ func (r *remains) heard(s *table.Session, k index.Key, held table.Hold) {
 // released notes an operator's word on an address: what happened before it does
 // not bind there.
 func (r *remains) released(k index.Key, now int64) {
-	for _, at := range noted(k) {
+	var few [6]uint64
+	for _, at := range noted(k, few[:0]) {
 		r.put(remainsReleased, at, now, 1)
 	}
 }
@@ -110,16 +113,16 @@ func (r *remains) released(k index.Key, now int64) {
 // releasedAt is when an operator last released an address, or a part of it, as
 // far as is known; zero if never.
 func (r *remains) releasedAt(k index.Key) (at int64) {
-	for _, h := range asked(k) {
+	var few [6]uint64
+	for _, h := range asked(k, few[:0]) {
 		at = max(at, r.tables[remainsReleased][uint16(h)].at)
 	}
 	return at
 }
 
-// wider are the levels above an address at which something may be noted: what
+// wider adds the levels above an address at which something may be noted: what
 // lies between is told apart no further.
-func wider(k index.Key) []index.Key {
-	var list []index.Key
+func wider(k index.Key, list []index.Key) []index.Key {
 	if table.IsPart(k) {
 		list = append(list, table.PartOf(k))
 	}
@@ -133,30 +136,28 @@ func wider(k index.Key) []index.Key {
 	return list
 }
 
-// noted are the hashes under which something about an address is noted: it, and
+// noted adds the hashes under which something about an address is noted: it, and
 // inside of each wider one.
-func noted(k index.Key) []uint64 {
-	list := []uint64{keyHash(k, false)}
-	for _, w := range wider(k) {
+func noted(k index.Key, list []uint64) []uint64 {
+	var few [2]index.Key
+	list = append(list, keyHash(k, false))
+	for _, w := range wider(k, few[:0]) {
 		list = append(list, keyHash(w, true))
-	}
-	if table.IsWide(k) { // what is in it asks at the level above
-		for _, w := range wider(k) {
+		if table.IsWide(k) { // what is in it asks at the level above
 			list = append(list, keyHash(w, false))
 		}
 	}
 	return list
 }
 
-// asked are the hashes under which something that overlaps an address may be
+// asked adds the hashes under which something that overlaps an address may be
 // noted.
-func asked(k index.Key) []uint64 {
-	list := []uint64{keyHash(k, false), keyHash(k, true)}
-	for _, w := range wider(k) {
+func asked(k index.Key, list []uint64) []uint64 {
+	var few [2]index.Key
+	list = append(list, keyHash(k, false), keyHash(k, true))
+	for _, w := range wider(k, few[:0]) {
 		list = append(list, keyHash(w, false))
-	}
-	if table.IsWide(k) {
-		for _, w := range wider(k) {
+		if table.IsWide(k) {
 			list = append(list, keyHash(w, true))
 		}
 	}
@@ -183,7 +184,8 @@ func (r *remains) after(s *table.Session, k index.Key) (forgotten, heard int64) 
 			*at = max(*at, e.at)
 		}
 	}
-	for _, h := range asked(k) {
+	var few [6]uint64
+	for _, h := range asked(k, few[:0]) {
 		begun := uint16(begunHash(root, h))
 		look(&heard, &r.tables[remainsHeard][begun])
 		look(&forgotten, &r.tables[remainsBegun][begun])

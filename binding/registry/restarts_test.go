@@ -7,7 +7,7 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-// TestRestarts: rule 7.
+// TestRestarts: rule 6.
 func TestRestarts(t *testing.T) {
 	// restarted has a session of before the restart, on ue1, and one minute after
 	// it.
@@ -141,16 +141,17 @@ func TestRestarts(t *testing.T) {
 			w.wait(time.Second)
 			w.want(ue1, simA, "unknown/ended")
 		}},
-		{"a restart that is told by a greater Origin-State-Id ends what was before, and not its own event's session", func(w *tale) {
-			g := w.pgw("pgw")
-			g.start("a", simA, ue1, state(7))
-			w.wait(time.Minute)
-			g.start("b", simB, ue2, state(8))
-			w.nobody(ue1, "unknown/ended")
-			w.holds(ue2, simB)
-			w.wait(time.Second)
-			w.nobody(ue1, "unknown/no-binding")
-		}},
+		{"a restart that is told by a greater Origin-State-Id ends what was before, and not its own event's session",
+			func(w *tale) {
+				g := w.pgw("pgw")
+				g.start("a", simA, ue1, state(7))
+				w.wait(time.Minute)
+				g.start("b", simB, ue2, state(8))
+				w.nobody(ue1, "unknown/ended")
+				w.holds(ue2, simB)
+				w.wait(time.Second)
+				w.nobody(ue1, "unknown/no-binding")
+			}},
 		{"the Origin-State-Id is in the commit of its event", func(w *tale) {
 			g := w.pgw("pgw")
 			g.start("a", simA, ue1, state(7))
@@ -216,7 +217,7 @@ func TestRestarts(t *testing.T) {
 	})
 }
 
-// TestReleases: rule 17.
+// TestReleases: rule 14.
 func TestReleases(t *testing.T) {
 	prove(t, []claim{
 		{"a release ends a binding by an operator's word", func(w *tale) {
@@ -314,14 +315,15 @@ func TestReleases(t *testing.T) {
 			w.release(query(ue1), "stolen phone", "uid=0")
 			w.ring.add(w.batch.trace)
 			found, err := w.Trace(ue1, 1)
-			if err != nil || len(found) != 1 || found[0].Node != "uid=0" || found[0].Outcome != "stolen phone" || found[0].MSISDN != simA.MSISDN {
+			if err != nil || len(found) != 1 || found[0].Node != "uid=0" || found[0].Outcome != "stolen phone" ||
+				found[0].MSISDN != simA.MSISDN {
 				w.t.Errorf("%+v %v", found, err)
 			}
 		}},
 	})
 }
 
-// TestLeases: rules 18 and 19, T8, T9 and T12.
+// TestLeases, and losses of a node, of news and of ourselves: rule 15.
 func TestLeases(t *testing.T) {
 	prove(t, []claim{
 		{"a lease runs out to stale, and holds nothing after its grace", func(w *tale) {

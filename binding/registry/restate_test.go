@@ -67,7 +67,8 @@ func toldAgrees(t *testing.T, k kind) {
 
 func TestOfNoPlaceNothingIsTold(t *testing.T) {
 	g := newRig(t, Config{Capacity: 64})
-	for _, p := range []binding.Place{{}, {Domain: "nowhere", Addr: addresses("10.0.0.1")[0]}, {Domain: "", Addr: addresses("10.0.0.1")[0]}} {
+	for _, p := range []binding.Place{{}, {Domain: "nowhere", Addr: addresses("10.0.0.1")[0]},
+		{Domain: "", Addr: addresses("10.0.0.1")[0]}} {
 		if c := g.Told(p); c.Kind != binding.Released || c.State != binding.StateReleased {
 			t.Errorf("of %v: %+v", p, c)
 		}
@@ -107,7 +108,8 @@ func TestADoubtedPlaceIsUnconfirmedUntilItIsHeardOfAgain(t *testing.T) {
 			p := binding.Place{Domain: w.changes[0].Domain, Addr: w.changes[0].Addr}
 			w.changes = nil
 			w.doubt(t, p)
-			if n := len(w.changes); n != 1 || toldSo(&w.changes[0]) != fmt.Sprint(simA.MSISDN, " ", simA.IMSI, " stale unconfirmed") || w.changes[0].Why != whyTakeover {
+			want := fmt.Sprint(simA.MSISDN, " ", simA.IMSI, " stale unconfirmed")
+			if n := len(w.changes); n != 1 || toldSo(&w.changes[0]) != want || w.changes[0].Why != whyTakeover {
 				t.Errorf("%d changes: %+v", n, w.changes)
 			}
 			w.want(ue1, simA, "stale/unconfirmed")
@@ -123,7 +125,8 @@ func TestADoubtedPlaceIsUnconfirmedUntilItIsHeardOfAgain(t *testing.T) {
 				}
 			}
 			told := map[string]string{
-				"stale/unconfirmed": "stale unconfirmed", "match/bound": "bound bound", "mismatch/other-number": "bound bound", "unknown/no-binding": "released ended",
+				"stale/unconfirmed": "stale unconfirmed", "match/bound": "bound bound", "mismatch/other-number": "bound bound",
+				"unknown/no-binding": "released ended",
 			}[c.want]
 			if last != told {
 				t.Errorf("consumers were told %q last, want %q", last, told)

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -77,7 +76,8 @@ func (g *rig) sweepAll() {
 // heartbeats are those of the followed sites that are not behind or lost.
 func (g *rig) heartbeats() {
 	for id, k := range *g.m.NodeNames.Load() {
-		if k.Source == binding.SourceFeed && g.m.Node(uint16(id), table.NodeCurrent) == 1 && g.m.Node(uint16(id), table.NodeDown) == 0 {
+		if k.Source == binding.SourceFeed && g.m.Node(uint16(id), table.NodeCurrent) == 1 &&
+			g.m.Node(uint16(id), table.NodeDown) == 0 {
 			g.on(binding.Event{Kind: binding.NodeUp, Source: binding.SourceFeed, Node: k.Name, Time: g.now})
 		}
 	}
@@ -112,7 +112,8 @@ func (g *rig) audit() string {
 				}
 			}
 			if !mine || h.Shared != (living > 1) || n > table.MaxClaims || living == 0 != (h.State == table.None) {
-				return fmt.Sprintf("%v has %d claims, %d of the living, shared %v, state %v, and lists session %d: %v", table.AddressOf(k), n, living, h.Shared, h.State, id, mine)
+				return fmt.Sprintf("%v has %d claims, %d of the living, shared %v, state %v, and lists session %d: %v",
+					table.AddressOf(k), n, living, h.Shared, h.State, id, mine)
 			}
 		}
 	}
@@ -174,8 +175,10 @@ type memJournal struct {
 
 func newMemJournal() *memJournal {
 	return &memJournal{
-		sessions: map[binding.SessionKey]binding.SessionRow{}, nodes: map[uint16]binding.NodeRow{}, apns: map[uint16]binding.NameRow{}, domains: map[uint16]binding.NameRow{},
-		subscribers: map[uint64]binding.SubscriberRow{}, remains: map[[2]uint32]binding.ForgottenRow{}, memos: map[binding.SessionKey]binding.MemoRow{}, meta: binding.JournalMeta{Incarnation: "test"},
+		sessions: map[binding.SessionKey]binding.SessionRow{}, nodes: map[uint16]binding.NodeRow{},
+		apns: map[uint16]binding.NameRow{}, domains: map[uint16]binding.NameRow{},
+		subscribers: map[uint64]binding.SubscriberRow{}, remains: map[[2]uint32]binding.ForgottenRow{},
+		memos: map[binding.SessionKey]binding.MemoRow{}, meta: binding.JournalMeta{Incarnation: "test"},
 	}
 }
 
@@ -250,7 +253,8 @@ func (j *memJournal) Load(l binding.Loader) error {
 			return err
 		}
 	}
-	for _, k := range slices.SortedFunc(maps.Keys(j.sessions), func(x, y binding.SessionKey) int { return bytes.Compare(x[:], y[:]) }) {
+	for _, k := range slices.SortedFunc(maps.Keys(j.sessions),
+		func(x, y binding.SessionKey) int { return bytes.Compare(x[:], y[:]) }) {
 		r := j.sessions[k]
 		if err := l.Session(&r); err != nil {
 			return err
@@ -270,8 +274,6 @@ func (j *memJournal) Touch(alive int64) error {
 	j.meta.Alive = time.UnixMilli(alive)
 	return nil
 }
-
-func cut(s string) (string, string, bool) { return strings.Cut(s, " ") }
 
 func prefixes(list ...string) []netip.Prefix {
 	var out []netip.Prefix
@@ -296,16 +298,10 @@ func (g *rig) live(t testing.TB, c Config, s step) {
 }
 
 // say applies an event of this moment.
-func (g *rig) say(kind binding.Kind, src binding.Source, node, session string, who binding.Subscriber, addrs ...string) Outcome {
-	return g.on(binding.Event{Kind: kind, Source: src, Node: node, Session: session, MSISDN: who.MSISDN, IMSI: who.IMSI, Time: g.now, Addrs: addresses(addrs...)})
+func (g *rig) say(kind binding.Kind, src binding.Source, node, session string, who binding.Subscriber,
+	addrs ...string) Outcome {
+	return g.on(binding.Event{Kind: kind, Source: src, Node: node, Session: session, MSISDN: who.MSISDN,
+		IMSI: who.IMSI, Time: g.now, Addrs: addresses(addrs...)})
 }
 
 func (g *rig) pass(d time.Duration) { g.now = g.now.Add(d); g.heartbeats(); g.sweepAll() }
-
-// wantVerdict fails the test if the verdict is another one.
-func wantVerdict(t *testing.T, g *rig, addr string, who binding.Subscriber, want string) {
-	t.Helper()
-	if got := g.verify(addr, who.MSISDN); got != want {
-		t.Errorf("%s for %v: %s, want %s", addr, who.MSISDN, got, want)
-	}
-}

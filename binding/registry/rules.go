@@ -18,7 +18,10 @@ type rules struct {
 	sessions *sessions
 	places   *places
 	people   *people
+	stays    *stays
 	sites    *sites
+	fact     fact        // of the event that is decided about
+	keys     []index.Key // of its addresses
 }
 
 // apply decides about one event. It is the only entry for what sources say.
@@ -31,8 +34,8 @@ func (r *rules) apply(ev *binding.Event, now int64) Outcome {
 		f.Event = ev
 		return r.done(f, r.people.numberKnown(f))
 	}
-	f, ok := newFact(ev, now)
-	if !ok {
+	f := &r.fact
+	if !f.read(ev, now) {
 		return RefusedMalformed
 	}
 	if !r.nodes.hear(f) {
@@ -109,101 +112,6 @@ func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome 
 	return r.goOn(id, &s, f)
 }
 
-// beginLater makes a session that began after those that had its id or, if that
-// is not sure, may be one of them.
-func (r *rules) beginLater(in *incarnations, surely bool, f *fact) Outcome {
-	flags, after := r.supersede(in, surely, f)
-	in.take(f)
-	if after != (clock.Bound{}) {
-		flags |= table.Stopped
-	}
-	outcome := r.begin(f, flags)
-	if id, ok := r.m.FindSession(f.key); ok && after != (clock.Bound{}) {
-		r.places.doubt(id, after, binding.ReasonEnding)
-	}
-	return outcome
-}
-
-// beginAnew makes a session of which it is not known whether it is the one that
-// has its id already: it has what the word says, and may have what that had.
-func (r *rules) beginAnew(in *incarnations, f *fact) Outcome {
-	var had []table.Claim
-	for _, id := range in.list() {
-		if s := r.m.Session(id); !s.Ended() {
-			had = append(had, r.sessions.claims(id)...)
-		}
-	}
-	outcome := r.beginLater(in, false, f)
-	if id, ok := r.m.FindSession(f.key); ok {
-		r.places.mayHave(id, had, f)
-		r.places.relate(id, f)
-	}
-	return outcome
-}
-
-// supersede ends what has the id of a session that began after it. What ended is
-// remembered beside the new one, unless that may be it. It returns what the new
-// one must know of its id, and what it must speak after, as a stop that was heard
-// may be its own.
-func (r *rules) supersede(in *incarnations, surely bool, f *fact) (flags uint8, after clock.Bound) {
-	flags = table.Again
-	for _, id := range slices.Clone(in.list()) {
-		s := r.m.Session(id)
-		switch {
-		case !s.Ended() && !surely && !contradict(r.m.Identity(&s), f.identity()):
-			flags |= table.Reused
-			r.places.end(id, f.begunBy, endReplaced, f)
-			r.sessions.forgetQuietly(id)
-			in.drop(id)
-		case !s.Ended(): // its end was not heard
-			flags |= table.Reused
-			r.sessions.update(id, func(s *table.Session) { s.Flags &^= table.Stopped })
-			r.places.end(id, f.begunBy, endSuperseded, f)
-		case in.n == 1 && s.Flags&table.Stopped == 0 && f.begins && f.Kind == binding.SessionUpdate && alike(&s, f):
-			// It was taken for over, and goes on.
-			r.sessions.forget(id, f.now)
-			in.drop(id)
-			return 0, clock.Bound{}
-		case s.Flags&table.Stopped == 0:
-		case clock.Before(s.After, f.lo):
-			if !f.begins {
-				f.begunFrom = clock.Later(f.begunFrom, s.HeldAt) // it began after the former had lived
-			}
-		case after == clock.Bound{}:
-			after = s.After
-		default:
-			after = clock.Upper(after, s.After)
-		}
-	}
-	if in.full() {
-		r.forgetOldest(in, f)
-	}
-	return flags, after
-}
-
-// forgetOldest makes room for another session with an id.
-func (r *rules) forgetOldest(in *incarnations, f *fact) {
-	oldest := uint32(0)
-	var when int64
-	for _, id := range in.own {
-		if s := r.m.Session(id); oldest == 0 || s.After.Our < when {
-			oldest, when = id, s.After.Our
-		}
-	}
-	r.sessions.forget(oldest, f.now)
-	in.drop(oldest)
-}
-
-// amongOthers has a session that has spoken speak after all that the others with
-// its id have said.
-func (r *rules) amongOthers(id uint32, in *incarnations) {
-	for _, other := range in.list() {
-		if s := r.m.Session(other); other != id && !s.Ended() {
-			r.places.doubt(id, s.Last, binding.ReasonOrder)
-		}
-	}
-}
-
 // lapse marks sessions that their node's restart has ended, or that were not
 // refreshed for too long, as over.
 func (r *rules) lapse(in *incarnations, f *fact) {
@@ -229,221 +137,11 @@ func (r *rules) beforeRestart(f *fact) bool {
 	return told && clock.Before(f.hi, r.m.RestartFrom(f.root))
 }
 
-// A turn says which session with one id an event is of.
-type turn uint8
-
-const (
-	same    turn = iota // the known one, as far as can be told
-	later               // surely one that began after it
-	anew                // it or one that began after it, and surely of after all that it said
-	earlier             // surely one from before it
-	other               // one of before or after it
-	unclear             // it, or one of before or after it
-)
-
-// incarnation: a node uses ids again. An event is of a later session if its
-// beginning surely follows that of the known one, or its end, or if its SIM is
-// another and it surely follows all that was heard; of an earlier one if its
-// beginning surely precedes.
-func (r *rules) incarnation(s *table.Session, f *fact) turn {
-	switch {
-	case clock.Before(f.begunBy, s.BegunFrom):
-		return earlier
-	case f.Order != 0 && f.Order <= s.Order && !(s.Ended() && f.Kind == binding.SessionStart):
-		return same // a repetition, by its own number
-	case f.begins && clock.Before(s.BegunBy, f.begunFrom):
-		return later
-	case s.Ended() && clock.Before(s.After, f.lo):
-		if s.Order != 0 && s.Flags&table.Stopped != 0 && f.Kind != binding.SessionStart {
-			return same // a session of Gx that was terminated does not come back
-		}
-		return later
-	case contradict(r.m.Identity(s), f.identity()):
-		if clock.Before(s.Last, f.lo) {
-			return later
-		}
-		return other
-	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
-		return other
-	case r.mayBeNext(s, f) && clock.Before(s.After, f.lo):
-		return anew
-	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)), r.mayBeNext(s, f):
-		return unclear
-	}
-	return same
-}
-
-// mayBeNext reports that a word may be of a session that has the id since the
-// known one ended: a stop that may be its own was heard. The two may be of one SIM.
-func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
-	return s.Flags&(table.Stopped|table.Ended) == table.Stopped && !(f.begins && alike(s, f))
-}
-
-// whose tells which of the sessions with its id an event is of. Where there are
-// several, a word that is surely of after all that they said is taken for that of
-// a new one: of the one that goes on it says the same, and nothing else of that
-// is known for sure. Any other is of the only one that it can be of, or that it
-// names: by its SIM, or, of sessions of one SIM, by an address. That another
-// SIM's had the address says nothing: it may have been given out again, with the
-// id.
-func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
-	if id := r.latest(in); id != 0 {
-		s := r.m.Session(id)
-		return id, r.incarnation(&s, f)
-	}
-	var seen [unclear + 1]int
-	var possible, named, placed uint32
-	var one table.Session
-	names, places, oneSIM, afterAll := 0, 0, true, true
-	for _, id := range in.list() {
-		s := r.m.Session(id)
-		t := r.incarnation(&s, f)
-		seen[t]++
-		afterAll = afterAll && clock.Before(s.Last, f.lo)
-		if t != same && t != unclear && t != anew {
-			continue
-		}
-		if possible == 0 {
-			one = s
-		}
-		possible = id
-		oneSIM = oneSIM && (s.Key == one.Key || r.m.OneSIM(&s, &one))
-		if f.IMSI != 0 && s.IMSI == f.IMSI || s.IMSI == 0 && f.MSISDN != 0 && r.m.Identity(&s).MSISDN == f.MSISDN {
-			named = id
-			names++
-		}
-		if r.holdsOne(&s, f) {
-			placed = id
-			places++
-		}
-	}
-	switch n := seen[same] + seen[unclear] + seen[anew]; {
-	case n > 0 && afterAll:
-		return 0, anew
-	case n == 1 && seen[anew] == 0:
-		return possible, same
-	case names == 1 && seen[anew] == 0:
-		return named, same
-	case n > 1 && oneSIM && places == 1 && seen[anew] == 0:
-		return placed, same
-	case n > 0:
-		return 0, unclear
-	case seen[other] > 0 || seen[later] > 0 && seen[earlier] > 0:
-		return 0, other
-	case seen[later] > 0:
-		return 0, later
-	}
-	return 0, earlier
-}
-
-// latest is the only session with an id, or the one that goes on if it surely
-// began after all that have ended; zero if that cannot be told.
-func (r *rules) latest(in *incarnations) uint32 {
-	if in.n == 1 {
-		return in.ids[0]
-	}
-	living := uint32(0)
-	for _, id := range in.list() {
-		if s := r.m.Session(id); !s.Ended() {
-			if living != 0 {
-				return 0
-			}
-			living = id
-		}
-	}
-	if living == 0 {
-		return 0
-	}
-	l := r.m.Session(living)
-	for _, id := range in.list() {
-		if s := r.m.Session(id); id != living && !clock.Before(s.BegunBy, l.BegunFrom) {
-			return 0
-		}
-	}
-	return living
-}
-
-// holdsOne reports that a session claims one of the addresses that an event names.
-func (r *rules) holdsOne(s *table.Session, f *fact) bool {
-	for _, k := range r.admit(f, r.apnOf(s, f), f.Addrs).keys {
-		if r.m.Has(s, k) {
-			return true
-		}
-	}
-	return false
-}
-
-// second applies a word of a session that is not the known one, of before or
-// after it: it is kept beside it. All are in doubt, and stand against others.
-func (r *rules) second(in *incarnations, f *fact) Outcome {
-	after := r.doubtAll(in, f)
-	if !in.take(f) {
-		return r.former(in, f)
-	}
-	outcome := r.begin(f, table.Again)
-	if id, ok := r.m.FindSession(f.key); ok {
-		r.places.doubt(id, after, binding.ReasonOrder)
-	}
-	return outcome
-}
-
-// doubtAll has all sessions of an id speak after an event of another one that has
-// it, and says after what.
-func (r *rules) doubtAll(in *incarnations, f *fact) clock.Bound {
-	after := f.hi
-	for _, id := range in.list() {
-		s := r.m.Session(id)
-		after = clock.Upper(after, s.Last)
-		r.people.contradicts(id, f)
-	}
-	for _, id := range in.list() {
-		if s := r.m.Session(id); !s.Ended() {
-			r.sessions.update(id, func(s *table.Session) { s.Flags |= table.Again })
-			r.places.mayHaveEnded(id, f)
-			r.places.doubt(id, after, binding.ReasonOrder)
-		}
-	}
-	return after
-}
-
-// another reports that a start on a session that lives may be that of another
-// one, as what it says is not what the known one has said.
-func (r *rules) another(s *table.Session, f *fact) bool {
-	who := r.m.Identity(s)
-	if who.MSISDN != f.MSISDN && f.MSISDN|who.MSISDN != 0 && s.Flags&table.Directory == 0 || who.IMSI != f.IMSI {
-		return true
-	}
-	if clock.Before(f.hi, s.HeldAt) {
-		return false // it is of before what the known one said: its own, or a former one's
-	}
-	keys := r.admit(f, r.apnOf(s, f), f.Addrs).keys
-	n := 0
-	for c := s.Claim; c != 0; {
-		cl := r.m.Claim(c)
-		c = cl.NextOfSession
-		switch {
-		case slices.Contains(keys, cl.Key):
-			n++
-		case !cl.Given:
-			return true
-		}
-	}
-	return n < len(keys)
-}
-
-// contradict reports whether two identities cannot be one SIM's.
-func contradict(x, y binding.Subscriber) bool {
-	if x.IMSI != 0 && y.IMSI != 0 {
-		return x.IMSI != y.IMSI
-	}
-	return false
-}
-
 // former applies what is of a session that is over: one that had the id before,
 // or that its node's restart has ended. It claims nothing, but says who had the
 // address: those who had it before that one do not have it any more (T4).
 func (r *rules) former(in *incarnations, f *fact) Outcome {
-	r.places.had(in.list(), f, r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys)
+	r.places.had(in.list(), f, r.admit(f, binding.CanonicalAPN(f.APN)).keys)
 	return r.counters.outcome(countLate, Late)
 }
 
@@ -451,7 +149,7 @@ func (r *rules) former(in *incarnations, f *fact) Outcome {
 // nothing revives (T3), but it widens what is known of the session, and all that
 // follows for others.
 func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
-	keys := r.admit(f, r.apnOf(s, f), f.Addrs).keys
+	keys := r.admit(f, r.apnOf(s, f)).keys
 	if f.begins {
 		s.BegunFrom = clock.Later(s.BegunFrom, f.begunFrom)
 	}
@@ -464,14 +162,14 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 		r.places.claim(id, k, false, f)
 	}
 	r.places.relate(id, f)
-	r.places.attached(id, f)
+	r.stays.attached(id, f)
 	return r.counters.outcome(countLate, Late)
 }
 
 // begin makes a session: by its start or, where that was lost, by an update
 // (T3). reused are the flags of an id that another session had.
 func (r *rules) begin(f *fact, reused uint8) Outcome {
-	got := r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs)
+	got := r.admit(f, binding.CanonicalAPN(f.APN))
 	if len(got.keys) == 0 && got.refused != Applied {
 		return got.refused
 	}
@@ -488,7 +186,7 @@ func (r *rules) begin(f *fact, reused uint8) Outcome {
 	outcome := r.claimAll(id, got.keys, true, f, got.refused)
 	r.dropGone(id, f, newer, binding.CanonicalAPN(f.APN))
 	r.places.relate(id, f)
-	r.places.attached(id, f)
+	r.stays.attached(id, f)
 	return outcome
 }
 
@@ -496,7 +194,7 @@ func (r *rules) begin(f *fact, reused uint8) Outcome {
 func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	when := r.order(s, f)
 	apn := r.apnOf(s, f)
-	got := r.admit(f, apn, f.Addrs)
+	got := r.admit(f, apn)
 	if when == older {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
@@ -520,7 +218,7 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	r.places.relate(id, f)
 	if changed {
 		r.places.touchAll(id, f.why, true)
-		r.places.attached(id, f)
+		r.stays.attached(id, f)
 	}
 	return outcome
 }
@@ -659,7 +357,7 @@ func (r *rules) dropGone(id uint32, f *fact, when when, apn string) {
 		return
 	}
 	had := r.sessions.keys(id)
-	for _, g := range r.admit(f, apn, f.Gone).keys {
+	for _, g := range r.admitted(f, apn, f.Gone, nil).keys {
 		r.give(id, g, f, when)
 		for _, k := range had {
 			if k != g && table.FamilyOf(g) == table.Family4 && table.FamilyOf(k) == table.FamilyPorts && table.PartOf(k) == g {
@@ -730,7 +428,7 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		r.m.PutSession(id, &s)
 		r.sessions.dirty(id)
 		r.people.named(id, f, false)
-		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
+		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f)).keys)
 		r.places.relate(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
 	case s.Flags&(table.Reused|table.Again) != 0 && !sure:
@@ -742,13 +440,13 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		// number, at a handover say. Its next word tells.
 		r.sessions.update(id, func(s *table.Session) { s.Contexts &^= f.Contexts })
 		r.places.mayHaveEnded(id, f)
-		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f), f.Addrs).keys)
+		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f)).keys)
 		return OneContext
 	}
 	if f.Last {
 		r.endSiblings(id, f)
 	}
-	keys := r.admit(f, r.apnOf(&s, f), f.Addrs).keys
+	keys := r.admit(f, r.apnOf(&s, f)).keys
 	for _, k := range keys {
 		r.places.claim(id, k, false, f) // it says that it had it
 	}
@@ -768,7 +466,7 @@ func (r *rules) mayHaveStopped(id uint32, f *fact) {
 // stopUnknown remembers the end of a session that was never heard of: its start
 // may still be on its way, and it says who had the address.
 func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
-	keys := r.admit(f, binding.CanonicalAPN(f.APN), f.Addrs).keys
+	keys := r.admit(f, binding.CanonicalAPN(f.APN)).keys
 	if !in.take(f) {
 		return r.former(in, f)
 	}
@@ -863,9 +561,19 @@ type admitted struct {
 	refused Outcome
 }
 
-// admit turns the addresses of an event into keys: rules T10 and T11, and no
-// more than one session may hold.
-func (r *rules) admit(f *fact, apn string, addrs []binding.Address) admitted {
+// admit turns the addresses that an event names into keys, which hold until it is
+// asked for another APN.
+func (r *rules) admit(f *fact, apn string) admitted {
+	if f.got.refused == "" || f.apn != apn {
+		f.apn, f.got = apn, r.admitted(f, apn, f.Addrs, r.keys[:0])
+		r.keys = f.got.keys[:0:cap(f.got.keys)]
+	}
+	return f.got
+}
+
+// admitted adds to a list the keys of addresses: rules T10 and T11, and no more
+// than one session may hold.
+func (r *rules) admitted(f *fact, apn string, addrs []binding.Address, keys []index.Key) admitted {
 	if len(addrs) == 0 {
 		return admitted{refused: Applied}
 	}
@@ -877,7 +585,7 @@ func (r *rules) admit(f *fact, apn string, addrs []binding.Address) admitted {
 	if !ok {
 		return admitted{refused: r.counters.outcome(countRefusedDomain, RefusedDomain)}
 	}
-	got := admitted{refused: Applied}
+	got := admitted{keys: keys, refused: Applied}
 	for _, addr := range addrs {
 		canonical, err := binding.NewAddress(addr.Prefix)
 		switch {
@@ -889,7 +597,7 @@ func (r *rules) admit(f *fact, apn string, addrs []binding.Address) admitted {
 			continue
 		}
 		canonical.PortLow, canonical.PortHigh = addr.PortLow, addr.PortHigh
-		got.keys = append(got.keys, table.Keys(d.ID, canonical)...)
+		got.keys = table.AppendKeys(got.keys, d.ID, canonical)
 	}
 	return got
 }

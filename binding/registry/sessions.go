@@ -21,9 +21,10 @@ type sessions struct {
 	oldest, newest uint32
 	ended          atomic.Int64 // how many; any goroutine may read it
 	refusedAt      atomic.Int64 // unix ms of the last refusal for lack of room, 0 if there was none
-	// expired are sessions that the sweep has seen expired, for when room is
-	// needed; some may have spoken since.
-	expired []uint32
+	// expired are sessions that the sweep has seen expired, lingering those that
+	// another one's end or beginning left in doubt and nobody confirmed, for when
+	// room is needed; some may have spoken since.
+	expired, lingering []uint32
 }
 
 // create makes the session of an event; false if there is no room (T14).
@@ -55,7 +56,7 @@ func (ss *sessions) count(node uint16, delta int64) {
 }
 
 // alloc takes a free record, or makes room: expired sessions give way first,
-// then ended ones, oldest first.
+// then ended ones, oldest first, then those that nobody confirms.
 func (ss *sessions) alloc(f *fact) (uint32, bool) {
 	id, ok := ss.m.Sessions.Alloc()
 	for !ok && ss.makeRoom(f) {
@@ -64,27 +65,35 @@ func (ss *sessions) alloc(f *fact) (uint32, bool) {
 	return id, ok
 }
 
-// makeRoom forgets one session that has expired or ended; false if there is
-// none.
+// makeRoom forgets one session that gives way; false if there is none.
 func (ss *sessions) makeRoom(f *fact) bool {
-	for n := len(ss.expired); n > 0; n = len(ss.expired) {
-		id := ss.expired[n-1]
-		ss.expired = ss.expired[:n-1]
+	gone := func(s *table.Session) bool {
+		l, _ := ss.m.Judge(s, f.now, ss.t)
+		return l == table.Expired || l == table.Gone
+	}
+	switch {
+	case ss.giveWay(&ss.expired, gone, f):
+	case ss.oldest != 0:
+		ss.forget(ss.oldest, f.now)
+	default:
+		return ss.giveWay(&ss.lingering, func(s *table.Session) bool { return ss.m.Lingers(s, f.now, ss.t) }, f)
+	}
+	return true
+}
+
+// giveWay ends and forgets the last session of a list of which it is still true.
+func (ss *sessions) giveWay(list *[]uint32, still func(*table.Session) bool, f *fact) bool {
+	for n := len(*list); n > 0; n = len(*list) {
+		id := (*list)[n-1]
+		*list = (*list)[:n-1]
 		s := ss.m.Session(id)
-		if s.Key[0] == 0 || s.Ended() {
-			continue
-		}
-		if l, _ := ss.m.Judge(&s, f.now, ss.t); l == table.Expired || l == table.Gone {
+		if s.Key[0] != 0 && !s.Ended() && still(&s) {
 			ss.places.end(id, s.Last, endLease, f)
 			ss.forget(id, f.now)
 			return true
 		}
 	}
-	if ss.oldest == 0 {
-		return false
-	}
-	ss.forget(ss.oldest, f.now)
-	return true
+	return false
 }
 
 func (ss *sessions) leaseOf(f *fact) uint32 {
@@ -179,14 +188,14 @@ func (ss *sessions) answers(s *table.Session, f *fact) bool {
 
 // spoke takes the bounds of a session's last word.
 func (ss *sessions) spoke(id uint32, f *fact) {
-	ss.update(id, func(s *table.Session) {
-		if f.begins {
-			s.BegunFrom = clock.Later(s.BegunFrom, f.begunFrom)
-		}
-		s.BegunBy = clock.Sooner(s.BegunBy, f.begunBy)
-		s.HeldAt, s.Last = clock.Later(s.HeldAt, f.lo), clock.Upper(s.Last, f.hi)
-		s.Order, s.Flags = max(s.Order, f.Order), s.Flags|table.Stopped
-	})
+	s := ss.m.Session(id)
+	if f.begins {
+		s.BegunFrom = clock.Later(s.BegunFrom, f.begunFrom)
+	}
+	s.BegunBy = clock.Sooner(s.BegunBy, f.begunBy)
+	s.HeldAt, s.Last = clock.Later(s.HeldAt, f.lo), clock.Upper(s.Last, f.hi)
+	s.Order, s.Flags = max(s.Order, f.Order), s.Flags|table.Stopped
+	ss.m.PutSession(id, &s)
 }
 
 // entomb marks a session as ended, and puts it among those that are remembered.
@@ -199,7 +208,7 @@ func (ss *sessions) entomb(id uint32, end clock.Bound, heard int64) {
 	s.Older, s.Newer = ss.newest, 0
 	ss.m.PutSession(id, &s)
 	if ss.newest != 0 {
-		ss.update(ss.newest, func(t *table.Session) { t.Newer = id })
+		ss.m.SetNewer(ss.newest, id)
 	} else {
 		ss.oldest = id
 	}
@@ -231,8 +240,9 @@ func (ss *sessions) forget(id uint32, now int64) {
 // forgetQuietly frees the record of an ended session in whose place another one is.
 func (ss *sessions) forgetQuietly(id uint32) {
 	s := ss.m.Session(id)
-	for _, k := range ss.keys(id) {
-		ss.places.unclaim(id, k, false)
+	var few [4]table.Claim
+	for _, c := range ss.appendClaims(few[:0], id) {
+		ss.places.unclaim(id, c.Key, false)
 	}
 	ss.unlinkEnded(&s)
 	ss.people.unlink(id)
@@ -245,12 +255,12 @@ func (ss *sessions) forgetQuietly(id uint32) {
 // unlinkEnded takes an ended session off the list.
 func (ss *sessions) unlinkEnded(s *table.Session) {
 	if s.Older != 0 {
-		ss.update(s.Older, func(t *table.Session) { t.Newer = s.Newer })
+		ss.m.SetNewer(s.Older, s.Newer)
 	} else {
 		ss.oldest = s.Newer
 	}
 	if s.Newer != 0 {
-		ss.update(s.Newer, func(t *table.Session) { t.Older = s.Older })
+		ss.m.SetOlder(s.Newer, s.Older)
 	} else {
 		ss.newest = s.Older
 	}
@@ -275,9 +285,11 @@ func (ss *sessions) keys(id uint32) []index.Key {
 }
 
 // claims lists the claims of a session.
-func (ss *sessions) claims(id uint32) []table.Claim {
+func (ss *sessions) claims(id uint32) []table.Claim { return ss.appendClaims(nil, id) }
+
+// appendClaims adds the claims of a session to a list.
+func (ss *sessions) appendClaims(list []table.Claim, id uint32) []table.Claim {
 	s := ss.m.Session(id)
-	var list []table.Claim
 	for c := s.Claim; c != 0; {
 		cl := ss.m.Claim(c)
 		cl.Hold = ss.m.HoldOf(&cl, s.Node)

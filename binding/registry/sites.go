@@ -94,7 +94,7 @@ func (s *sites) mirror(f *fact) Outcome {
 		begun := clock.Bound{Our: max(f.at-f.Age.Milliseconds(), 1)}
 		f.begunFrom, f.begunBy = begun, begun
 	}
-	got := s.rules.admit(f, "", f.Addrs)
+	got := s.rules.admit(f, "")
 	if len(got.keys) == 0 && (known || got.refused != Applied) { // our pools have changed
 		if known {
 			s.sessions.drop(id, f)

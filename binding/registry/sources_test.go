@@ -7,7 +7,7 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-// TestIdentityOfTheSpeaker: rules 1 and 2.
+// TestIdentityOfTheSpeaker: rule 1.
 func TestIdentityOfTheSpeaker(t *testing.T) {
 	foreign := func(n *gateway) { n.owner = "somebody else" }
 	byAddress := func(n *gateway) { n.name = "192.0.2.1" }
@@ -132,7 +132,7 @@ func TestIdentityOfTheSpeaker(t *testing.T) {
 	})
 }
 
-// TestSourcesDisagree: rule 11. Nodes are never ordered.
+// TestSourcesDisagree: rule 9. Nodes are never ordered.
 func TestSourcesDisagree(t *testing.T) {
 	both := func(w *tale) (*gateway, *gateway) {
 		n, other := w.nas("nas"), w.nas("other")
@@ -221,6 +221,17 @@ func TestSourcesDisagree(t *testing.T) {
 			w.nobody("2001:db8:0:103::7", "ambiguous/conflict")
 			w.silent("2001:db8:0:1ff::9", simA)
 		}},
+		{"a block of ports of which another node's session has a piece is in conflict as a whole", func(w *tale) {
+			n, other := w.nas("nas"), w.nas("other")
+			n.start("a", simA, "198.51.100.7:1000-2999")
+			w.wait(5 * time.Second)
+			w.holds("198.51.100.7:1500", simA)
+			other.start("b", simB, "198.51.100.7:2500-3499")
+			for _, port := range []string{"1001", "1500", "2047", "2600", "2999"} {
+				w.silent("198.51.100.7:"+port, simA)
+				w.silent("198.51.100.7:"+port, simB)
+			}
+		}},
 		{"sessions that name number and SIM alone do not agree with each other", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")
 			n.start("a", binding.Subscriber{MSISDN: simA.MSISDN}, ue1)
@@ -238,7 +249,7 @@ func TestSourcesDisagree(t *testing.T) {
 	})
 }
 
-// TestSourcesEnd: rule 12.
+// TestSourcesEnd: rule 10.
 func TestSourcesEnd(t *testing.T) {
 	prove(t, []claim{
 		{"after another source's end no word from before it confirms", func(w *tale) {
@@ -285,6 +296,14 @@ func TestSourcesEnd(t *testing.T) {
 				n.update("a", simA, ue1)
 				w.holds(ue1, simA)
 			}
+		}},
+		{"the end of a session at another address is that of another stay", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, ue1)
+			g.start("g", simA, ue2)
+			w.pass(time.Minute)
+			g.stop("g")
+			w.holds(ue1, simA)
 		}},
 		{"nothing is released for having lingered", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")

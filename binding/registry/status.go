@@ -4,6 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/simbind/simbind/binding"
@@ -91,3 +95,148 @@ func (r *Registry) release(q binding.Query, reason, by string) bool {
 	})
 	return true
 }
+
+// traceSize is how many recent events can be traced.
+const traceSize = 1 << 16
+
+// A traceRing keeps the last events and what became of them.
+type traceRing struct {
+	mu      sync.Mutex
+	entries []binding.TraceEntry
+	next    int
+}
+
+func (t *traceRing) add(entries []binding.TraceEntry) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, e := range entries {
+		if len(t.entries) < traceSize {
+			t.entries = append(t.entries, e)
+			continue
+		}
+		t.entries[t.next] = e
+		t.next = (t.next + 1) % traceSize
+	}
+}
+
+// Trace returns recent events of one subscriber or address, newest first. The
+// key is an address, a number with '+', or an IMSI.
+func (r *Registry) Trace(key string, limit int) ([]binding.TraceEntry, error) {
+	if limit < 1 || limit > table.MaxSelection {
+		return nil, fmt.Errorf("limit %d is not within 1 to %d", limit, table.MaxSelection)
+	}
+	is, err := traceMatch(key)
+	if err != nil {
+		return nil, err
+	}
+	r.ring.mu.Lock()
+	defer r.ring.mu.Unlock()
+	found := []binding.TraceEntry{}
+	n := len(r.ring.entries)
+	for i := range n {
+		e := &r.ring.entries[(r.ring.next+n-1-i)%n]
+		if is(e) {
+			if found = append(found, *e); len(found) == limit {
+				break
+			}
+		}
+	}
+	return found, nil
+}
+
+func traceMatch(key string) (func(*binding.TraceEntry) bool, error) {
+	if addr, err := binding.ParseAddr(key); err == nil {
+		return func(e *binding.TraceEntry) bool {
+			return slices.ContainsFunc(e.Addrs, func(a binding.Address) bool { return a.Prefix.Contains(addr) })
+		}, nil
+	}
+	if strings.HasPrefix(key, "+") {
+		m, err := binding.ParseMSISDN(key)
+		return func(e *binding.TraceEntry) bool { return e.MSISDN == m }, err
+	}
+	imsi, err := binding.ParseIMSI(key)
+	if err != nil {
+		return nil, fmt.Errorf("%q is not an address, a number with '+' or an IMSI", key)
+	}
+	return func(e *binding.TraceEntry) bool { return e.IMSI == imsi }, nil
+}
+
+// The Registry's counters.
+const (
+	countApplied = iota
+	countLate
+	countDuplicate
+	countUnknownStop
+	countRefusedPool
+	countRefusedWide
+	countRefusedDomain
+	countRefusedCapacity
+	countRefusedNode
+	countRefusedMalformed
+	countBusy
+	countRestarts
+	countContradictedState
+	countSwept
+	countReleasedLease
+	countOperator
+	countForgotten
+	countPlaceholder
+	countWatchersLagged
+	countNewsLost
+	countContradicted
+	counterCount
+)
+
+var counterNames = [counterCount]string{
+	"events_applied", "events_late", "events_duplicate", "stops_of_unknown_sessions", "refused_pool", "refused_wide", "refused_domain",
+	"refused_capacity", "refused_node", "refused_malformed", "refused_busy", "node_restarts", "origin_state_contradicted", "sessions_swept",
+	"released_lease", "released_operator", "forgotten_early", "placeholders", "watchers_lagged", "news_lost", "directory_contradicted",
+}
+
+// changeKinds is how many kinds of changes there are, and none.
+const changeKinds = int(binding.SIMChange) + 1
+
+type counters struct {
+	n       [counterCount]atomic.Uint64
+	changes [changeKinds]atomic.Uint64
+}
+
+func (c *counters) add(i int) { c.n[i].Add(1) }
+
+func (c *counters) change(k binding.ChangeKind) { c.changes[k].Add(1) }
+
+// outcome counts one and passes on what became of the event.
+func (c *counters) outcome(i int, o Outcome) Outcome {
+	c.add(i)
+	return o
+}
+
+func (c *counters) byName() map[string]uint64 {
+	m := make(map[string]uint64, counterCount+changeKinds)
+	for i := range c.n {
+		m[counterNames[i]] = c.n[i].Load()
+	}
+	for k := binding.Bound; int(k) < changeKinds; k++ {
+		m["changes_"+k.String()] = c.changes[k].Load()
+	}
+	m["released_linger"] = 0 // of before: nothing is released for having lingered
+	return m
+}
+
+// An Outcome is what became of an event, in words for a trace.
+type Outcome string
+
+// The outcomes.
+const (
+	Applied          Outcome = "applied"
+	Late             Outcome = "late"
+	Duplicate        Outcome = "duplicate"
+	OneContext       Outcome = "one of several contexts ended"
+	Unclear          Outcome = "may be of a former session with this id"
+	RefusedPool      Outcome = "refused: address outside the pools"
+	RefusedWide      Outcome = "refused: address wider than one session may hold"
+	RefusedDomain    Outcome = "refused: no domain for the APN"
+	RefusedCapacity  Outcome = "refused: capacity"
+	RefusedNode      Outcome = "refused: too many nodes"
+	RefusedMalformed Outcome = "refused: malformed event"
+)

@@ -42,14 +42,14 @@ const (
 // sweep visits up to n sessions and n addresses. It reports whether it came
 // around.
 func (sw *sweeper) sweep(n int, now int64) bool {
-	around := true
+	around, f := true, own(now, "")
 	for range n {
 		if sw.session++; sw.session > sw.m.Sessions.Limit() {
 			sw.session = 0
-			sw.sessions.expired = sw.sessions.expired[:0]
+			sw.sessions.expired, sw.sessions.lingering = sw.sessions.expired[:0], sw.sessions.lingering[:0]
 			break
 		}
-		sw.visit(sw.session, now)
+		sw.visit(sw.session, f)
 		around = false
 	}
 	sw.seekSome(n, now)
@@ -62,20 +62,21 @@ func (sw *sweeper) sweep(n int, now int64) bool {
 			}
 			break
 		}
-		sw.told += sw.visitAddress(sw.address, now)
+		sw.told += sw.visitAddress(sw.address, f)
 		around = false
 	}
 	return around || sw.session == 0 && sw.address == 0
 }
 
-func (sw *sweeper) visit(id uint32, now int64) {
+func (sw *sweeper) visit(id uint32, f *fact) {
+	now := f.now
 	if sw.m.Sessions.Load(id, 0) == 0 {
 		return
 	}
 	s := sw.m.Session(id)
 	if s.Ended() {
 		if sw.sessions.due(&s, now) {
-			f := own(now, "")
+			f.why = ""
 			sw.sessions.forget(id, now)
 			sw.places.settle(f)
 		}
@@ -93,6 +94,9 @@ func (sw *sweeper) visit(id uint32, now int64) {
 		}
 		return
 	default:
+		if list := &sw.sessions.lingering; len(*list) < expiredMax && sw.m.Lingers(&s, now, sw.t) {
+			*list = append(*list, id)
+		}
 		if n := uint16(sw.m.Node(sw.m.Root(s.Node), table.NodeRestarts)); s.Restarts != n && sw.m.SourceOf(s.Node) != binding.SourceFeed {
 			s.Restarts = n // it has spoken since the restart
 			sw.m.PutSession(id, &s)
@@ -146,13 +150,13 @@ func (sw *sweeper) contested(id uint32, s *table.Session, now int64) bool {
 }
 
 // visitAddress returns how many changes of state it published.
-func (sw *sweeper) visitAddress(pos uint32, now int64) int {
+func (sw *sweeper) visitAddress(pos uint32, f *fact) int {
 	k, v, _, ok := sw.m.Addrs.At(pos)
 	if !ok {
 		return 0
 	}
 	h := table.UnpackHolding(v)
-	f := own(now, "state")
+	f.why = "state"
 	if sw.stale(h.Contested) || sw.stale(h.Inner) {
 		t := sw.places.touch(k, "state")
 		if sw.stale(t.h.Contested) {

@@ -242,9 +242,11 @@ func state(id uint32) detail { return func(_ *gateway, ev *binding.Event) { ev.O
 func (n *gateway) clock(at time.Time) time.Time { return at.Add(n.ahead).Truncate(time.Second) }
 
 // word makes an event of this moment.
-func (n *gateway) word(kind binding.Kind, session string, who binding.Subscriber, addrs string, details []detail) binding.Event {
+func (n *gateway) word(kind binding.Kind, session string, who binding.Subscriber, addrs string,
+	details []detail) binding.Event {
 	ev := binding.Event{
-		Kind: kind, Source: n.source, Owner: n.owner, Node: n.name, Also: n.also, Session: session, Observed: n.seen, Link: n.link,
+		Kind: kind, Source: n.source, Owner: n.owner, Node: n.name, Also: n.also, Session: session, Observed: n.seen,
+		Link:        n.link,
 		OriginState: n.origin, Arrived: n.w.now, MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, Addrs: addrList(addrs),
 		Complete: addrs != "" && kind != binding.SessionStop,
 	}
@@ -257,7 +259,8 @@ func (n *gateway) word(kind binding.Kind, session string, who binding.Subscriber
 	return ev
 }
 
-func (n *gateway) say(kind binding.Kind, session string, who binding.Subscriber, addrs string, details []detail) Outcome {
+func (n *gateway) say(kind binding.Kind, session string, who binding.Subscriber, addrs string,
+	details []detail) Outcome {
 	o := n.w.on(n.word(kind, session, who, addrs, details))
 	n.w.commit(n.w.t)
 	return o

@@ -13,8 +13,8 @@ import (
 // changes nothing else.
 func (n *gateway) bounds(details ...detail) (lo, hi clock.Bound) {
 	ev := n.word(binding.SessionUpdate, "probe", noSIM, "", details)
-	f, ok := newFact(&ev, n.w.now.UnixMilli())
-	if !ok || !n.w.nodes.hear(f) {
+	var f fact
+	if !f.read(&ev, n.w.now.UnixMilli()) || !n.w.nodes.hear(&f) {
 		n.w.t.Fatal("the word is refused")
 	}
 	return f.lo, f.hi
@@ -37,7 +37,9 @@ func TestTheBoundsOfAMessage(t *testing.T) {
 		{"a clock that is set back by an hour, and ahead", []time.Duration{-time.Hour, time.Hour}, 12},
 		{"a clock that is set back by less than max_delay", []time.Duration{-4 * time.Minute}, 12},
 		{"a clock that is set before it settled", []time.Duration{time.Hour, -2 * time.Hour}, 3},
-		{"a clock that is set again and again", []time.Duration{time.Hour, -time.Minute, day, 5 * time.Second, -day, -time.Hour, time.Minute, -day, time.Hour, day}, 4},
+		{"a clock that is set again and again",
+			[]time.Duration{time.Hour, -time.Minute, day, 5 * time.Second, -day, -time.Hour, time.Minute, -day, time.Hour,
+				day}, 4},
 	} {
 		t.Run(tt.clock, func(t *testing.T) {
 			w := newTale(t, taleConfig)
@@ -202,13 +204,15 @@ func TestTime(t *testing.T) {
 			w.pass(time.Minute)
 			w.crash(0)
 			kept := w.journal // what both are restored from
-			for _, say := range [][]detail{nil, {late(time.Minute)}, {delayed(20 * time.Second)}, {stamped(time.Hour)}, {unstamped}} {
+			for _, say := range [][]detail{nil, {late(time.Minute)}, {delayed(20 * time.Second)}, {stamped(time.Hour)},
+				{unstamped}} {
 				before := &tale{rig: w.rig, t: w.t}
 				lo, hi := n.as(func(n *gateway) { n.w = before }).bounds(say...)
 				after := &tale{rig: &rig{now: w.now, journal: kept}, t: w.t}
 				after.boot(w.t, w.cfg)
 				loAfter, hiAfter := n.as(func(n *gateway) { n.w = after }).bounds(say...)
-				if loAfter.Our > lo.Our || hiAfter.Our < hi.Our || loAfter.Epoch != 0 && loAfter.Epoch == lo.Epoch && loAfter.Node > lo.Node ||
+				if loAfter.Our > lo.Our || hiAfter.Our < hi.Our || loAfter.Epoch != 0 && loAfter.Epoch == lo.Epoch &&
+					loAfter.Node > lo.Node ||
 					hiAfter.Epoch != 0 && hiAfter.Epoch == hi.Epoch && hiAfter.Node < hi.Node {
 					w.t.Errorf("%v to %v before, %v to %v after", lo, hi, loAfter, hiAfter)
 				}
@@ -271,7 +275,8 @@ func TestTime(t *testing.T) {
 // direction neither lets a lease run out nor keeps a session alive.
 func TestAStepRenewsLeasesAndHidesNoStop(t *testing.T) {
 	for _, step := range []time.Duration{
-		-24 * time.Hour, -time.Hour, -4 * time.Minute, -3 * time.Second, 3 * time.Second, 4 * time.Minute, time.Hour, 24 * time.Hour,
+		-24 * time.Hour, -time.Hour, -4 * time.Minute, -3 * time.Second, 3 * time.Second, 4 * time.Minute, time.Hour,
+		24 * time.Hour,
 	} {
 		t.Run(step.String(), func(t *testing.T) {
 			w := newTale(t, taleConfig)
@@ -299,7 +304,8 @@ func TestAStepRenewsLeasesAndHidesNoStop(t *testing.T) {
 // TestDoubtAfterAStepEndsWithinTwoWords: a step costs eight messages of the node and, of what
 // overlaps it, a word of the session.
 func TestDoubtAfterAStepEndsWithinTwoWords(t *testing.T) {
-	for _, step := range []time.Duration{-24 * time.Hour, -time.Hour, -3 * time.Second, 3 * time.Second, time.Hour, 24 * time.Hour} {
+	for _, step := range []time.Duration{-24 * time.Hour, -time.Hour, -3 * time.Second, 3 * time.Second, time.Hour,
+		24 * time.Hour} {
 		t.Run(step.String(), func(t *testing.T) {
 			w := newTale(t, taleConfig)
 			n := w.nas("nas")

@@ -9,12 +9,14 @@ import (
 
 func TestABlockOfPortsIsThePiecesThatMakeItUp(t *testing.T) {
 	ip := netip.MustParsePrefix("198.51.100.7/32")
-	for _, block := range [][2]uint16{{1, 65535}, {1024, 2047}, {1000, 2999}, {2500, 3499}, {7, 7}, {0, 1023}, {32768, 65535}} {
+	for _, block := range [][2]uint16{{1, 65535}, {1024, 2047}, {1000, 2999}, {2500, 3499}, {7, 7}, {0, 1023},
+		{32768, 65535}} {
 		a := binding.Address{Prefix: ip, PortLow: block[0], PortHigh: block[1]}
 		next := int(block[0])
 		for _, k := range Keys(1, a) {
 			got := AddressOf(k)
-			if got.Prefix != ip || int(got.PortLow) != next || !IsPart(k) || PartOf(k) != KeyAt(1, ip.Addr(), 0) || FamilyOf(k) != FamilyPorts {
+			if got.Prefix != ip || int(got.PortLow) != next || !IsPart(k) || PartOf(k) != KeyAt(1, ip.Addr(), 0) ||
+				FamilyOf(k) != FamilyPorts {
 				t.Errorf("%v: a piece is %v, and %d is next", a, got, next)
 			}
 			if block[0] == 0 {
@@ -37,7 +39,8 @@ func TestAKeyStandsForItsAddress(t *testing.T) {
 		family     Family
 		part, wide bool
 	}{
-		{"10.0.0.1/32", Family4, false, false}, {"10.0.0.0/24", Family4, false, true}, {"2001:db8::/64", Family6, false, false},
+		{"10.0.0.1/32", Family4, false, false}, {"10.0.0.0/24", Family4, false, true},
+		{"2001:db8::/64", Family6, false, false},
 		{"2001:db8::/56", Family6, false, true}, {"2001:db8::1/128", Family6, true, false},
 	} {
 		p := netip.MustParsePrefix(c.addr)
@@ -45,7 +48,8 @@ func TestAKeyStandsForItsAddress(t *testing.T) {
 		if got := AddressOf(k); got.Prefix != p || k.Domain() != 7 {
 			t.Errorf("%s reads as %v in domain %d", c.addr, got, k.Domain())
 		}
-		if FamilyOf(k) != c.family || FamilyOfAddress(binding.Address{Prefix: p}) != c.family || IsPart(k) != c.part || IsWide(k) != c.wide {
+		if FamilyOf(k) != c.family || FamilyOfAddress(binding.Address{Prefix: p}) != c.family || IsPart(k) != c.part ||
+			IsWide(k) != c.wide {
 			t.Errorf("%s: family %d, part %v, wide %v", c.addr, FamilyOf(k), IsPart(k), IsWide(k))
 		}
 	}
@@ -56,7 +60,8 @@ func TestWithin(t *testing.T) {
 		narrow, wide string
 		want         bool
 	}{
-		{"10.0.0.1", "10.0.0.0/24", true}, {"10.0.1.1", "10.0.0.0/24", false}, {"10.0.0.1", "10.0.0.1", true}, {"10.0.0.0/24", "10.0.0.1", false},
+		{"10.0.0.1", "10.0.0.0/24", true}, {"10.0.1.1", "10.0.0.0/24", false}, {"10.0.0.1", "10.0.0.1", true},
+		{"10.0.0.0/24", "10.0.0.1", false},
 		{"2001:db8:0:103::/64", "2001:db8:0:100::/56", true}, {"2001:db8:0:203::/64", "2001:db8:0:100::/56", false},
 	} {
 		if got := Within(key(t, c.narrow), key(t, c.wide)); got != c.want {
@@ -92,15 +97,19 @@ func TestDomainsOfAPNs(t *testing.T) {
 }
 
 func TestWhatASessionMayHold(t *testing.T) {
-	set := NewDomains([]binding.Domain{{Name: "d", Pools: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/20"), netip.MustParsePrefix("192.0.2.0/25"), netip.MustParsePrefix("192.0.2.200/32"), netip.MustParsePrefix("2001:db8::/40")}}},
+	set := NewDomains([]binding.Domain{{Name: "d",
+		Pools: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/20"), netip.MustParsePrefix("192.0.2.0/25"),
+			netip.MustParsePrefix("192.0.2.200/32"), netip.MustParsePrefix("2001:db8::/40")}}},
 		func(string) uint16 { return 1 }, nil)
 	d := &set.List[0]
 	for _, c := range []struct {
 		prefix    string
 		has, wide bool
 	}{
-		{"10.0.3.4/32", true, false}, {"10.0.3.0/24", true, false}, {"10.0.2.0/23", true, true}, {"10.0.0.0/20", true, true}, {"10.0.16.0/24", false, false},
-		{"192.0.2.0/25", true, true}, {"192.0.2.0/26", true, false}, {"192.0.2.200/32", true, false}, {"2001:db8::/48", true, false}, {"2001:db8::/47", true, true},
+		{"10.0.3.4/32", true, false}, {"10.0.3.0/24", true, false}, {"10.0.2.0/23", true, true},
+		{"10.0.0.0/20", true, true}, {"10.0.16.0/24", false, false},
+		{"192.0.2.0/25", true, true}, {"192.0.2.0/26", true, false}, {"192.0.2.200/32", true, false},
+		{"2001:db8::/48", true, false}, {"2001:db8::/47", true, true},
 	} {
 		p := netip.MustParsePrefix(c.prefix)
 		if d.Has(p) != c.has || d.TooWide(p) != c.wide {

@@ -141,16 +141,18 @@ func KeyAt(dom uint16, addr netip.Addr, port uint16) index.Key {
 
 // Keys gives the index keys of an address: one, or for a block of ports the
 // aligned pieces that make it up, as for a prefix list.
-func Keys(dom uint16, a binding.Address) []index.Key {
+func Keys(dom uint16, a binding.Address) []index.Key { return AppendKeys(nil, dom, a) }
+
+// AppendKeys adds the keys of an address to a list.
+func AppendKeys(keys []index.Key, dom uint16, a binding.Address) []index.Key {
 	if !a.Is4() {
 		hi, lo := words128(a.Prefix.Addr())
-		return []index.Key{index.NewKey(dom, Class6, uint8(a.Prefix.Bits()), hi, lo)}
+		return append(keys, index.NewKey(dom, Class6, uint8(a.Prefix.Bits()), hi, lo))
 	}
 	base := word32(a.Prefix.Addr())
 	if a.PortLow|a.PortHigh == 0 {
-		return []index.Key{index.NewKey(dom, Class4, uint8(a.Prefix.Bits()), base, 0)}
+		return append(keys, index.NewKey(dom, Class4, uint8(a.Prefix.Bits()), base, 0))
 	}
-	var keys []index.Key
 	for low, high := uint32(a.PortLow), uint32(a.PortHigh); low <= high; {
 		size, bits := uint32(1), uint8(48)
 		for low%(2*size) == 0 && low+2*size-1 <= high && bits > 33 {

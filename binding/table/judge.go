@@ -74,6 +74,13 @@ func (m *Memory) Judge(s *Session, now int64, t *Times) (Life, binding.Reason) {
 	return Fresh, binding.ReasonBound
 }
 
+// Lingers reports that a session is taken for ended, as nothing has shown for long
+// that it did not end with another one.
+func (m *Memory) Lingers(s *Session, now int64, t *Times) bool {
+	l, why := m.Judge(s, now, t)
+	return l == Doubtful && why == binding.ReasonEnded
+}
+
 // doubt is what the session's doubt comes to. Nobody waits for long for a word
 // that shows that it did not end with another source's session.
 func (s *Session) doubt(now int64, t *Times) (Life, binding.Reason) {

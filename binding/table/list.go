@@ -300,7 +300,7 @@ func (m *Memory) HasSession(imsi binding.IMSI) (has bool) {
 			return
 		}
 		id := sub.Head
-		for range maxSameIMSI {
+		for range MaxSameIMSI {
 			if id == 0 {
 				return
 			}

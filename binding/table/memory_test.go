@@ -21,12 +21,14 @@ func newMemory(t testing.TB) *Memory {
 	s := Sizes{Sessions: 32, Addresses: 64}
 	m := New(s, make([]uint64, Words(s)))
 	names := NodeNames{{}}
-	for i, source := range []binding.Source{binding.SourceRADIUS, binding.SourceRADIUS, binding.SourceGx, binding.SourceFeed} {
+	for i, source := range []binding.Source{binding.SourceRADIUS, binding.SourceRADIUS, binding.SourceGx,
+		binding.SourceFeed} {
 		m.SetNode(uint16(i+1), NodeWhat, uint64(source))
 		names = append(names, NodeName{Source: source, Name: string(rune('a' + i))})
 	}
 	m.NodeNames.Store(&names)
-	m.Domains.Store(NewDomains([]binding.Domain{{Name: "default", APNs: []string{"*"}}}, func(string) uint16 { return 1 }, map[uint16]string{1: "default"}))
+	m.Domains.Store(NewDomains([]binding.Domain{{Name: "default", APNs: []string{"*"}}},
+		func(string) uint16 { return 1 }, map[uint16]string{1: "default"}))
 	return m
 }
 
@@ -137,7 +139,8 @@ func TestIncarnationsAreToldApartByNumber(t *testing.T) {
 func TestTheNameOfASessionTellsItsNodesApart(t *testing.T) {
 	keys := map[[2]uint64]string{}
 	for _, n := range []NodeName{
-		{Source: binding.SourceRADIUS, Name: "a"}, {Source: binding.SourceGx, Name: "a"}, {Source: binding.SourceRADIUS, Name: "as"},
+		{Source: binding.SourceRADIUS, Name: "a"}, {Source: binding.SourceGx, Name: "a"},
+		{Source: binding.SourceRADIUS, Name: "as"},
 		{Source: binding.SourceRADIUS, Owner: "o", Name: "a"}, {Source: binding.SourceRADIUS, Owner: "p", Name: "a"},
 	} {
 		for _, id := range []string{"s1", "1"} {
@@ -160,7 +163,8 @@ func TestTheNameOfASessionTellsItsNodesApart(t *testing.T) {
 
 func TestAClaimsRecordKeepsWhatIsPutIntoIt(t *testing.T) {
 	m := newMemory(t)
-	for _, k := range []index.Key{key(t, "10.0.0.1"), key(t, "2001:db8:1::/56"), key(t, "2001:db8::1/128"), key(t, "2001:db8:0:1:2::/80")} {
+	for _, k := range []index.Key{key(t, "10.0.0.1"), key(t, "2001:db8:1::/56"), key(t, "2001:db8::1/128"),
+		key(t, "2001:db8:0:1:2::/80")} {
 		want := Claim{Session: 3, Key: k, Hold: Hold{By: by(-3, 4, 1), At: at(-9)}, NextOfSession: 7, NextOfAddress: 8}
 		id, ok := m.NewClaim(want)
 		if !ok {
@@ -192,8 +196,10 @@ func TestAHoldingKeepsWhatIsPackedInIt(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 1))
 	for range 1000 {
 		h := Holding{
-			MSISDN: binding.MSISDN(r.Uint64N(1e15)), State: State(r.IntN(4)), Told: binding.Reason(r.IntN(23)), Shared: r.IntN(2) == 1,
-			Version: r.Uint64(), Since: r.Int64(), Claim: r.Uint32(), Owner: r.Uint32(), Contested: uint16(r.Uint32()), Inner: uint16(r.Uint32()),
+			MSISDN: binding.MSISDN(r.Uint64N(1e15)), State: State(r.IntN(4)), Told: binding.Reason(r.IntN(23)),
+			Shared:  r.IntN(2) == 1,
+			Version: r.Uint64(), Since: r.Int64(), Claim: r.Uint32(), Owner: r.Uint32(), Contested: uint16(r.Uint32()),
+			Inner: uint16(r.Uint32()),
 		}
 		if got := UnpackHolding(h.Pack()); got != h {
 			t.Fatalf("%+v, want %+v", got, h)
@@ -206,7 +212,8 @@ func TestSingleWordsOfANodeAndOfAll(t *testing.T) {
 	m.SetTrust(binding.SourceGx, now)
 	m.SetOverheard(now+1, now+2)
 	m.SetRefusedSince(now + 3)
-	if trust, loss := m.Overheard(); m.Trust(binding.SourceGx) != now || m.Trust(binding.SourceRADIUS) != 0 || trust != now+1 || loss != now+2 || m.RefusedSince() != now+3 {
+	if trust, loss := m.Overheard(); m.Trust(binding.SourceGx) != now || m.Trust(binding.SourceRADIUS) != 0 ||
+		trust != now+1 || loss != now+2 || m.RefusedSince() != now+3 {
 		t.Errorf("%d %d %d %d", m.Trust(binding.SourceGx), trust, loss, m.RefusedSince())
 	}
 	for _, offset := range []int64{0, -3_600_000, 86_400_000} {

@@ -100,25 +100,22 @@ func (m *Memory) Session(id uint32) Session {
 	if id == 0 || id > m.Sessions.Limit() {
 		return Session{}
 	}
-	w := func(i int) uint64 { return m.Sessions.Load(id, i) }
-	w13 := w(13)
-	node := uint16(w13 >> 32)
+	var w [sessionWords]uint64
+	m.Sessions.LoadAll(id, w[:])
+	node := uint16(w[13] >> 32)
 	s := Session{
-		Key:       [2]uint64{w(0), w(1)},
-		BegunFrom: m.bound(node, w(2)), BegunBy: m.bound(node, w(3)), HeldAt: m.bound(node, w(4)), Last: m.bound(node, w(5)), After: m.bound(node, w(6)),
-		IMSI: binding.IMSI(w(7)), Order: uint32(w13), Node: node, Flags: uint8(w13 >> 48), Doubt: binding.Reason(w13 >> 56),
+		Key:       [2]uint64{w[0], w[1]},
+		BegunFrom: m.bound(node, w[2]), BegunBy: m.bound(node, w[3]), HeldAt: m.bound(node, w[4]), Last: m.bound(node, w[5]), After: m.bound(node, w[6]),
+		IMSI: binding.IMSI(w[7]), Sub: uint32(w[8]), Claim: uint32(w[8] >> 32), Next: uint32(w[9]), Prev: uint32(w[9] >> 32),
+		Seen: int64(w[11] & seenMask), EndedBy: binding.SourceSet(w[11] >> seenBits & 0x3F), APN: uint16(w[11] >> 48),
+		Lease: uint32(w[12] & MaxLease), Restarts: uint16(w[12] >> 20), Contexts: uint16(w[12] >> 36), RAT: binding.RAT(w[12] >> 52), Listed: uint8(w[12] >> 60),
+		Order: uint32(w[13]), Node: node, Flags: uint8(w[13] >> 48), Doubt: binding.Reason(w[13] >> 56),
 	}
-	w8, w9, w10, w11, w12 := w(8), w(9), w(10), w(11), w(12)
-	s.Sub, s.Claim = uint32(w8), uint32(w8>>32)
-	s.Next, s.Prev = uint32(w9), uint32(w9>>32)
 	if s.Ended() {
-		s.Older, s.Newer = uint32(w10), uint32(w10>>32)
+		s.Older, s.Newer = uint32(w[10]), uint32(w[10]>>32)
 	} else {
-		s.Age = uint32(w10)
+		s.Age = uint32(w[10])
 	}
-	s.Seen, s.EndedBy, s.APN = int64(w11&seenMask), binding.SourceSet(w11>>seenBits&0x3F), uint16(w11>>48)
-	s.Lease, s.Restarts, s.Contexts, s.RAT = uint32(w12&MaxLease), uint16(w12>>20), uint16(w12>>36), binding.RAT(w12>>52)
-	s.Listed = uint8(w12 >> 60)
 	return s
 }
 
@@ -153,6 +150,21 @@ func (m *Memory) PutSession(id uint32, s *Session) {
 			m.Sessions.Store(id, i, w)
 		}
 	}
+}
+
+// SetNext, SetPrev, SetOlder and SetNewer change one link of a session, the last
+// two of one that has ended. Writer only.
+func (m *Memory) SetNext(id, next uint32) {
+	m.Sessions.Store(id, 9, m.Sessions.Load(id, 9)&^(1<<32-1)|uint64(next))
+}
+func (m *Memory) SetPrev(id, prev uint32) {
+	m.Sessions.Store(id, 9, m.Sessions.Load(id, 9)&(1<<32-1)|uint64(prev)<<32)
+}
+func (m *Memory) SetOlder(id, older uint32) {
+	m.Sessions.Store(id, 10, m.Sessions.Load(id, 10)&^(1<<32-1)|uint64(older))
+}
+func (m *Memory) SetNewer(id, newer uint32) {
+	m.Sessions.Store(id, 10, m.Sessions.Load(id, 10)&(1<<32-1)|uint64(newer)<<32)
 }
 
 // FindSession finds the record of a key. Any goroutine may call it.

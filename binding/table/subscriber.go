@@ -63,25 +63,30 @@ func (m *Memory) FindSubscriber(who binding.Subscriber) (uint32, bool) {
 	})
 }
 
-// maxSameIMSI bounds how many numbers one IMSI is found by.
-const maxSameIMSI = 64
+// MaxSameIMSI bounds how many numbers one IMSI is found by.
+const MaxSameIMSI = 64
 
 // EachOfIMSI calls fn with the records that a SIM was last seen with. Any
 // goroutine may call it; a record that is not the writer's may be another SIM's
 // by the time it is looked at.
 func (m *Memory) EachOfIMSI(imsi binding.IMSI, fn func(subID uint32)) {
-	var ids [maxSameIMSI]uint32
+	var few [8]uint32
+	for _, id := range m.SubscribersOf(imsi, few[:0]) {
+		fn(id)
+	}
+}
+
+// SubscribersOf adds those records to a list.
+func (m *Memory) SubscribersOf(imsi binding.IMSI, list []uint32) []uint32 {
 	n := 0
 	m.ByIMSI.Find(Mix(uint64(imsi)), func(id uint32) bool {
 		if binding.IMSI(m.Subs.Load(id, 1)) == imsi {
-			ids[n] = id
+			list = append(list, id)
 			n++
 		}
-		return n == maxSameIMSI
+		return n == MaxSameIMSI
 	})
-	for _, id := range ids[:n] {
-		fn(id)
-	}
+	return list
 }
 
 // Identity is who a session belongs to. The device is the one that the SIM was

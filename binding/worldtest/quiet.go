@@ -90,7 +90,7 @@ func (g *game) calm(p *plot, s *stay) calm {
 		}
 		spoken += h.n
 	}
-	if spoken < 2 {
+	if spoken < 2 || g.judge.halved(s) {
 		return restless
 	}
 	if g.world.p.Capacity < small {
@@ -125,6 +125,23 @@ func (g *game) settled(s *stay) bool {
 		}
 	}
 	return true
+}
+
+// halved reports whether one source names a stay's number and another its IMSI,
+// and none both: nothing says that the two are one SIM's.
+func (j *judge) halved(s *stay) bool {
+	var number, imsi bool
+	for _, l := range s.legs {
+		switch h := j.leg(l); {
+		case h.imsi && h.numberAt != never:
+			return false
+		case h.imsi:
+			imsi = true
+		case h.numberAt != never:
+			number = true
+		}
+	}
+	return number && imsi
 }
 
 // legCalm judges how well known a stay is to one source.
