@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/simbind/simbind/binding"
 )
 
 // ranges are two that overlap, and where they do and do not.
@@ -300,9 +302,29 @@ func TestExclusion(t *testing.T) {
 			w.pass(61 * time.Minute)
 			w.want("2001:db8:0:103::7", simA, "stale/lease")
 			n.start("b", simB, "2001:db8:0:100::/56")
-			w.pass(time.Second)
 			w.holds("2001:db8:0:103::7", simB)
 			w.holds("2001:db8:0:1ff::9", simB)
+			w.wait(30 * time.Minute)
+			w.holds("2001:db8:0:103::7", simB)
+		}},
+		{"when a narrower one of another node expires the sweep leaves the wider one", func(w *tale) {
+			one, two := w.pgw("one"), w.pgw("two")
+			one.start("b", simB, "2001:db8:0:100::/56", func(_ *gateway, ev *binding.Event) { ev.Lease = 3 * time.Hour })
+			two.start("a", simA, "2001:db8:0:103::/64")
+			w.nobody("2001:db8:0:103::7", "ambiguous/conflict")
+			w.now = w.now.Add(61 * time.Minute)
+			w.silent("2001:db8:0:103::7", simA)
+			w.sweeps()
+			w.holds("2001:db8:0:103::7", simB)
+			w.holds("2001:db8:0:1ff::9", simB)
+		}},
+		{"if the wider one is expired too, the narrower one's lease is told", func(w *tale) {
+			n := w.nas("nas")
+			n.start("b", simB, "2001:db8:0:100::/56")
+			w.wait(5 * time.Second)
+			n.start("a", simB, "2001:db8:0:103::/64")
+			w.pass(61 * time.Minute)
+			w.want("2001:db8:0:103::7", simB, "stale/lease")
 		}},
 		{"an address that a session gave up is nobody's", func(w *tale) {
 			n := w.nas("nas")

@@ -85,7 +85,7 @@ func (n *network) next() step {
 		wait = time.Duration(n.r.IntN(15)) * time.Second
 	}
 	n.now = n.now.Add(wait)
-	// Tombstones are bounded: nothing is on its way for longer than they live.
+	// Nothing is on its way for longer than max_delay.
 	n.held = slices.DeleteFunc(n.held, func(e binding.Event) bool {
 		return n.now.Sub(e.Time) > oracleConfig.MaxDelay-5*time.Second
 	})

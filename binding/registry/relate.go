@@ -495,7 +495,8 @@ func (p *places) around(k index.Key, h *table.Holding, f *fact) int {
 	}
 	n := p.seq
 	for c := p.m.AllClaimants(h); c.Next(); {
-		if s := p.m.Session(c.ID); s.Key == c.Session.Key {
+		s := p.m.Session(c.ID)
+		if l, _ := p.m.Judge(&s, f.now, p.t); s.Key == c.Session.Key && (s.Ended() || l < table.Expired) {
 			p.relateAt(c.ID, table.Claim{Key: k, Hold: c.Hold}, f)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/table"
 )
 
 // forget has all that ended give way at once, as when room is needed.
@@ -211,6 +212,29 @@ func TestRoom(t *testing.T) {
 			if w.counters.n[countRefusedCapacity].Load() == 0 {
 				w.t.Error("there was room for all")
 			}
+		}},
+		{"an address that more claim than fit is nobody's, and the refused one binds when they have ended", func(w *tale) {
+			var all []*gateway
+			for i := range table.MaxClaims {
+				g := w.pgw(fmt.Sprint("pgw", i))
+				all = append(all, g)
+				g.start("a", simA, ue1)
+			}
+			w.holds(ue1, simA)
+			w.wait(time.Second)
+			g := w.pgw("one more")
+			if got := g.start("b", simB, ue1); got != RefusedCapacity {
+				w.t.Errorf("it is %q", got)
+			}
+			w.nobody(ue1, "unknown/capacity")
+			w.wait(time.Second)
+			for _, other := range all {
+				other.stop("a")
+			}
+			w.silent(ue1, simB)
+			w.wait(time.Second)
+			g.update("b", simB, ue1)
+			w.holds(ue1, simB)
 		}},
 		{"a session refused leaves its node's words counted", func(w *tale) {
 			n := full(w, 8)

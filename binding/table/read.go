@@ -30,6 +30,7 @@ type sighting struct {
 	sources binding.SourceSet
 	verdict binding.Verdict // Match means: certain
 	reason  binding.Reason
+	lapsed  bool // nobody who holds it counts against others any more
 }
 
 // Verify answers whether n is the number of the SIM behind q at this moment.
@@ -133,8 +134,13 @@ func (r *Reader) seeIn(d *Domain, q binding.Query, now int64, full bool, v *sigh
 		hi, lo = words128(q.Addr)
 	}
 	limit, nobody := bits, binding.ReasonNoBinding
+	var lapsed sighting // of the longest; a wider one may be held
 	for {
 		key, value, ref, ok := r.m.Addrs.Longest(d.ID, class, hi, lo, limit)
+		if !ok && lapsed.lapsed {
+			*v = lapsed
+			return
+		}
 		if !ok {
 			*v = sighting{verdict: binding.Unknown, reason: nobody}
 			switch {
@@ -154,15 +160,24 @@ func (r *Reader) seeIn(d *Domain, q binding.Query, now int64, full bool, v *sigh
 			if limit = key.Bits() - 1; limit > 0 {
 				continue
 			}
-			*v = sighting{verdict: binding.Unknown, reason: nobody}
+			if *v = lapsed; !v.lapsed {
+				*v = sighting{verdict: binding.Unknown, reason: nobody}
+			}
 			return
 		}
 		*v = sighting{key: key, h: h}
 		r.m.appraise(v, now, r.times, full)
-		if r.m.Addrs.Valid(ref) {
+		switch {
+		case !r.m.Addrs.Valid(ref):
+			limit, lapsed = bits, sighting{} // it changed while we looked
+		case v.lapsed && !lapsed.lapsed && key.Bits() > 1:
+			lapsed, limit = *v, key.Bits()-1
+		case v.lapsed && lapsed.lapsed:
+			*v = lapsed
+			return
+		default:
 			return
 		}
-		limit = bits // it changed while we looked
 	}
 }
 
@@ -187,6 +202,7 @@ func (m *Memory) appraise(v *sighting, now int64, t *Times, full bool) {
 		v.who = m.Identity(&v.owner)
 	}
 	v.verdict, v.reason = a.verdict(h, v.key, m.Warming.Load(), t)
+	v.lapsed = a.best >= Expired
 	if v.verdict == binding.Match {
 		if why := m.overlapped(v, now, t); why != binding.ReasonBound {
 			v.verdict, v.reason = why.Verdict(), why
