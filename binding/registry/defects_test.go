@@ -180,6 +180,30 @@ func TestDefects(t *testing.T) {
 			up.start("q", noSIM, ue1)
 			w.holds(ue1, simA)
 		}},
+		{"nor does one of a client that may be late by longer than max_delay", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			slow := func(_ *gateway, ev *binding.Event) { ev.Blind = 10 * time.Minute }
+			n.start("a", simA, ue1, slow)
+			w.wait(20 * time.Second)
+			n.stop("a", slow)
+			w.wait(6 * time.Minute)
+			n.update("a", simA, ue1, slow) // of before the end, as it may be
+			w.silent(ue1, simA)
+		}},
+		{"a lease that runs out leaves nobody around it in doubt", func(w *tale) {
+			const wide, narrow, host = "2001:db8:0:100::/56", "2001:db8:0:103::/64", "2001:db8:0:103::7"
+			long := func(_ *gateway, ev *binding.Event) { ev.Lease = 3 * time.Hour }
+			w.pgw("one").start("b", simB, wide, long)
+			w.pgw("two").start("a", simA, narrow)
+			w.nobody(host, "ambiguous/conflict")
+			w.now = w.now.Add(61 * time.Minute)
+			w.sweeps()
+			w.holds(host, simB)
+			w.now = w.now.Add(10 * time.Minute) // the grace has run out too
+			w.sweeps()
+			w.holds(host, simB)
+		}},
 	})
 }
 
