@@ -169,6 +169,7 @@ type memJournal struct {
 	subscribers map[uint64]binding.SubscriberRow
 	remains     map[[2]uint32]binding.ForgottenRow
 	memos       map[binding.SessionKey]binding.MemoRow
+	blocks      []binding.BlockRow // of before there were bounds
 	meta        binding.JournalMeta
 	fail        error
 }
@@ -240,6 +241,11 @@ func (j *memJournal) Load(l binding.Loader) error {
 	}
 	for _, r := range j.domains {
 		if err := l.Domain(&r); err != nil {
+			return err
+		}
+	}
+	for _, r := range j.blocks {
+		if err := l.Block(&r); err != nil {
 			return err
 		}
 	}
