@@ -204,6 +204,40 @@ func TestDefects(t *testing.T) {
 			w.sweeps()
 			w.holds(host, simB)
 		}},
+		{"a restart that a former journal has in the future locks nobody out", func(w *tale) {
+			f := newFormer(w)
+			f.has("a", simA, ue1, time.Minute, func(r *binding.SessionRow) { r.Former.Epoch = 2 })
+			f.j.nodes[1] = binding.NodeRow{
+				ID: 1, Source: binding.SourceRADIUS, Name: formerNode, Former: true, Restarts: 1, Restart: w.now.Add(20 * time.Hour).UnixMilli(),
+			}
+			n := f.open()
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+		}},
+		{"a restart of ours makes no match possible of an address of which others have parts", func(w *tale) {
+			for i := range 8 { // rows are read in any order
+				w.configure(func(*Config) {})
+				w.gateways = nil
+				one, two := w.nas("one"), w.nas("two")
+				one.start(fmt.Sprint("a", i), simA, "198.51.100.7")
+				two.start(fmt.Sprint("b", i), simB, "198.51.100.7:1024-2047")
+				one.start(fmt.Sprint("c", i), simA, "2001:db8:0:1::/64")
+				two.start(fmt.Sprint("d", i), simB, "2001:db8:0:1:2::/80")
+				w.crash(time.Second)
+				w.nobody("198.51.100.7", "ambiguous/conflict")
+				w.nobody("198.51.100.7:80", "ambiguous/conflict")
+				w.nobody("2001:db8:0:1::9", "ambiguous/conflict")
+			}
+		}},
+		{"nor of a block of ports of which another node's session has a piece", func(w *tale) {
+			one, two := w.nas("one"), w.nas("two")
+			one.start("a", simA, "198.51.100.7:1000-2999")
+			two.start("b", simB, "198.51.100.7:2500-3499")
+			w.nobody("198.51.100.7:1500", "ambiguous/conflict")
+			w.crash(time.Second)
+			w.nobody("198.51.100.7:1500", "ambiguous/conflict")
+			w.nobody("198.51.100.7:3400", "ambiguous/conflict")
+		}},
 	})
 }
 
