@@ -102,7 +102,7 @@ func (w *witness) Release(q binding.Query) {
 // sets how long each is, SIMBIND_ORACLE_SEED the seed, SIMBIND_ORACLE_PROFILE
 // chooses one, SIMBIND_ORACLE_EXPLAIN shows what was known when one went wrong.
 func TestOracle(t *testing.T) {
-	turns, seed := 20_000, uint64(1)
+	turns, seed := 10_000, uint64(1)
 	if testing.Short() {
 		turns = 2_000
 	}
