@@ -5,10 +5,12 @@ import (
 	"os"
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/worldtest"
 )
 
 const rulesPage = "docs/rules.md"
@@ -86,6 +88,39 @@ func TestTheRulesPageLeadsFromEachReasonToItsRule(t *testing.T) {
 	for r := binding.ReasonBound; r.Valid(); r++ {
 		if !strings.Contains(string(text), "`"+r.String()+"`") {
 			t.Errorf("%s does not tell of %s", rulesPage, r)
+		}
+	}
+}
+
+func TestTheOraclesPageTellsOfAllItsWorlds(t *testing.T) {
+	const page = "docs/oracle.md"
+	b, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(b)
+	for _, p := range worldtest.Profiles() {
+		if !strings.Contains(text, "`"+p.Name+"`") {
+			t.Errorf("%s does not tell of the profile %q", page, p.Name)
+		}
+	}
+	variable := regexp.MustCompile(`\bSIMBIND_ORACLE_[A-Z]+`)
+	told := variable.FindAllString(text, -1)
+	for _, file := range []string{"binding/registry/oracle_test.go", "cmd/simbindd/oracle_test.go"} {
+		code, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range variable.FindAllString(string(code), -1) {
+			if !slices.Contains(told, name) {
+				t.Errorf("%s does not tell of %s", page, name)
+			}
+		}
+	}
+	_, tests := declared(t)
+	for _, name := range regexp.MustCompile("`(Test[A-Z]\\w+)`").FindAllStringSubmatch(text, -1) {
+		if !tests[name[1]] {
+			t.Errorf("%s names %s, which does not exist", page, name[1])
 		}
 	}
 }
