@@ -107,7 +107,7 @@ func (w *witness) Release(q binding.Query) {
 func TestOracle(t *testing.T) {
 	turns, seed := 10_000, uint64(1)
 	if testing.Short() {
-		turns = 2_000
+		turns = 1_000
 	}
 	if v, err := strconv.Atoi(os.Getenv("SIMBIND_ORACLE_TURNS")); err == nil {
 		turns = v
