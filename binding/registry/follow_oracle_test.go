@@ -111,9 +111,9 @@ func (g *rig) withdrawn(q binding.Query) bool {
 func TestFollowerAnswersLikeItsSite(t *testing.T) { followOne(t, kind{flat: true, steady: true}) }
 
 func followOne(t *testing.T, k kind) {
-	histories := uint64(10)
+	histories := uint64(6)
 	if testing.Short() {
-		histories = 2
+		histories = 1
 	}
 	for seed := range histories {
 		site, follower := newRig(t, oracleConfig), newReplica(t, oracleConfig, "site")
@@ -189,9 +189,9 @@ func TestFollowerOfTwoSitesIsNoSurerThanThey(t *testing.T) {
 }
 
 func followTwo(t *testing.T, k kind) {
-	histories := uint64(16)
+	histories := uint64(10)
 	if testing.Short() {
-		histories = 4
+		histories = 2
 	}
 	matches := 0
 	for seed := range histories {
