@@ -64,7 +64,7 @@ func (l *loader) Node(r *binding.NodeRow) error {
 	if r.Former {
 		// What it knew of restarts has no bounds: by when it was heard, the last one
 		// had happened.
-		r.RestartBy = clock.Bound{Our: r.Restart}.Pack()
+		r.RestartBy = clock.Bound{Our: min(r.Restart, l.alive)}.Pack()
 	}
 	return l.nodes.load(r)
 }
@@ -214,6 +214,9 @@ func (l *loader) session(r *binding.SessionRow) error {
 			s.Flags |= flag.flag
 		}
 	}
+	if r.Ended {
+		s.Flags |= table.Ended
+	}
 	l.m.PutSession(id, &s)
 	l.m.BySession.Insert(s.Key[0], id)
 	f := own(r.Seen, "")
@@ -275,6 +278,7 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 	if !ok {
 		return false
 	}
+	l.m.SetGiven(cid, r.Given)
 	n := 0
 	for c := h.Claim; c != 0; n++ {
 		c = l.m.Claim(c).NextOfAddress
@@ -293,8 +297,8 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 	case st.held == 0:
 		h.State = table.Withdrawn
 	}
-	if !l.counted(k) {
-		h.Contested = l.round
+	if table.IsWide(k) || h.Inner != 0 || r.Contested {
+		h.Contested = l.round // until the sweep has been around
 	}
 	if n >= table.MaxClaims || !l.m.Addrs.Put(k, h.Pack()) {
 		l.m.FreeClaim(cid)
@@ -302,7 +306,6 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 	}
 	s.Claim = cid
 	l.m.PutSession(id, &s)
-	l.m.SetGiven(cid, r.Given)
 	if table.IsPart(k) {
 		whole, _ := l.m.Holding(table.PartOf(k))
 		whole.Inner = l.round
@@ -313,10 +316,6 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 	}
 	return true
 }
-
-// counted reports that a whole address or part has none inside of it that the
-// sweep would have to find first.
-func (l *loader) counted(k index.Key) bool { return !table.IsWide(k) }
 
 // skip counts a holding that is not restored. The session's row will be
 // written again without it: a later start, with more room, would believe it.

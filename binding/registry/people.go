@@ -285,12 +285,15 @@ func (p *people) countSIMs(subID uint32, added *table.Session) {
 // compare sets an identity against the one last seen for its number. What is
 // older than the last change is not a change back.
 func (p *people) compare(subID uint32, who binding.Subscriber, f *fact) {
+	if f.told {
+		return
+	}
 	sub := p.m.Subscriber(subID)
 	was, at, seen := sub.Subscriber, uint32(f.at/1000), sub.SIMSince != 0
 	change := binding.Change{Kind: binding.SIMChange, Now: who, Was: was, Node: f.Event.Node}
 	switch {
 	case who.IMSI != 0 && sub.IMSI != 0 && who.IMSI != sub.IMSI:
-		if at < sub.SIMSince || f.told {
+		if at < sub.SIMSince {
 			return
 		}
 		p.setIMSI(subID, &sub, who.IMSI)
@@ -299,7 +302,7 @@ func (p *people) compare(subID uint32, who binding.Subscriber, f *fact) {
 		change.Why = "sim"
 		p.emit(change, f, f.Source == binding.SourceFeed)
 	case who.IMEI != 0 && sub.IMEI != 0 && who.IMEI.Device() != sub.IMEI.Device() && who.IMSI == sub.IMSI:
-		if at < sub.DeviceSince || f.told {
+		if at < sub.DeviceSince {
 			return
 		}
 		sub.IMEI, sub.DeviceSince = who.IMEI, at

@@ -383,7 +383,8 @@ func (ss *sessions) row(s *table.Session) binding.SessionRow {
 		cl := ss.m.Claim(c)
 		h, _ := ss.m.Holding(cl.Key)
 		b.holds = append(b.holds, binding.HoldRow{
-			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared, Given: cl.Given, HeldBy: cl.By.Pack(), HeldAt: cl.At.Pack(),
+			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared, Given: cl.Given, Contested: h.Contested != 0,
+			HeldBy: cl.By.Pack(), HeldAt: cl.At.Pack(),
 		})
 		c = cl.NextOfSession
 	}

@@ -155,7 +155,7 @@ func (p *places) settleOne(i int, f *fact) {
 		}
 		t = &p.touched[i]
 	}
-	if h.Version != t.h.Version || h.Since != t.h.Since || h.Told != t.h.Told || h.Shared != t.h.Shared {
+	if h.Version != t.h.Version || h.Since != t.h.Since || h.Told != t.h.Told || h.Shared != t.h.Shared || (h.Contested != 0) != (t.shown.Contested != 0) {
 		for c := p.m.AllClaimants(&h); c.Next(); {
 			p.sessions.dirty(c.ID)
 		}
