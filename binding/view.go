@@ -54,6 +54,26 @@ type Binding struct {
 	Version              uint64
 }
 
+// Under is the binding as the answer about it leaves it: one that looks sure
+// shows the answer's doubt. That the number is not known is no doubt about the
+// SIM: only the reason tells it.
+func (b Binding) Under(a Answer) Binding {
+	if b.State != StateBound {
+		return b
+	}
+	b.Reason = a.Reason
+	switch {
+	case a.Verdict == Match, a.Reason == ReasonNoMSISDN:
+	case a.Verdict == Ambiguous:
+		b.State = StateAmbiguous
+	case a.Verdict == Stale:
+		b.State = StateStale
+	default:
+		b.State = StateUnknown
+	}
+	return b
+}
+
 // A Node is an owner of sessions as the Registry knows it.
 type Node struct {
 	Name     string

@@ -212,6 +212,7 @@ func TestTables(t *testing.T) {
 address  10.45.0.7
 state    bound
 reason   bound
+means    this SIM holds the address now
 msisdn   +34600000001
 imsi     001010000000001
 apn      internet
@@ -227,6 +228,7 @@ version  7
 		"verify 10.45.0.8 +34600000001": `
 verdict    ambiguous
 reason     conflict
+means      nodes or sources disagree about the holder
 confirmed  5s ago
 version    8
 `,
