@@ -96,7 +96,9 @@ func (r Reason) Verdict() Verdict {
 }
 
 // Fits reports whether the reason may come with a verdict.
-func (r Reason) Fits(v Verdict) bool { return v == r.Verdict() || r == ReasonMultiSIM && v == Ambiguous }
+func (r Reason) Fits(v Verdict) bool {
+	return v == r.Verdict() || r == ReasonMultiSIM && v == Ambiguous
+}
 
 // doubts are the doubts that a site can have of its own binding.
 var doubts = [...]Reason{

@@ -92,9 +92,12 @@ type Node struct {
 	Offset      time.Duration
 	OffsetKnown bool
 	Timeless    bool
-	Degraded    time.Time // news of it was lost then; zero if none is missing
-	Sessions    int       // live ones
-	Events      uint64
+	// Shared says that others brought its name too, within the last hour: to the
+	// Registry, which leaves that to who asks it, each is a node of its own.
+	Shared   bool
+	Degraded time.Time // news of it was lost then; zero if none is missing
+	Sessions int       // live ones
+	Events   uint64
 	// Link is the connection to it, of a source that keeps connections; nil if
 	// there is none. The Registry leaves it to the edge.
 	Link *Link

@@ -233,8 +233,8 @@ confirmed  5s ago
 version    8
 `,
 		"nodes": `
-NODE  SOURCE  UP   SINCE                 HEARD   SESSIONS  EVENTS  RESTARTS  LAST RESTART  NEWS LOST  LINK  ROUND TRIP  ORIGIN STATE  ANSWERS
-pgw1  gx      yes  2026-03-01T11:00:00Z  2s ago  2         12      0         -             -          okay  250µs       77            2001:12 3004:1
+NODE  SOURCE  UP   SINCE                 HEARD   SESSIONS  EVENTS  RESTARTS  LAST RESTART  NEWS LOST  OWNER  CLOCK  LINK  ROUND TRIP  ORIGIN STATE  ANSWERS
+pgw1  gx      yes  2026-03-01T11:00:00Z  2s ago  2         12      0         -             -          -      -      okay  250µs       77            2001:12 3004:1
 `,
 	} {
 		t.Run(args, func(t *testing.T) {
