@@ -16,9 +16,11 @@ type people struct {
 	places   *places
 	book     *book
 	numbers  map[binding.MSISDN]bool // that mean nothing
-	sims     map[binding.IMSI]bool
-	queue    []task
-	evict    uint32 // where the search for an idle subscriber goes on
+	// severalTold: what a number is worth that several SIMs have is not the same.
+	severalTold bool
+	sims        map[binding.IMSI]bool
+	queue       []task
+	evict       uint32 // where the search for an idle subscriber goes on
 }
 
 // A task is what a new word about a SIM or number still has to be compared with.
@@ -253,6 +255,9 @@ const simsMost = 256
 // countSIMs marks the sessions of a number that several SIMs have now, or have
 // no more. added is one that has come.
 func (p *people) countSIMs(subID uint32, added *table.Session) {
+	if !p.severalTold {
+		return
+	}
 	var sim binding.IMSI
 	several, n := false, 0
 	for id := p.m.Subscriber(subID).Head; id != 0; n++ {
