@@ -68,6 +68,8 @@ type HoldRow struct {
 	Shared bool
 	// Given: the session may have given it up.
 	Given bool
+	// Contested: another SIM's session may have a part of it, or all around it.
+	Contested bool
 	// HeldBy and HeldAt bound, from above and below, the first and the last moment
 	// at which a word says that it held the address, as the Registry packs them.
 	HeldBy, HeldAt uint64

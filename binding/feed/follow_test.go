@@ -28,7 +28,7 @@ type station struct {
 	change  func(*Config) // before each start; may be nil
 
 	*registry.Registry
-	link    uint64 // of its gateway, a new one with each start
+	link    uint64                            // of its gateway, a new one with each start
 	running atomic.Pointer[registry.Registry] // the same, for another goroutine
 	feed    *Feed
 	stop    func()

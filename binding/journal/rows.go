@@ -27,8 +27,9 @@ const holdMin = 5
 
 // Marks in the octet of Told.
 const (
-	holdShared = 0x80
-	holdGiven  = 0x40
+	holdShared    = 0x80
+	holdGiven     = 0x40
+	holdContested = 0x20
 )
 
 func appendSession(b []byte, r *binding.SessionRow) []byte {
@@ -46,7 +47,8 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 	set(sessionReused, r.Reused)
 	set(sessionDoubt, r.Doubt != 0 || r.After != 0)
 	for i := range r.Holds {
-		set(sessionTold, r.Holds[i].Told != 0 || r.Holds[i].Shared || r.Holds[i].Given)
+		h := &r.Holds[i]
+		set(sessionTold, h.Told != 0 || h.Shared || h.Given || h.Contested)
 	}
 	b = append(b, formatBounds, flags)
 	node := uint64(r.Node) << 1
@@ -94,6 +96,9 @@ func appendSession(b []byte, r *binding.SessionRow) []byte {
 		}
 		if h.Given {
 			told |= holdGiven
+		}
+		if h.Contested {
+			told |= holdContested
 		}
 		b = append(b, told)
 	}
@@ -149,8 +154,8 @@ func decodeSession(key, value []byte, r *binding.SessionRow) error {
 			return
 		}
 		told := in.byte()
-		h.Shared, h.Given = told&holdShared != 0, told&holdGiven != 0
-		if h.Told = binding.Reason(told &^ (holdShared | holdGiven)); !h.Told.Valid() {
+		h.Shared, h.Given, h.Contested = told&holdShared != 0, told&holdGiven != 0, told&holdContested != 0
+		if h.Told = binding.Reason(told &^ (holdShared | holdGiven | holdContested)); !h.Told.Valid() {
 			in.fail()
 		}
 	})

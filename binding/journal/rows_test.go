@@ -171,7 +171,7 @@ func TestExtremeSessionSurvives(t *testing.T) {
 		MSISDN: 999_999_999_999_999, IMSI: 0x001010000000001F, IMEI: 0x3569380356438091, APN: 0xFFFF, RAT: 0xFF, Listed: 0xFF,
 		Via: 0xFFFF, Doubt: binding.ReasonMultiSIM, EndedBy: 0xFF, Directory: true,
 		Holds: []binding.HoldRow{{
-			Domain: 0xFFFF, Since: 1<<63 - 1, Version: most, Told: binding.ReasonMultiSIM, Shared: true, Given: true, HeldBy: most, HeldAt: 0,
+			Domain: 0xFFFF, Since: 1<<63 - 1, Version: most, Told: binding.ReasonMultiSIM, Shared: true, Given: true, Contested: true, HeldBy: most, HeldAt: 0,
 		}},
 	}
 	var got binding.SessionRow

@@ -83,7 +83,7 @@ func (r *rules) beginLater(in *incarnations, surely bool, f *fact) Outcome {
 func (r *rules) beginAnew(in *incarnations, f *fact) Outcome {
 	var had []table.Claim
 	for _, id := range in.list() {
-		if s := r.m.Session(id); !s.Ended() {
+		if s := r.m.Session(id); !s.Ended() && !contradict(r.m.Identity(&s), f.identity()) {
 			had = append(had, r.sessions.claims(id)...)
 		}
 	}
@@ -211,10 +211,10 @@ func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
 // whose tells which of the sessions with its id an event is of. Where there are
 // several, a word that names a SIM and is surely of after all that they said is
 // taken for that of a new one: of the one that goes on it says the same, and
-// nothing else of that is known for sure. Any other is of the only one that it can be of, or that it
-// names: by its SIM, or, of sessions of one SIM, by an address. That another
-// SIM's had the address says nothing: it may have been given out again, with the
-// id.
+// nothing else of that is known for sure. Any other is of the only one that it can
+// be of, or that it names: by its SIM, or, of sessions of one SIM, by an address.
+// That another SIM's had the address says nothing: it may have been given out
+// again, with the id.
 func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 	if id := r.latest(in); id != 0 {
 		s := r.m.Session(id)

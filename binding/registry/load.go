@@ -38,6 +38,7 @@ func (r *Registry) load(ctx context.Context) (skipped int, err error) {
 	meta := r.journal.Meta()
 	r.seq = meta.Seq
 	l := &loader{Registry: r, ctx: ctx, alive: meta.Alive.UnixMilli()}
+	r.sessions.horizon = l.alive - r.limits.MaxDelay - queued // what ended before may have been forgotten
 	if err := r.journal.Load(l); err != nil {
 		return l.skipped, fmt.Errorf("load the journal: %w", err)
 	}
@@ -64,7 +65,7 @@ func (l *loader) Node(r *binding.NodeRow) error {
 	if r.Former {
 		// What it knew of restarts has no bounds: by when it was heard, the last one
 		// had happened.
-		r.RestartBy = clock.Bound{Our: r.Restart}.Pack()
+		r.RestartBy = clock.Bound{Our: min(r.Restart, l.alive)}.Pack()
 	}
 	return l.nodes.load(r)
 }
@@ -214,6 +215,9 @@ func (l *loader) session(r *binding.SessionRow) error {
 			s.Flags |= flag.flag
 		}
 	}
+	if r.Ended {
+		s.Flags |= table.Ended
+	}
 	l.m.PutSession(id, &s)
 	l.m.BySession.Insert(s.Key[0], id)
 	f := own(r.Seen, "")
@@ -221,7 +225,7 @@ func (l *loader) session(r *binding.SessionRow) error {
 	l.people.adopt(id, binding.Subscriber{MSISDN: r.MSISDN, IMSI: r.IMSI, IMEI: r.IMEI}, f)
 	l.people.queue = nil // what it came to is known
 	if r.Ended {
-		l.sessions.entomb(id, s.After, r.Seen)
+		l.sessions.entomb(id, s.After, true, r.Seen)
 	} else {
 		l.sessions.count(r.Node, 1)
 		l.m.SetNode(r.Node, table.NodeTold, max(l.m.Node(r.Node, table.NodeTold), uint64(r.Seen)))
@@ -275,6 +279,7 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 	if !ok {
 		return false
 	}
+	l.m.SetGiven(cid, r.Given)
 	n := 0
 	for c := h.Claim; c != 0; n++ {
 		c = l.m.Claim(c).NextOfAddress
@@ -284,17 +289,9 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 		h.Since, h.Version, h.Told = r.Since, max(h.Version, r.Version), r.Told
 	}
 	st := l.places.standing(&h)
-	h.Owner, h.MSISDN, h.Shared, h.State = st.owner, st.who.MSISDN, st.living > 1 || r.Shared, table.Bound
-	switch {
-	case st.living == 0:
-		h.State, h.Shared = table.None, false
-	case !st.agreed:
-		h.State = table.Conflict
-	case st.held == 0:
-		h.State = table.Withdrawn
-	}
-	if !l.counted(k) {
-		h.Contested = l.round
+	h.Owner, h.MSISDN, h.Shared, h.State = st.owner, st.who.MSISDN, st.living > 0 && (st.living > 1 || r.Shared), st.state()
+	if table.IsWide(k) || h.Inner != 0 || r.Contested {
+		h.Contested = l.round // until the sweep has been around
 	}
 	if n >= table.MaxClaims || !l.m.Addrs.Put(k, h.Pack()) {
 		l.m.FreeClaim(cid)
@@ -302,7 +299,6 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 	}
 	s.Claim = cid
 	l.m.PutSession(id, &s)
-	l.m.SetGiven(cid, r.Given)
 	if table.IsPart(k) {
 		whole, _ := l.m.Holding(table.PartOf(k))
 		whole.Inner = l.round
@@ -313,10 +309,6 @@ func (l *loader) restoreAt(id uint32, k index.Key, r *binding.HoldRow, ended boo
 	}
 	return true
 }
-
-// counted reports that a whole address or part has none inside of it that the
-// sweep would have to find first.
-func (l *loader) counted(k index.Key) bool { return !table.IsWide(k) }
 
 // skip counts a holding that is not restored. The session's row will be
 // written again without it: a later start, with more room, would believe it.
@@ -423,11 +415,11 @@ func (r *Registry) Told(p binding.Place) binding.Change {
 // told is c, or what was told of a holding.
 func (r *Registry) told(c binding.Change, h *table.Holding) binding.Change {
 	st := r.places.standing(h)
-	if st.sources&^(1<<binding.SourceFeed) == 0 || h.State != table.Bound && h.State != table.Conflict {
+	if st.sources&^(1<<binding.SourceFeed) == 0 || !tellable(h.State) {
 		return c
 	}
 	c.Kind, c.Sources = binding.Conflict, st.sources
-	if st.agreed && h.State == table.Bound {
+	if st.agreed && h.State != table.Conflict {
 		c.Kind, c.Now = binding.Bound, st.who
 	}
 	c.State, c.Reason = toldOf(h.Told, c.Now)

@@ -16,9 +16,11 @@ type people struct {
 	places   *places
 	book     *book
 	numbers  map[binding.MSISDN]bool // that mean nothing
-	sims     map[binding.IMSI]bool
-	queue    []task
-	evict    uint32 // where the search for an idle subscriber goes on
+	// severalTold: what a number is worth that several SIMs have is not the same.
+	severalTold bool
+	sims        map[binding.IMSI]bool
+	queue       []task
+	evict       uint32 // where the search for an idle subscriber goes on
 }
 
 // A task is what a new word about a SIM or number still has to be compared with.
@@ -253,6 +255,9 @@ const simsMost = 256
 // countSIMs marks the sessions of a number that several SIMs have now, or have
 // no more. added is one that has come.
 func (p *people) countSIMs(subID uint32, added *table.Session) {
+	if !p.severalTold {
+		return
+	}
 	var sim binding.IMSI
 	several, n := false, 0
 	for id := p.m.Subscriber(subID).Head; id != 0; n++ {
@@ -285,12 +290,15 @@ func (p *people) countSIMs(subID uint32, added *table.Session) {
 // compare sets an identity against the one last seen for its number. What is
 // older than the last change is not a change back.
 func (p *people) compare(subID uint32, who binding.Subscriber, f *fact) {
+	if f.told {
+		return
+	}
 	sub := p.m.Subscriber(subID)
 	was, at, seen := sub.Subscriber, uint32(f.at/1000), sub.SIMSince != 0
 	change := binding.Change{Kind: binding.SIMChange, Now: who, Was: was, Node: f.Event.Node}
 	switch {
 	case who.IMSI != 0 && sub.IMSI != 0 && who.IMSI != sub.IMSI:
-		if at < sub.SIMSince || f.told {
+		if at < sub.SIMSince {
 			return
 		}
 		p.setIMSI(subID, &sub, who.IMSI)
@@ -299,7 +307,7 @@ func (p *people) compare(subID uint32, who binding.Subscriber, f *fact) {
 		change.Why = "sim"
 		p.emit(change, f, f.Source == binding.SourceFeed)
 	case who.IMEI != 0 && sub.IMEI != 0 && who.IMEI.Device() != sub.IMEI.Device() && who.IMSI == sub.IMSI:
-		if at < sub.DeviceSince || f.told {
+		if at < sub.DeviceSince {
 			return
 		}
 		sub.IMEI, sub.DeviceSince = who.IMEI, at

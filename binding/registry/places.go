@@ -52,7 +52,7 @@ func (p *places) touch(k index.Key, why string) *touch {
 		t.shown = t.h
 		st := p.standing(&t.h)
 		t.before = st.sources
-		if t.h.State == table.Bound {
+		if t.h.State == table.Bound || t.h.State == table.Doubted {
 			t.was = st.who
 		}
 		if t.h.Shared {
@@ -112,14 +112,9 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	t := p.touch(k, f.why)
 	s := p.m.Session(id)
 	cid, ok := p.m.NewClaim(table.Claim{Session: id, Key: k, Hold: f.hold(), NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
-	for !ok && p.sessions.makeRoom(f) {
-		t = p.touch(k, f.why)
-		cid, ok = p.m.NewClaim(table.Claim{Session: id, Key: k, Hold: f.hold(), NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
-	}
 	if !ok {
 		return false
 	}
-	s = p.m.Session(id)
 	s.Claim = cid
 	p.m.PutSession(id, &s)
 	t.h.Claim, t.changed = cid, true

@@ -87,7 +87,7 @@ func newRegistry(cfg Config, m *table.Memory, journal binding.Journal, log *slog
 	r.names = &domainNames{core: c, ids: map[string]uint16{}}
 	r.nodes, r.remains = newNodes(c), &remains{core: c}
 	r.people = &people{
-		core: c, numbers: numbers, sims: sims,
+		core: c, numbers: numbers, sims: sims, severalTold: cfg.MultiSIM != MultiSIMMatch,
 		book: &book{resolve: cfg.Resolve, doubt: cfg.Doubt, learn: cfg.Learn},
 	}
 	r.places = &places{core: c, nodes: r.nodes, remains: r.remains, people: r.people}

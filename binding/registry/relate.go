@@ -60,7 +60,7 @@ func (p *places) endOne(id uint32, bound clock.Bound, e ending, f *fact) {
 		}
 	}
 	multiple := s.Flags&table.MultiSIM != 0
-	p.sessions.entomb(id, bound, f.now)
+	p.sessions.entomb(id, bound, e.said, f.now)
 	p.sessions.count(s.Node, -1)
 	if multiple {
 		p.people.countSIMs(s.Sub, nil)
@@ -353,6 +353,7 @@ func (p *places) refuse(f *fact, keys []index.Key) {
 	p.had(nil, f, keys)
 	for _, k := range keys {
 		p.m.Refuse(k, f.now)
+		p.remains.refused(f.key, k, f.hi.Our)
 		for o := p.overlapping(k); o.next(); {
 			if !o.session.Ended() && p.m.Root(o.session.Node) != f.root {
 				p.doubt(o.id, clock.Bound{Our: f.hi.Our}, binding.ReasonCapacity)

@@ -101,6 +101,15 @@ func (r *remains) heard(s *table.Session, k index.Key, held table.Hold) {
 	}
 }
 
+// refused notes that a session found no room on an address when it said that it
+// has it: whatever else speaks there, must speak after that.
+func (r *remains) refused(key [2]uint64, k index.Key, at int64) {
+	var few [6]uint64
+	for _, h := range noted(k, few[:0]) {
+		r.put(remainsSources, sourceHash(binding.SourceNone, h), at, sessionMark(key))
+	}
+}
+
 // released notes an operator's word on an address: what happened before it does
 // not bind there.
 func (r *remains) released(k index.Key, now int64) {
@@ -189,7 +198,7 @@ func (r *remains) after(s *table.Session, k index.Key) (forgotten, heard int64) 
 		begun := uint16(begunHash(root, h))
 		look(&heard, &r.tables[remainsHeard][begun])
 		look(&forgotten, &r.tables[remainsBegun][begun])
-		for other := binding.SourceGx; other < binding.SourceFeed; other++ {
+		for other := binding.SourceNone; other < binding.SourceFeed; other++ { // none: of who was refused
 			if other != source {
 				look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(other, h))])
 			}

@@ -286,7 +286,7 @@ func TestHealthNames(t *testing.T) {
 			if got := w.Status(); got.Tombstones != 1 || got.Sessions != 0 {
 				w.t.Errorf("%d remembered, %d living", got.Tombstones, got.Sessions)
 			}
-			w.wait(5*time.Minute + time.Second)
+			w.wait(6 * time.Minute)
 			if got := w.Status(); got.Tombstones != 0 || got.Counters["forgotten_early"] != 0 || got.Addresses != 0 {
 				w.t.Errorf("%d remembered, %d forgotten early, %d addresses", got.Tombstones, got.Counters["forgotten_early"],
 					got.Addresses)

@@ -70,7 +70,7 @@ func (r *rules) decide(f *fact) Outcome {
 func (r *rules) word(f *fact) Outcome {
 	r.people.strip(f.Event)
 	stale := r.nodes.originState(f)
-	in := r.nodes.find(f)
+	in := r.find(f)
 	r.lapse(&in, f)
 	if stale || r.beforeRestart(f) {
 		// It happened before its node's last restart: nothing goes on, but it says
@@ -86,6 +86,22 @@ func (r *rules) word(f *fact) Outcome {
 		r.amongOthers(id, &in)
 	}
 	return outcome
+}
+
+// find finds the sessions that an event may be of, and makes room for what it may
+// bring.
+func (r *rules) find(f *fact) incarnations {
+	in := r.nodes.find(f)
+	sessions := 1
+	for _, id := range in.list() {
+		if s := r.m.Session(id); f.Kind != binding.SessionStart && !s.Ended() {
+			sessions = 0
+		}
+	}
+	if r.sessions.makeWay(sessions, len(r.admit(f, binding.CanonicalAPN(f.APN)).keys), f.now) {
+		return r.nodes.find(f) // one of them may have given way
+	}
+	return in
 }
 
 // mayBeOf applies a word that may be of any session with its id: what it says
@@ -184,6 +200,10 @@ func (r *rules) begin(f *fact, reused uint8) Outcome {
 	if len(got.keys) == 0 && got.refused != Applied {
 		return got.refused
 	}
+	if r.sessions.beyond(f) {
+		r.places.had(nil, f, got.keys)
+		return r.counters.outcome(countLate, Late)
+	}
 	id, ok := r.sessions.create(f)
 	if !ok {
 		// T14: refused loudly, and nothing old is kept alive on what it claims.
@@ -209,7 +229,9 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	if when == older {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
-		r.people.named(id, f, false)
+		if who := r.people.said(s); !s.Named || f.MSISDN == 0 || f.MSISDN == who.MSISDN {
+			r.people.named(id, f, false)
+		}
 		r.hadBefore(id, s, f, apn, got.keys)
 		if f.Order != 0 {
 			return r.counters.outcome(countDuplicate, Duplicate)
@@ -400,7 +422,7 @@ func (r *rules) give(id uint32, k index.Key, f *fact, when when) {
 func (r *rules) stop(f *fact) Outcome {
 	r.people.strip(f.Event)
 	stale := r.nodes.originState(f)
-	in := r.nodes.find(f)
+	in := r.find(f)
 	r.lapse(&in, f)
 	if stale || r.beforeRestart(f) {
 		return r.former(&in, f)

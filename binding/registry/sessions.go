@@ -21,6 +21,8 @@ type sessions struct {
 	oldest, newest uint32
 	ended          atomic.Int64 // how many; any goroutine may read it
 	refusedAt      atomic.Int64 // unix ms of the last refusal for lack of room, 0 if there was none
+	forgottenAt    atomic.Int64 // likewise, of the last one that was forgotten for another
+	horizon        int64        // unix ms, our clock: no end of after it was forgotten in due time
 	// expired are sessions that the sweep has seen expired, lingering those that
 	// another one's end or beginning left in doubt and nobody confirmed, for when
 	// room is needed; some may have spoken since.
@@ -29,14 +31,14 @@ type sessions struct {
 
 // create makes the session of an event; false if there is no room (T14).
 func (ss *sessions) create(f *fact) (uint32, bool) {
-	id, ok := ss.alloc(f)
+	id, ok := ss.m.Sessions.Alloc()
 	if !ok {
 		return 0, false
 	}
 	s := table.Session{
 		Key: f.key, Node: f.root, BegunFrom: f.begunFrom, BegunBy: f.begunBy, HeldAt: f.lo, Last: f.hi,
 		Restarts: uint16(ss.m.Node(f.root, table.NodeRestarts)), Seen: f.sent, Lease: ss.leaseOf(f), Order: f.Order,
-		APN: ss.nodes.apn(binding.CanonicalAPN(f.APN)), RAT: f.RAT, Contexts: f.Contexts, Age: sessionAge(f), Listed: listed(f),
+		APN: ss.nodes.apn(binding.CanonicalAPN(f.APN)), RAT: f.RAT, Contexts: f.Contexts, Age: sessionAge(f), Listed: listed(f), Named: f.MSISDN != 0,
 	}
 	if at := ss.remains.idEnded(f.key); at != 0 && at >= s.HeldAt.Our {
 		// A session with this id was forgotten: this may be that one.
@@ -55,17 +57,25 @@ func (ss *sessions) count(node uint16, delta int64) {
 	ss.m.SetNode(node, table.NodeSessions, uint64(int64(ss.m.Node(node, table.NodeSessions))+delta))
 }
 
-// alloc takes a free record, or makes room: expired sessions give way first,
-// then ended ones, oldest first, then those that nobody confirms.
-func (ss *sessions) alloc(f *fact) (uint32, bool) {
-	id, ok := ss.m.Sessions.Alloc()
-	for !ok && ss.makeRoom(f) {
-		id, ok = ss.m.Sessions.Alloc()
+// makeWay makes room for so many sessions and addresses, before an event is decided
+// about: what is given back meanwhile cannot be used yet. It reports whether
+// something had to give way.
+func (ss *sessions) makeWay(sessions, addrs int, now int64) bool {
+	m := ss.m
+	if m.Sessions.Len()+sessions <= m.Sessions.Cap() && m.Claims.Len()+addrs <= m.Claims.Cap() && m.Addrs.Len()+addrs <= m.Addrs.Cap() {
+		return false
 	}
-	return id, ok
+	f := own(now, endLease.why)
+	if !ss.makeRoom(f) {
+		return false
+	}
+	ss.places.settle(f)
+	ss.makeWay(sessions, addrs, now)
+	return true
 }
 
-// makeRoom forgets one session that gives way; false if there is none.
+// makeRoom forgets one session that gives way: expired ones first, then ended
+// ones, oldest first, then those that nobody confirms; false if there is none.
 func (ss *sessions) makeRoom(f *fact) bool {
 	gone := func(s *table.Session) bool {
 		l, _ := ss.m.Judge(s, f.now, ss.t)
@@ -120,7 +130,7 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 			s.Contexts |= f.Contexts
 		}
 	}
-	s.APN = ss.nodes.apn(apn)
+	s.APN, s.Named = ss.nodes.apn(apn), when == newer && f.MSISDN != 0
 	ss.m.PutSession(id, &s)
 	if s.Doubt != before.Doubt {
 		ss.places.touchAll(id, f.why, false)
@@ -199,11 +209,14 @@ func (ss *sessions) spoke(id uint32, f *fact) {
 }
 
 // entomb marks a session as ended, and puts it among those that are remembered.
-func (ss *sessions) entomb(id uint32, end clock.Bound, heard int64) {
+func (ss *sessions) entomb(id uint32, end clock.Bound, said bool, heard int64) {
 	ss.forgetMemo(id)
 	s := ss.m.Session(id)
 	s.Flags |= table.Ended
 	s.After, s.Doubt, s.EndedBy, s.Age = end, binding.ReasonBound, 0, 0
+	if !said {
+		s.Lease = 0
+	}
 	s.Seen = max(s.Seen, heard)
 	s.Older, s.Newer = ss.newest, 0
 	ss.m.PutSession(id, &s)
@@ -217,19 +230,30 @@ func (ss *sessions) entomb(id uint32, end clock.Bound, heard int64) {
 	ss.dirty(id)
 }
 
+// queued is how long (ms) an event may have waited for us when it is decided about.
+const queued = 30_000
+
 // due reports that an ended session decides about nothing any more: what may
-// still come is surely of after its end.
+// still come is surely of after its end, or says itself that it is not: see
+// beyond.
 func (ss *sessions) due(s *table.Session, now int64) bool {
-	return now > max(s.Seen, s.After.Our)+ss.limits.MaxDelay
+	return now > max(s.Seen, s.After.Our)+ss.limits.MaxDelay+queued
 }
+
+// beyond reports that an event may be of before the end of its session, which was
+// forgotten in due time.
+func (ss *sessions) beyond(f *fact) bool { return f.lo.Our <= ss.horizon }
 
 // forget frees the record of an ended session. If messages may still come that
 // it would decide about, its bounds go into the coarse memory.
 func (ss *sessions) forget(id uint32, now int64) {
 	s := ss.m.Session(id)
-	if early := !ss.due(&s, now); early {
+	if ss.due(&s, now) {
+		ss.horizon = max(ss.horizon, s.After.Our)
+	} else {
 		ss.remains.ended(&s)
 		ss.counters.add(countForgotten)
+		ss.forgottenAt.Store(now)
 		for _, k := range ss.keys(id) {
 			ss.places.unclaim(id, k, true)
 		}
@@ -383,7 +407,8 @@ func (ss *sessions) row(s *table.Session) binding.SessionRow {
 		cl := ss.m.Claim(c)
 		h, _ := ss.m.Holding(cl.Key)
 		b.holds = append(b.holds, binding.HoldRow{
-			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared, Given: cl.Given, HeldBy: cl.By.Pack(), HeldAt: cl.At.Pack(),
+			Domain: cl.Key.Domain(), Addr: table.AddressOf(cl.Key), Since: h.Since, Version: h.Version, Told: h.Told, Shared: h.Shared, Given: cl.Given, Contested: h.Contested != 0,
+			HeldBy: cl.By.Pack(), HeldAt: cl.At.Pack(),
 		})
 		c = cl.NextOfSession
 	}

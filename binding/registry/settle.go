@@ -10,6 +10,7 @@ import (
 type standing struct {
 	living  int
 	held    int    // of them, that an operator has not released, nor it may have given up
+	given   bool   // one of them may have given it up
 	owner   uint32 // the session that began last among those that know the subscriber
 	who     binding.Subscriber
 	agreed  bool
@@ -31,7 +32,11 @@ func (p *places) standing(h *table.Holding) standing {
 		}
 		st.living++
 		st.sources = st.sources.Add(p.m.SourceOf(s.Node))
-		if s.Doubt != binding.ReasonReleased && !c.Given {
+		switch {
+		case s.Doubt == binding.ReasonReleased:
+		case c.Given:
+			st.given = true
+		default:
 			st.held++
 		}
 		id := p.m.Identity(s)
@@ -116,9 +121,9 @@ func (p *places) settleOne(i int, f *fact) {
 		MSISDN: st.who.MSISDN, Shared: st.living > 1, Claim: t.h.Claim, Owner: st.owner,
 		Contested: t.h.Contested, Inner: t.h.Inner, Version: t.h.Version, Since: t.h.Since,
 	}
-	switch {
-	case st.living == 0:
-		h.State, h.MSISDN, h.Owner = table.None, 0, 0
+	switch h.State = st.state(); h.State {
+	case table.None:
+		h.MSISDN, h.Owner = 0, 0
 		if h.Inner == 0 {
 			h.Contested = 0
 		}
@@ -129,16 +134,12 @@ func (p *places) settleOne(i int, f *fact) {
 			p.publish(t, &h, &st, p.change(t, &h, &st), f)
 			return
 		}
-	case !st.agreed:
-		h.State, h.MSISDN = table.Conflict, 0
-	case st.held == 0:
-		h.State, h.MSISDN = table.Withdrawn, 0
-	default:
-		h.State = table.Bound
+	case table.Conflict, table.Withdrawn, table.Doubted:
+		h.MSISDN = 0
 	}
 	kind := p.change(t, &h, &st)
 	h.Told = p.m.ToldOf(t.key, &h, f.now, p.t)
-	if kind == 0 && (h.State == table.Bound || h.State == table.Conflict) && (h.Told != t.h.Told || t.attributes && st.agreed) {
+	if kind == 0 && tellable(h.State) && (h.Told != t.h.Told || t.attributes && st.agreed) {
 		kind = binding.Updated
 	}
 	same := kind == 0 || kind == binding.Updated && st.who.MSISDN == t.was.MSISDN && st.who.IMSI == t.was.IMSI
@@ -148,20 +149,36 @@ func (p *places) settleOne(i int, f *fact) {
 	if t.existed && h == t.shown && !t.changed {
 		return
 	}
-	for !p.m.Addrs.Put(t.key, h.Pack()) {
-		if !p.sessions.makeRoom(f) {
-			p.dropUnpublished(i, f)
-			return
-		}
-		t = &p.touched[i]
+	if !p.m.Addrs.Put(t.key, h.Pack()) {
+		p.dropUnpublished(i, f)
+		return
 	}
-	if h.Version != t.h.Version || h.Since != t.h.Since || h.Told != t.h.Told || h.Shared != t.h.Shared {
+	if h.Version != t.h.Version || h.Since != t.h.Since || h.Told != t.h.Told || h.Shared != t.h.Shared || (h.Contested != 0) != (t.shown.Contested != 0) {
 		for c := p.m.AllClaimants(&h); c.Next(); {
 			p.sessions.dirty(c.ID)
 		}
 	}
 	p.publish(t, &h, &st, kind, f)
 }
+
+// state is what a standing comes to.
+func (st *standing) state() table.State {
+	switch {
+	case st.living == 0:
+		return table.None
+	case !st.agreed:
+		return table.Conflict
+	case st.held > 0:
+		return table.Bound
+	case st.given:
+		return table.Doubted
+	}
+	return table.Withdrawn
+}
+
+// tellable reports that others are told of who has an address in this state, or that
+// it cannot be told: nobody answers for a wider one then.
+func tellable(s table.State) bool { return s == table.Bound || s == table.Conflict || s == table.Doubted }
 
 // change names the step from what was said before to h, zero if nothing that
 // anyone follows has changed.
@@ -170,10 +187,9 @@ func (p *places) change(t *touch, h *table.Holding, st *standing) binding.Change
 	if !t.existed {
 		before = table.None
 	}
-	held := func(s table.State) bool { return s == table.Bound || s == table.Conflict }
 	switch {
-	case !held(h.State):
-		if held(before) {
+	case !tellable(h.State):
+		if tellable(before) {
 			return binding.Released
 		}
 		return 0
@@ -182,7 +198,7 @@ func (p *places) change(t *touch, h *table.Holding, st *standing) binding.Change
 			return 0
 		}
 		return binding.Conflict
-	case before != table.Bound:
+	case before != table.Bound && before != table.Doubted:
 		return binding.Bound
 	case !table.Agree(t.was, st.who) || table.Nobody(t.was) != table.Nobody(st.who):
 		if t.why == whyDirectory {
@@ -273,7 +289,7 @@ func (f *fact) version(next uint64) uint64 {
 // is lost. Readers see it at once; the sweep publishes it. It returns how many
 // changes that made.
 func (p *places) tell(k index.Key, h *table.Holding, f *fact) int {
-	if h.State == table.None || h.State == table.Withdrawn {
+	if !tellable(h.State) {
 		return 0
 	}
 	told := p.m.ToldOf(k, h, f.now, p.t)

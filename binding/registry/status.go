@@ -42,6 +42,9 @@ func (r *Registry) problems() []string {
 	if at := r.sessions.refusedAt.Load(); at != 0 && r.cfg.Now().UnixMilli()-at < refusedTold {
 		list = append(list, fmt.Sprintf("no room for a session or address at %s: raise capacity or addresses", table.Millis(at).Format(time.RFC3339)))
 	}
+	if at := r.sessions.forgottenAt.Load(); at != 0 && r.cfg.Now().UnixMilli()-at < refusedTold {
+		list = append(list, fmt.Sprintf("ended sessions are forgotten early, at %s: what is late about them is doubt; raise capacity", table.Millis(at).Format(time.RFC3339)))
+	}
 	if len(r.queue) == cap(r.queue) {
 		list = append(list, "the event queue is full: peers are told to repeat")
 	}

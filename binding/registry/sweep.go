@@ -46,7 +46,6 @@ func (sw *sweeper) sweep(n int, now int64) bool {
 	for range n {
 		if sw.session++; sw.session > sw.m.Sessions.Limit() {
 			sw.session = 0
-			sw.sessions.expired, sw.sessions.lingering = sw.sessions.expired[:0], sw.sessions.lingering[:0]
 			break
 		}
 		sw.visit(sw.session, f)
@@ -86,16 +85,14 @@ func (sw *sweeper) visit(id uint32, f *fact) {
 	switch l {
 	case table.Over, table.Gone:
 	case table.Expired:
-		if len(sw.sessions.expired) < expiredMax {
-			sw.sessions.expired = append(sw.sessions.expired, id)
-		}
+		sw.sessions.expired = lastSeen(sw.sessions.expired, id)
 		if sw.contested(id, &s, now) { // T5: against a live claim it holds nothing
 			sw.end(id, &s, table.Gone, now)
 		}
 		return
 	default:
-		if list := &sw.sessions.lingering; len(*list) < expiredMax && sw.m.Lingers(&s, now, sw.t) {
-			*list = append(*list, id)
+		if sw.m.Lingers(&s, now, sw.t) {
+			sw.sessions.lingering = lastSeen(sw.sessions.lingering, id)
 		}
 		if n := uint16(sw.m.Node(sw.m.Root(s.Node), table.NodeRestarts)); s.Restarts != n && sw.m.SourceOf(s.Node) != binding.SourceFeed {
 			s.Restarts = n // it has spoken since the restart
@@ -105,6 +102,15 @@ func (sw *sweeper) visit(id uint32, f *fact) {
 		return
 	}
 	sw.end(id, &s, l, now)
+}
+
+// lastSeen adds to the list of those that were seen last, of which it forgets the
+// older half when there are too many.
+func lastSeen(list []uint32, id uint32) []uint32 {
+	if len(list) == expiredMax {
+		list = append(list[:0], list[expiredMax/2:]...)
+	}
+	return append(list, id)
 }
 
 // end ends a session that is over by its node's restart or by its lease.

@@ -227,7 +227,10 @@ func (m *Memory) acrossNodes(x, y *Session, end clock.Bound, over bool) (Effect,
 		}
 		return Opposes, clock.Bound{}, binding.ReasonConflict
 	}
-	if !agree {
+	if y.Untold() {
+		return Nothing, clock.Bound{}, 0
+	}
+	if !agree && m.SourceOf(y.Node) != binding.SourceFeed {
 		end = clock.Upper(end, y.Last) // what it said last may be of one that has its id by now
 	}
 	end.Epoch = 0 // only our clock is both nodes'

@@ -35,7 +35,7 @@ type Session struct {
 	Newer      uint32
 	Order      uint32 // see binding.Event
 	Seen       int64  // unix ms, our clock: when its newest word was sent, as far as is known
-	Lease      uint32 // seconds
+	Lease      uint32 // seconds; of one that has ended, zero if nobody said so: see Untold
 	Node       uint16
 	APN        uint16
 	Contexts   uint16 // of a followed site: the number of its node's name
@@ -45,6 +45,9 @@ type Session struct {
 	// all addresses that it holds: another one that an older word names may have
 	// been given up.
 	Listed uint8
+	// Named: its latest word named its number. An older word that names another one
+	// is of before it changed.
+	Named bool
 	Flags  uint8
 }
 
@@ -63,6 +66,10 @@ const (
 // Ended reports that the session is over by its own or its node's word. What a
 // restart of its node ended may not be marked yet: see Judge.
 func (s *Session) Ended() bool { return s.Flags&Ended != 0 }
+
+// Untold reports that the session is over because nobody refreshed it: no source
+// has said so.
+func (s *Session) Untold() bool { return s.Ended() && s.Lease == 0 }
 
 // Seen reaches to the year 2109.
 const (
@@ -108,7 +115,7 @@ func (m *Memory) Session(id uint32) Session {
 		BegunFrom: m.bound(node, w[2]), BegunBy: m.bound(node, w[3]), HeldAt: m.bound(node, w[4]), Last: m.bound(node, w[5]), After: m.bound(node, w[6]),
 		IMSI: binding.IMSI(w[7]), Sub: uint32(w[8]), Claim: uint32(w[8] >> 32), Next: uint32(w[9]), Prev: uint32(w[9] >> 32),
 		Seen: int64(w[11] & seenMask), EndedBy: binding.SourceSet(w[11] >> seenBits & 0x3F), APN: uint16(w[11] >> 48),
-		Lease: uint32(w[12] & MaxLease), Restarts: uint16(w[12] >> 20), Contexts: uint16(w[12] >> 36), RAT: binding.RAT(w[12] >> 52), Listed: uint8(w[12] >> 60),
+		Lease: uint32(w[12] & MaxLease), Restarts: uint16(w[12] >> 20), Contexts: uint16(w[12] >> 36), RAT: binding.RAT(w[12] >> 52), Listed: uint8(w[12]>>60) & 7, Named: w[12]>>63 == 1,
 		Order: uint32(w[13]), Node: node, Flags: uint8(w[13] >> 48), Doubt: binding.Reason(w[13] >> 56),
 	}
 	if s.Ended() {
@@ -134,6 +141,10 @@ func (m *Memory) PutSession(id uint32, s *Session) {
 	if s.Ended() {
 		w10 = uint64(s.Older) | uint64(s.Newer)<<32
 	}
+	listed := uint64(s.Listed & 7)
+	if s.Named {
+		listed |= 8
+	}
 	words := [sessionWords]uint64{
 		s.Key[0], s.Key[1],
 		s.BegunFrom.Pack(), s.BegunBy.Pack(), s.HeldAt.Pack(), s.Last.Pack(), s.After.Pack(),
@@ -142,7 +153,7 @@ func (m *Memory) PutSession(id uint32, s *Session) {
 		uint64(s.Next) | uint64(s.Prev)<<32,
 		w10,
 		uint64(s.Seen)&seenMask | uint64(s.EndedBy&0x3F)<<seenBits | uint64(s.APN)<<48,
-		uint64(s.Lease) | uint64(s.Restarts)<<20 | uint64(s.Contexts)<<36 | uint64(s.RAT)<<52 | uint64(s.Listed)<<60,
+		uint64(s.Lease) | uint64(s.Restarts)<<20 | uint64(s.Contexts)<<36 | uint64(s.RAT)<<52 | listed<<60,
 		uint64(s.Order) | uint64(s.Node)<<32 | uint64(s.Flags)<<48 | uint64(s.Doubt)<<56,
 	}
 	for i, w := range words {
