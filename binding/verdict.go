@@ -95,6 +95,11 @@ func (r Reason) Verdict() Verdict {
 	return Unknown
 }
 
+// Fits reports whether the reason may come with a verdict.
+func (r Reason) Fits(v Verdict) bool {
+	return v == r.Verdict() || r == ReasonMultiSIM && v == Ambiguous
+}
+
 // doubts are the doubts that a site can have of its own binding.
 var doubts = [...]Reason{
 	ReasonBound, ReasonConflict, ReasonEnding, ReasonLease, ReasonNodeLost, ReasonUnconfirmed, ReasonNotIngesting, ReasonEnded,
@@ -125,6 +130,20 @@ type Answer struct {
 	// Version changes whenever the holder of the address does; zero without a
 	// binding.
 	Version uint64
+}
+
+// ParseAnswer reads a verdict with its reason. What do not belong together are
+// refused, so that a reader of another version cannot take a doubt for a yes.
+func ParseAnswer(verdict, reason string) (a Answer, err error) {
+	if a.Reason, err = ParseReason(reason); err != nil {
+		return Answer{}, err
+	}
+	i := slices.Index(verdictNames[:], verdict)
+	if i < 0 || !a.Reason.Fits(Verdict(i)) {
+		return Answer{}, fmt.Errorf("verdict %q with the reason %q", verdict, reason)
+	}
+	a.Verdict = Verdict(i)
+	return a, nil
 }
 
 // A Number is what an asker claims: an MSISDN, or the SHA-256 of its E.164

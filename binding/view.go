@@ -54,6 +54,26 @@ type Binding struct {
 	Version              uint64
 }
 
+// Under is the binding as the answer about it leaves it: one that looks sure
+// shows the answer's doubt. That the number is not known is no doubt about the
+// SIM: only the reason tells it.
+func (b Binding) Under(a Answer) Binding {
+	if b.State != StateBound {
+		return b
+	}
+	b.Reason = a.Reason
+	switch {
+	case a.Verdict == Match, a.Reason == ReasonNoMSISDN:
+	case a.Verdict == Ambiguous:
+		b.State = StateAmbiguous
+	case a.Verdict == Stale:
+		b.State = StateStale
+	default:
+		b.State = StateUnknown
+	}
+	return b
+}
+
 // A Node is an owner of sessions as the Registry knows it.
 type Node struct {
 	Name     string
@@ -72,9 +92,12 @@ type Node struct {
 	Offset      time.Duration
 	OffsetKnown bool
 	Timeless    bool
-	Degraded    time.Time // news of it was lost then; zero if none is missing
-	Sessions    int       // live ones
-	Events      uint64
+	// Shared says that others brought its name too, within the last hour: to the
+	// Registry, which leaves that to who asks it, each is a node of its own.
+	Shared   bool
+	Degraded time.Time // news of it was lost then; zero if none is missing
+	Sessions int       // live ones
+	Events   uint64
 	// Link is the connection to it, of a source that keeps connections; nil if
 	// there is none. The Registry leaves it to the edge.
 	Link *Link

@@ -160,7 +160,11 @@ func (r *replica) denies(sites ...*rig) string {
 				}
 				// An end of a wider address leaves what was given out of it.
 				ending := theirs == "ambiguous/ending" && site.held(addr) == r.held(addr)
-				if strings.HasPrefix(theirs, "mismatch") || theirs == "ambiguous/conflict" || ending {
+				// That others may have parts of a wider address concerns those parts.
+				b, _ := site.Lookup(addr)
+				ours, _ := r.Lookup(addr)
+				conflict := theirs == "ambiguous/conflict" && (!table.Agree(b.Subscriber, ours.Subscriber) || b.Addr == ours.Addr)
+				if strings.HasPrefix(theirs, "mismatch") || conflict || ending {
 					return fmt.Sprintf("%v is said to be %v, site %d says %s", oracleAddrs[i], sim.MSISDN, k, theirs)
 				}
 			}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
@@ -77,6 +78,11 @@ func (d described) Status() binding.Status {
 	if d.tap != nil {
 		describeTap(d.tap, &status)
 	}
+	nodes := d.Registry.Nodes()
+	markShared(nodes, time.Now())
+	if words := describeNodes(nodes); words != "" {
+		status.Edges["nodes"] = words
+	}
 	return status
 }
 
@@ -129,6 +135,7 @@ func (d described) Sites() []binding.Site { return d.feed.Sites() }
 // of their own, agents and PCRFs, come after the nodes.
 func (d described) Nodes() []binding.Node {
 	nodes := d.Registry.Nodes()
+	markShared(nodes, time.Now())
 	if d.gx == nil {
 		return nodes
 	}
