@@ -21,7 +21,10 @@ func TestADirectoryNeverMakesTheWrongMatch(t *testing.T) {
 
 // directoryHistory plays one, with restarts of ours or without.
 func directoryHistory(t *testing.T, learn, restarts bool) {
-	const steps = 20_000
+	steps := 20_000
+	if testing.Short() {
+		steps = 5_000
+	}
 	seed := rand.Uint64()
 	w := newDirectoryWorld(t, learn, rand.New(rand.NewPCG(seed, 1)))
 	matches := 0

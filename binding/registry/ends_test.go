@@ -318,6 +318,21 @@ func TestEnds(t *testing.T) {
 			w.nobody(ue1, "unknown/no-binding")
 			w.nobody(ue2, "unknown/no-binding")
 		}},
+		{"who had an address by a session that was over when it was heard of had it after what is older", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simB, ue3)
+			w.wait(5 * time.Second)
+			n.update("a", simA, ue1, aged(25*time.Second)) // of a session that had the id before
+			n.start("c", simC, ue1, late(8*time.Second))
+			w.want(ue1, simC, "ambiguous/order")
+			w.crash(time.Second)
+			w.want(ue1, simC, "ambiguous/order")
+			n.update("c", simC, ue1)
+			w.silent(ue1, simC)
+			n.settle()
+			n.update("c", simC, ue1)
+			w.holds(ue1, simC)
+		}},
 		{"the end of an unknown session without addresses leaves other sources' sessions of its SIM in doubt", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")
 			n.start("a", simA, ue1)

@@ -380,6 +380,17 @@ func TestExclusion(t *testing.T) {
 			n.update("a", simA, "192.168.0.1")
 			w.nobody(ue1, "unknown/no-binding")
 		}},
+		{"who lost a piece of a block of ports must name the rest of it again", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "198.51.100.7:1000-2999")
+			w.wait(5 * time.Second)
+			n.start("b", simB, "198.51.100.7:2500-3499")
+			w.silent("198.51.100.7:1500", simA)
+			w.wait(5 * time.Second)
+			n.update("a", simA, "")
+			w.silent("198.51.100.7:1500", simA)
+			w.holds("198.51.100.7:2600", simB)
+		}},
 		{"an interim that names no ports leaves its session the blocks", func(w *tale) {
 			n := w.nas("nas")
 			n.start("a", simA, "198.51.100.7:1024-2047")

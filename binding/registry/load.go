@@ -415,7 +415,7 @@ func (r *Registry) Told(p binding.Place) binding.Change {
 // told is c, or what was told of a holding.
 func (r *Registry) told(c binding.Change, h *table.Holding) binding.Change {
 	st := r.places.standing(h)
-	if st.sources&^(1<<binding.SourceFeed) == 0 || !tellable(h.State) {
+	if st.sources&^(1<<binding.SourceFeed) == 0 || h.State == table.None {
 		return c
 	}
 	c.Kind, c.Sources = binding.Conflict, st.sources

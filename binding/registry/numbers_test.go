@@ -253,6 +253,8 @@ func TestReattach(t *testing.T) {
 			w.holds(ue1, simA)
 			w.silent("2001:db8:1::5", simA)
 			w.wait(time.Second)
+			g.update("a", simA, "", of("internet")) // it does not say which it has
+			w.silent("2001:db8:1::5", simA)
 			g.update("a", simA, ue1+" 2001:db8:1::/64", of("internet"))
 			w.holds("2001:db8:1::5", simA)
 		}},

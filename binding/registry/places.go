@@ -52,7 +52,7 @@ func (p *places) touch(k index.Key, why string) *touch {
 		t.shown = t.h
 		st := p.standing(&t.h)
 		t.before = st.sources
-		if t.h.State == table.Bound || t.h.State == table.Doubted {
+		if t.h.State != table.Conflict {
 			t.was = st.who
 		}
 		if t.h.Shared {

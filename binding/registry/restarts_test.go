@@ -296,8 +296,11 @@ func TestReleases(t *testing.T) {
 		}},
 		{"whoever holds a wider address around it must speak too", func(w *tale) {
 			n := w.nas("nas")
-			n.start("a", simA, "2001:db8:0:100::/56")
 			n.start("b", simA, "2001:db8:0:103::/64")
+			w.wait(10 * time.Second)
+			n.start("a", simA, "2001:db8:0:100::/56") // the later one: the end of b leaves no doubt of it
+			w.wait(10 * time.Second)
+			n.update("b", simA, "2001:db8:0:103::/64")
 			w.wait(10 * time.Second)
 			w.releaseAt("2001:db8:0:103::7")
 			w.silent("2001:db8:0:103::7", simA)

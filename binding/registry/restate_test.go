@@ -26,9 +26,9 @@ func toldSo(c *binding.Change) string {
 func TestToldIsWhatTheChangesSay(t *testing.T) { toldAgrees(t, kind{steady: true}) }
 
 func toldAgrees(t *testing.T, k kind) {
-	seeds := 20
+	seeds := 10
 	if testing.Short() {
-		seeds = 4
+		seeds = 2
 	}
 	for seed := range uint64(seeds) {
 		g, last := newRig(t, oracleConfig), map[binding.Place]string{}

@@ -10,7 +10,6 @@ import (
 type standing struct {
 	living  int
 	held    int    // of them, that an operator has not released, nor it may have given up
-	given   bool   // one of them may have given it up
 	owner   uint32 // the session that began last among those that know the subscriber
 	who     binding.Subscriber
 	agreed  bool
@@ -32,11 +31,7 @@ func (p *places) standing(h *table.Holding) standing {
 		}
 		st.living++
 		st.sources = st.sources.Add(p.m.SourceOf(s.Node))
-		switch {
-		case s.Doubt == binding.ReasonReleased:
-		case c.Given:
-			st.given = true
-		default:
+		if s.Doubt != binding.ReasonReleased && !c.Given {
 			st.held++
 		}
 		id := p.m.Identity(s)
@@ -134,12 +129,12 @@ func (p *places) settleOne(i int, f *fact) {
 			p.publish(t, &h, &st, p.change(t, &h, &st), f)
 			return
 		}
-	case table.Conflict, table.Withdrawn, table.Doubted:
+	case table.Conflict, table.Withdrawn:
 		h.MSISDN = 0
 	}
 	kind := p.change(t, &h, &st)
 	h.Told = p.m.ToldOf(t.key, &h, f.now, p.t)
-	if kind == 0 && tellable(h.State) && (h.Told != t.h.Told || t.attributes && st.agreed) {
+	if kind == 0 && h.State != table.None && (h.Told != t.h.Told || t.attributes && st.agreed) {
 		kind = binding.Updated
 	}
 	same := kind == 0 || kind == binding.Updated && st.who.MSISDN == t.was.MSISDN && st.who.IMSI == t.was.IMSI
@@ -168,17 +163,11 @@ func (st *standing) state() table.State {
 		return table.None
 	case !st.agreed:
 		return table.Conflict
-	case st.held > 0:
-		return table.Bound
-	case st.given:
-		return table.Doubted
+	case st.held == 0:
+		return table.Withdrawn
 	}
-	return table.Withdrawn
+	return table.Bound
 }
-
-// tellable reports that others are told of who has an address in this state, or that
-// it cannot be told: nobody answers for a wider one then.
-func tellable(s table.State) bool { return s == table.Bound || s == table.Conflict || s == table.Doubted }
 
 // change names the step from what was said before to h, zero if nothing that
 // anyone follows has changed.
@@ -188,17 +177,16 @@ func (p *places) change(t *touch, h *table.Holding, st *standing) binding.Change
 		before = table.None
 	}
 	switch {
-	case !tellable(h.State):
-		if tellable(before) {
-			return binding.Released
-		}
+	case h.State == before && h.State == table.None:
 		return 0
+	case h.State == table.None:
+		return binding.Released
 	case h.State == table.Conflict:
 		if before == table.Conflict {
 			return 0
 		}
 		return binding.Conflict
-	case before != table.Bound && before != table.Doubted:
+	case before == table.None || before == table.Conflict:
 		return binding.Bound
 	case !table.Agree(t.was, st.who) || table.Nobody(t.was) != table.Nobody(st.who):
 		if t.why == whyDirectory {
@@ -289,7 +277,7 @@ func (f *fact) version(next uint64) uint64 {
 // is lost. Readers see it at once; the sweep publishes it. It returns how many
 // changes that made.
 func (p *places) tell(k index.Key, h *table.Holding, f *fact) int {
-	if !tellable(h.State) {
+	if h.State == table.None {
 		return 0
 	}
 	told := p.m.ToldOf(k, h, f.now, p.t)

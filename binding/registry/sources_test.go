@@ -468,6 +468,17 @@ func TestASourceThatCannotRepeatItself(t *testing.T) {
 			w.wait(10 * time.Minute)
 			w.holds(ue1, simA)
 		}},
+		{"whom that confirms keeps its word when the user plane says no more", func(w *tale) {
+			g, up := w.tapped(binding.SourceGTPv2, "smf"), w.tapped(binding.SourcePFCP, "upf")
+			g.start("g", simA, ue1)
+			up.start("p", simA, ue1)
+			w.pass(time.Minute)
+			up.restart()
+			w.now = w.now.Add(2 * time.Millisecond)
+			up.start("q", simA, ue1, func(_ *gateway, ev *binding.Event) { ev.Lease = time.Minute })
+			w.wait(2 * time.Minute)
+			w.holds(ue1, simA)
+		}},
 		{"a gateway that tells of each change of bearers confirms by it", func(w *tale) {
 			g, up := w.tapped(binding.SourceGTPv2, "smf"), w.tapped(binding.SourcePFCP, "upf")
 			g.start("g", simA, ue1)

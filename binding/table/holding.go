@@ -15,8 +15,7 @@ const (
 	None      State = iota // nobody holds it; it may be remembered who did
 	Bound                  // all living claims agree
 	Conflict               // they do not (rule T5)
-	Withdrawn              // an operator ended it, and nobody has spoken since
-	Doubted                // who had it may have given it up, and has not named it since
+	Withdrawn              // an operator ended it, or its session may have given it up, and nobody has spoken since
 )
 
 // A Holding is the working copy of an address record's value. That of an IPv4

@@ -293,9 +293,9 @@ func worse(told binding.Reason, s *Session, source binding.Source) binding.Reaso
 
 func (a *assembly) verdict(h *Holding, k index.Key, warming bool, t *Times) (binding.Verdict, binding.Reason) {
 	switch {
-	case h.State >= Withdrawn && a.reason.Verdict() != binding.Match:
+	case h.State == Withdrawn && a.reason.Verdict() != binding.Match:
 		return a.reason.Verdict(), a.reason
-	case h.State >= Withdrawn:
+	case h.State == Withdrawn:
 		return binding.Ambiguous, binding.ReasonOrder
 	case a.best >= Gone:
 		return binding.Unknown, binding.ReasonEnded
