@@ -30,27 +30,20 @@ func declared(t *testing.T) (functions, tests map[string]bool) {
 			case f.test:
 				tests[fn.Name.Name] = true
 			default:
-				functions[path.Base(f.dir)+"."+receiver(fn)+fn.Name.Name] = true
-				functions[path.Base(f.dir)+"/"+path.Base(f.name)+" "+receiver(fn)+fn.Name.Name] = true
+				functions[path.Base(f.dir)+"."+method(fn)+fn.Name.Name] = true
+				functions[path.Base(f.dir)+"/"+path.Base(f.name)+" "+method(fn)+fn.Name.Name] = true
 			}
 		}
 	}
 	return functions, tests
 }
 
-// receiver is the type of a method with a dot behind it, empty for functions.
-func receiver(fn *ast.FuncDecl) string {
+// method is the type of a method with a dot behind it, empty for functions.
+func method(fn *ast.FuncDecl) string {
 	if fn.Recv == nil {
 		return ""
 	}
-	typ := fn.Recv.List[0].Type
-	if p, ok := typ.(*ast.StarExpr); ok {
-		typ = p.X
-	}
-	if id, ok := typ.(*ast.Ident); ok {
-		return id.Name + "."
-	}
-	return ""
+	return receiver(fn) + "."
 }
 
 func TestTheRulesAreWhereTheirPageSays(t *testing.T) {

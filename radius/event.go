@@ -1,6 +1,7 @@
 package radius
 
 import (
+	"cmp"
 	"encoding/hex"
 	"net/netip"
 	"time"
@@ -30,6 +31,9 @@ type Origin struct {
 	// BlindDelay is how late it may have come, if its NAS tells no time at all;
 	// zero means the Registry's.
 	BlindDelay time.Duration
+	// Held is for how long its transport may have held it, which its NAS does not
+	// know: as long as TCP tries. Zero: it came as a datagram.
+	Held time.Duration
 	// MSISDNStrip are prefixes of which the first that fits is taken off
 	// Calling-Station-Id; nil means "+" and "00".
 	MSISDNStrip []string
@@ -82,6 +86,7 @@ func (r *Request) decode(f *fields, o *Origin, who nas) error {
 	ev.Kind, ev.Source, ev.Owner, ev.Node, ev.Also = kind, binding.SourceRADIUS, o.Owner, who.node, who.also
 	ev.Arrived, ev.Blind = o.Arrived, o.BlindDelay
 	r.time(f)
+	r.held(o.Held)
 	if kind == 0 || kind == binding.NodeRestart {
 		return nil
 	}
@@ -172,6 +177,19 @@ func (r *Request) time(f *fields) {
 	if ev.Delay, ev.Delayed = f.delay.seconds(maxDelay); f.delay.ok && !ev.Delayed {
 		r.Notes |= NoteBadDelay
 	}
+}
+
+// held has a request that its transport may have held be as late as that allows,
+// unless a stamp tells: its Acct-Delay-Time is that of when it was handed to the
+// transport, which repeats nothing that could tell a greater one (RFC 6613
+// section 2.6.1).
+func (r *Request) held(most time.Duration) {
+	ev := &r.Event
+	if most == 0 || !ev.Time.IsZero() {
+		return
+	}
+	ev.Blind = cmp.Or(ev.Blind, most) + ev.Delay
+	ev.Delay, ev.Delayed = 0, false
 }
 
 // age sets Age. RFC 2866 section 5.7 gives a Start none, so that zero says

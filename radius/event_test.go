@@ -97,6 +97,45 @@ func TestTheTimesOfARequestAreWhatItsNASSays(t *testing.T) {
 	}
 }
 
+func TestWhatATransportMayHaveHeldIsAsLateAsThatAllows(t *testing.T) {
+	stamp := addNumber(rfc2869.EventTimestamp_Type, uint32(vectorOrigin.Arrived.Unix()))
+	delay := addNumber(rfc2866.AcctDelayTime_Type, 7)
+	zero := addNumber(rfc2866.AcctDelayTime_Type, 0)
+	type attrs = []func(*layeh.Packet)
+	for _, c := range []struct {
+		claim   string
+		attrs   attrs
+		blind   time.Duration // the client's
+		delayed bool
+		want    time.Duration
+	}{
+		{"no time", nil, 0, false, 5 * time.Minute},
+		{"no time, of a client with its own blind delay", nil, time.Minute, false, time.Minute},
+		{"a delay is that of before", attrs{delay}, 0, false, 5*time.Minute + 7*time.Second},
+		{"a delay, of a client with its own blind delay", attrs{delay}, time.Minute, false, 67 * time.Second},
+		{"a delay of zero says nothing", attrs{zero}, 0, false, 5 * time.Minute},
+		{"a stamp says it", attrs{stamp}, 0, false, 0},
+		{"a stamp beside a delay says it", attrs{stamp, delay}, 0, true, 0},
+	} {
+		t.Run(c.claim, func(t *testing.T) {
+			p, err := radiustest.Session{ID: "abc", NAS: "pgw1"}.Request(radiustest.Interim, []byte("x"))
+			for _, change := range c.attrs {
+				change(p)
+			}
+			o := vectorOrigin
+			o.BlindDelay, o.Held = c.blind, 5*time.Minute
+			got, err := Decode(encoded(t, p, err), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ev := got.Event
+			if ev.Blind != c.want || ev.Delayed != c.delayed || !ev.Delayed && ev.Delay != 0 {
+				t.Errorf("blind %v, delay %v %v", ev.Blind, ev.Delay, ev.Delayed)
+			}
+		})
+	}
+}
+
 func TestHowARequestNamesItsNAS(t *testing.T) {
 	four, six := netip.MustParseAddr("198.51.100.7"), netip.MustParseAddr("2001:db8::7")
 	with6 := func(p *layeh.Packet) {

@@ -18,6 +18,8 @@ type lane struct {
 	// patience is how long a full queue is waited for: on TLS, where nobody
 	// repeats, the wait holds back the peer.
 	patience time.Duration
+	// held is for how long TLS may have held a request, see Origin.Held.
+	held time.Duration
 
 	// Owned by the reader.
 	digest  *digester
@@ -139,7 +141,7 @@ func (l *lane) process(token uint64, p packet, c *client, from netip.Addr, arriv
 		return false
 	}
 	s.nodes.heard(c, who, arrived)
-	origin := c.origin(from, arrived, l.names)
+	origin := l.origin(c, from, arrived)
 	err := l.request.decode(&l.fields, &origin, who)
 	if err != nil {
 		s.drop(c, dropMalformed, from, err)
@@ -160,11 +162,18 @@ func (l *lane) process(token uint64, p packet, c *client, from netip.Addr, arriv
 	return true
 }
 
+// origin is what a request of a client does not say about itself.
+func (l *lane) origin(c *client, from netip.Addr, arrived time.Time) Origin {
+	o := c.origin(from, arrived, l.names)
+	o.Held = l.held
+	return o
+}
+
 // restarted takes an Accounting-On or -Off once more, of a transaction that goes
 // on.
 func (l *lane) restarted(token uint64, c *client, from netip.Addr, arrived time.Time) {
 	who := l.names.nas(&l.fields, from)
-	origin := c.origin(from, arrived, l.names)
+	origin := l.origin(c, from, arrived)
 	if !c.speaksFor(&who) || l.request.decode(&l.fields, &origin, who) != nil {
 		l.settle(token, outcomeDurable) // the clients changed meanwhile
 		return

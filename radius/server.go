@@ -181,7 +181,7 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error { return endOf(ctx, u.write(ctx)) })
 	}
 	for _, l := range s.listeners {
-		s.log.Info("listening for RadSec", "address", l.Addr())
+		s.log.Info("listening for RadSec", "address", l.Addr().String())
 		g.Go(func() error { return endOf(ctx, s.acceptRadSec(ctx, l)) })
 	}
 	if s.home != nil {

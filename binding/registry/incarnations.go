@@ -101,11 +101,20 @@ func (r *rules) beginAnew(in *incarnations, f *fact) Outcome {
 // may be its own.
 func (r *rules) supersede(in *incarnations, surely bool, f *fact) (flags uint8, after clock.Bound) {
 	flags = table.Again
+	stopped := func(at clock.Bound) {
+		if after == (clock.Bound{}) {
+			after = at
+		}
+		after = clock.Upper(after, at)
+	}
 	for _, id := range slices.Clone(in.list()) {
 		s := r.m.Session(id)
 		switch {
 		case !s.Ended() && !surely && !contradict(r.m.Identity(&s), f.identity()):
 			flags |= table.Reused
+			if s.Flags&table.Stopped != 0 && !clock.Before(s.After, f.lo) {
+				stopped(s.After)
+			}
 			r.places.end(id, f.begunBy, endReplaced, f)
 			r.sessions.forgetQuietly(id)
 			in.drop(id)
@@ -123,10 +132,8 @@ func (r *rules) supersede(in *incarnations, surely bool, f *fact) (flags uint8, 
 			if !f.begins {
 				f.begunFrom = clock.Later(f.begunFrom, s.HeldAt) // it began after the former had lived
 			}
-		case after == clock.Bound{}:
-			after = s.After
 		default:
-			after = clock.Upper(after, s.After)
+			stopped(s.After)
 		}
 	}
 	if in.full() {

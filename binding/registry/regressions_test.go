@@ -241,6 +241,52 @@ func TestRegressions(t *testing.T) {
 			w.nobody("198.51.100.7:1500", "ambiguous/conflict")
 			w.nobody("198.51.100.7:3400", "ambiguous/conflict")
 		}},
+		{"an id that is used a third time inherits nothing of a session that named nobody", func(w *tale) {
+			n := w.nas("nas")
+			n.update("a", simB, ue1, late(3*time.Minute+11*time.Second), delayed(0))
+			w.pass(67 * time.Second)
+			n.start("a", noSIM, ue1, delayed(0))
+			n.update("a", simA, "", delayed(0)) // within the second of the start
+			w.wait(38 * time.Second)
+			n.update("a", simC, "", delayed(0))
+			w.silent(ue1, simC) // is match/bound
+		}},
+		{"a start on an ended session's id that may be a new one's leaves a doubt", func(w *tale) {
+			n := w.newNAS("nas")
+			n.update("a", simA, ue1, delayed(0))
+			w.now = w.now.Add(42 * time.Second)
+			n.start("b", simB, ue1, delayed(0))
+			w.now = w.now.Add(30 * time.Second)
+			n.start("a", simA, ue1, delayed(19*time.Second))
+			w.silent(ue1, simB) // is match/bound
+		}},
+		{"a SIM that attaches anew with one of its addresses and another bearer has lost the others", func(w *tale) {
+			n := w.nas("nas")
+			n.update("a", simA, ue1+" 2001:db8:0:2::/64", bearer(7), of("internet"), aged(500*time.Second))
+			w.pass(97 * time.Second)
+			n.start("b", simA, ue1+" 2001:db8:0:3::/64", bearer(5), of("internet"))
+			w.silent("2001:db8:0:2::7", simA) // is match/bound
+		}},
+		{"a stop of one of two sessions with one id is not forgotten with them", func(w *tale) {
+			n := w.nas("nas")
+			n.update("a", noSIM, ue1, delayed(0))
+			w.pass(5 * time.Second)
+			n.start("a", simA, ue1, stamped(-2*time.Second), delayed(6*time.Second))
+			w.pass(57 * time.Second)
+			n.stop("a", delayed(0))
+			w.pass(12 * time.Second)
+			n.update("a", simA, ue1, stamped(-9*time.Second), delayed(5*time.Second)) // of before the stop
+			w.silent(ue1, simA)                                                       // is match/bound
+		}},
+		{"a SIM that attaches anew with one of its addresses has lost the others, though its bearer had changed", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue2+" "+ue1, bearer(5), of("internet"))
+			w.wait(4 * time.Second)
+			n.update("a", simA, "", bearer(6), of("internet"))
+			w.wait(36 * time.Second)
+			n.start("b", simA, ue1, bearer(5), of("internet"))
+			w.silent(ue2, simA) // is match/bound
+		}},
 	})
 }
 

@@ -109,6 +109,10 @@ func (r *rules) find(f *fact) incarnations {
 func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 	for _, id := range in.list() {
 		s := r.m.Session(id)
+		if who := f.identity(); !s.Ended() && table.Nobody(r.people.said(&s)) && !table.Nobody(who) {
+			r.people.named(id, f, true) // nobody else's, at least, until it is named again
+			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
+		}
 		r.people.contradicts(id, f)
 		if apn := r.apnOf(&s, f); !s.Ended() {
 			r.dropGone(id, f, unsure, apn)
@@ -190,6 +194,9 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 	}
 	r.places.relate(id, f)
 	r.stays.attached(id, f)
+	if f.Order == 0 && !(f.begins && alike(s, f)) {
+		r.places.had([]uint32{id}, f, keys) // it may be of one that has the id since
+	}
 	return r.counters.outcome(countLate, Late)
 }
 

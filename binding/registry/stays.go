@@ -125,8 +125,8 @@ func (st *stays) reattached(id uint32, x, y *table.Session, f *fact) bool {
 	case x.Contexts != 0 && x.Contexts == y.Contexts && clock.Before(x.BegunBy, y.BegunFrom):
 		st.places.ends = append(st.places.ends, pendingEnd{id: id, bound: y.Last, e: endSuperseded})
 	case st.together(x, y):
-		if x.Contexts != 0 && y.Contexts != 0 && x.Contexts&y.Contexts == 0 {
-			return false // secondary contexts of one session (3GPP TS 29.061)
+		if x.Contexts != 0 && y.Contexts != 0 && x.Contexts&y.Contexts == 0 && st.within(x, y) && st.within(y, x) {
+			return false // secondary contexts of one session share its addresses (3GPP TS 29.061)
 		}
 		for _, c := range st.sessions.claims(id) {
 			if !st.m.Has(y, c.Key) && !clock.Before(y.BegunBy, c.At) {
@@ -153,6 +153,18 @@ func (st *stays) differ(x, y *table.Session) bool {
 		c = cl.NextOfSession
 	}
 	return xs&ys != 0 && !st.together(x, y)
+}
+
+// within reports that a session has no other addresses than another one.
+func (st *stays) within(x, y *table.Session) bool {
+	for c := x.Claim; c != 0; {
+		cl := st.m.Claim(c)
+		if !st.m.Has(y, cl.Key) {
+			return false
+		}
+		c = cl.NextOfSession
+	}
+	return true
 }
 
 // together reports that two sessions share an address: a handover, or contexts

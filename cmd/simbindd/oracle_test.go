@@ -14,9 +14,9 @@ import (
 // SIMBIND_ORACLE_STRICT a right answer that is withheld on a quiet line is a
 // failure too; SIMBIND_ORACLE_HISTORY plays one history of a run alone.
 func TestOracle(t *testing.T) {
-	turns, seed := 400, uint64(1)
+	turns, seed := 1500, uint64(1)
 	if testing.Short() {
-		turns = 100
+		turns = 300
 	}
 	if v, err := strconv.Atoi(os.Getenv("SIMBIND_ORACLE_TURNS")); err == nil {
 		turns = v

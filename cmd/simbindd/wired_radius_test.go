@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"fmt"
 	"net"
 	"net/netip"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -150,9 +152,9 @@ func (b *packetBuilder) ports(a binding.Address, alloc uint32) {
 	b.p.Add(241, value)
 }
 
-// A nasLine is one way of a NAS to us: the socket of a client.
+// A nasLine is one way of a NAS to us: the socket of a client, or its connection.
 type nasLine struct {
-	conn   *net.UDPConn
+	conn   net.Conn
 	secret []byte
 }
 
@@ -167,6 +169,20 @@ func dialNAS(t testing.TB, from netip.Addr, to string, secret []byte) *nasLine {
 		t.Fatal(err)
 	}
 	return &nasLine{conn, secret}
+}
+
+// dialRadSec connects with the only certificate that there is, which is also its
+// own authority, in a folder.
+func dialRadSec(t testing.TB, dir, to string) *nasLine {
+	certificate, err := tls.LoadX509KeyPair(filepath.Join(dir, "cert.pem"), filepath.Join(dir, "key.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := tls.Dial("tcp", to, &tls.Config{Certificates: []tls.Certificate{certificate}, InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &nasLine{conn, []byte("radsec")}
 }
 
 // exchange sends octets once and waits for their answer, until ctx ends.

@@ -119,6 +119,7 @@ type speakerWay struct {
 type manner struct {
 	process bool // in a process of its own, which SIGKILL ends
 	relay   bool // Gx goes on to a PCRF
+	radsec  bool // the client "nas-0" has a certificate and speaks RadSec
 }
 
 // newWired makes subjects.
@@ -179,6 +180,9 @@ var keeper = netip.AddrFrom4([4]byte{127, 0, 9, 9})
 
 func secretOf(from netip.Addr) []byte { return []byte("secret of " + from.String()) }
 
+// radsecClient is the client that speaks RadSec, by name and certificate.
+const radsecClient = "nas-0"
+
 // yaml is the configuration that the setup asks for.
 func (w *wired) yaml() string {
 	var b strings.Builder
@@ -196,7 +200,12 @@ func (w *wired) yaml() string {
 	}
 	b.WriteString("radius:\n  listen: [\"127.0.0.1:0\"]\n  clients:\n")
 	client := func(name, group string, from netip.Addr) {
-		fmt.Fprintf(&b, "  - {name: %q, group: %q, prefix: %v/32, secret: %q}\n", name, group, from, secretOf(from))
+		certificate := ""
+		if name == radsecClient && w.radsec {
+			certificate = radsecClient
+		}
+		fmt.Fprintf(&b, "  - {name: %q, group: %q, prefix: %v/32, secret: %q, certificate: %q}\n",
+			name, group, from, secretOf(from), certificate)
 	}
 	client("keeper", "", keeper)
 	var peers strings.Builder
@@ -218,6 +227,11 @@ func (w *wired) yaml() string {
 			}
 			clients[name] = true
 		}
+	}
+	if w.radsec {
+		certify(w.t, w.home.dir, radsecClient)
+		fmt.Fprintf(&b, "  radsec: {listen: [\"127.0.0.1:0\"], cert_file: %[1]s/cert.pem, key_file: %[1]s/key.pem, ca_file: %[1]s/cert.pem}\n",
+			w.home.dir)
 	}
 	b.WriteString("diameter:\n  listen: [\"127.0.0.1:0\"]\n  origin_host: simbind.lab\n  origin_realm: lab\n")
 	fmt.Fprintf(&peers, "  - {host: keeper, addresses: [\"%v/32\"]}\n", keeper)
@@ -311,10 +325,14 @@ func (w *wired) account(ctx context.Context, word *worldtest.Word) error {
 	}
 	from := w.address(word.Source, word.Owner, word.Way)
 	l := w.nas[key]
-	if l == nil {
+	switch {
+	case l != nil:
+	case w.radsec && word.Owner+"-0" == radsecClient && word.Way == 0:
+		l = dialRadSec(w.t, w.home.dir, w.d.log.findOf("radius", "listening for RadSec", "address"))
+	default:
 		l = dialNAS(w.t, from, w.d.radius(), secretOf(from))
-		w.nas[key] = l
 	}
+	w.nas[key] = l
 	wire, err := accounting(word, l.secret)
 	if err != nil {
 		return err

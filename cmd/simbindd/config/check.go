@@ -22,6 +22,9 @@ func (f *file) check(p place) Config {
 	f.checkSites(p, cfg)
 	if f.RADIUS != nil {
 		cfg.RADIUS = f.RADIUS.check(p.key("radius"))
+		if r := cfg.RADIUS.RadSec; r != nil {
+			r.MaxDelay = cfg.Registry.MaxDelay
+		}
 	}
 	if f.Diameter != nil {
 		cfg.Diameter = f.Diameter.check(p.key("diameter"))
