@@ -236,7 +236,7 @@ func TestPackagesAndTypesFitTheReader(t *testing.T) {
 			if !ok || fn.Recv == nil {
 				continue
 			}
-			if typ := f.dir + "." + receiverOf(fn); !slices.Contains(methods[typ], f.name) {
+			if typ := f.dir + "." + receiver(fn); !slices.Contains(methods[typ], f.name) {
 				methods[typ] = append(methods[typ], f.name)
 			}
 		}
@@ -253,8 +253,8 @@ func TestPackagesAndTypesFitTheReader(t *testing.T) {
 	}
 }
 
-// receiverOf is the name of the type that a method belongs to.
-func receiverOf(fn *ast.FuncDecl) string {
+// receiver is the name of the type that a method belongs to.
+func receiver(fn *ast.FuncDecl) string {
 	typ := fn.Recv.List[0].Type
 	for {
 		switch x := typ.(type) {
