@@ -168,7 +168,7 @@ func (p *places) endedBy(node uint16, y *table.Session) binding.SourceSet {
 func (p *places) confirm(x, z *overlap) {
 	xs, zs := &x.session, &z.session
 	of := binding.SourceSet(0).Add(p.m.SourceOf(zs.Node))
-	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 || !p.oneStay(xs, zs) {
+	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 || !p.oneStay(xs, zs) && !p.restored(x, zs) {
 		return
 	}
 	for y := p.overlapping(x.key); y.next(); {
@@ -200,6 +200,24 @@ func (p *places) oneStay(x, y *table.Session) bool {
 		return p.m.OneSIM(x, y)
 	}
 	return max(x.BegunBy.Our, y.BegunBy.Our)-min(x.BegunFrom.Our, y.BegunFrom.Our) <= moments
+}
+
+// restored reports that z names nobody and took the place, within moments of its
+// node's restart, of a session that this ended and that was an account of x's stay
+// (3GPP TS 23.527 clause 4.3: the user plane is given its sessions again).
+func (p *places) restored(x *overlap, z *table.Session) bool {
+	root := p.m.Root(z.Node)
+	by, told := p.m.RestartBy(root)
+	if !told || z.Sub != 0 || z.BegunBy.Our-by.Our > moments {
+		return false
+	}
+	h, _ := p.holding(x.key)
+	for y := p.m.AllClaimants(&h); y.Next(); {
+		if s := &y.Session; s.Ended() && s.Sub == 0 && s.After == by && p.m.Root(s.Node) == root && p.oneStay(&x.session, s) {
+			return true
+		}
+	}
+	return false
 }
 
 // moments is how far apart (ms) two sources may tell of one beginning.
