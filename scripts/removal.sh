@@ -80,7 +80,7 @@ apply() {
 }
 
 missed=0
-printf '| rule | without it | where | test that fails |\n|---|---|---|---|\n'
+printf '| rule | without it | reason | where | test that fails |\n|---|---|---|---|---|\n'
 while IFS= read -r title; do
 	rm -rf "$work/tree/binding"
 	cp -R "$work/whole/binding" "$work/tree"

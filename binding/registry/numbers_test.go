@@ -253,9 +253,17 @@ func TestReattach(t *testing.T) {
 			w.holds(ue1, simA)
 			w.silent("2001:db8:1::5", simA)
 			w.wait(time.Second)
-			g.update("a", simA, "", of("internet")) // it does not say which it has
-			w.silent("2001:db8:1::5", simA)
 			g.update("a", simA, ue1+" 2001:db8:1::/64", of("internet"))
+			w.holds("2001:db8:1::5", simA)
+		}},
+		{"also when it is not known which of the two began later", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1+" 2001:db8:1::/64", of("internet"))
+			n.start("b", simA, ue1, of("internet"))
+			w.holds(ue1, simA)
+			w.silent("2001:db8:1::5", simA)
+			w.wait(5 * time.Second)
+			n.update("a", simA, ue1+" 2001:db8:1::/64", of("internet"))
 			w.holds("2001:db8:1::5", simA)
 		}},
 	})

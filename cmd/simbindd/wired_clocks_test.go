@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/worldtest"
 )
 
 // TestWiredClocks is about what a NAS says of time: RFC 2869 section 5.3, RFC
@@ -97,6 +98,24 @@ func TestWiredClocks(t *testing.T) {
 			}
 			p.tell(delayed(maxDelay-20*time.Second, first))
 			p.unsure(1, addr1)
+		}},
+		{"what a proxy kept while we were away ends in a match with the next word", func(p *play) {
+			p.chat()
+			p.tell(p.stamped(p.accounting(begins, "s1", 1, addr1)))
+			p.wait(3 * time.Second)
+			kept := []worldtest.Word{p.stamped(p.accounting(goesOn, "s1", 1, addr1))}
+			p.wait(3 * time.Second)
+			kept = append(kept, p.stamped(p.accounting(ends, "s1", 1, "")))
+			p.wait(3 * time.Second)
+			kept = append(kept, p.stamped(p.accounting(begins, "s2", 2, addr1)))
+			p.Kill(20 * time.Second)
+			for i, w := range kept {
+				p.tellIn(100*time.Millisecond, delayed(time.Duration(26-3*i)*time.Second, w))
+			}
+			p.not(1, addr1)
+			p.chat()
+			p.tell(p.stamped(p.accounting(goesOn, "s2", 2, addr1)))
+			p.holds(2, addr1)
 		}},
 		{"Acct-Delay-Time without Event-Timestamp is true to a second and no more", func(p *play) {
 			p.tell(p.accounting(begins, "s1", 1, addr1))

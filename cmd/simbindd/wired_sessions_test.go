@@ -87,8 +87,6 @@ func TestWiredSessions(t *testing.T) {
 			p.tell(named(numberOf(5), p.accounting(goesOn, "s1", 1, addr1)))
 			p.holds(5, addr1)
 			p.tell(delayed(20*time.Second, p.accounting(goesOn, "s1", 1, addr1)))
-			p.not(1, addr1)
-			p.tell(named(numberOf(5), p.accounting(goesOn, "s1", 1, addr1)))
 			p.holds(5, addr1)
 		}},
 		{"the last Stop of a session whose 3GPP-NSAPI changed ends it", func(p *play) {
