@@ -120,7 +120,10 @@ func (a acked) Acknowledge(_ uint64, err error) { a <- err }
 func (n *simNetwork) submit(e binding.Event) {
 	n.t.Helper()
 	done := make(acked, 1)
-	e.Source, e.Link, e.Arrived, e.Ack = binding.SourceGx, 1, time.Now(), done
+	if e.Source == 0 {
+		e.Source = binding.SourceGx
+	}
+	e.Link, e.Arrived, e.Ack = 1, time.Now(), done
 	if e.Node == "" {
 		e.Node = "pgw.lab"
 	}

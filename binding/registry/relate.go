@@ -168,7 +168,8 @@ func (p *places) endedBy(node uint16, y *table.Session) binding.SourceSet {
 func (p *places) confirm(x, z *overlap) {
 	xs, zs := &x.session, &z.session
 	of := binding.SourceSet(0).Add(p.m.SourceOf(zs.Node))
-	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 || !p.oneStay(xs, zs) && !p.restored(x, zs) {
+	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 ||
+		xs.Sub == 0 || zs.Sub == 0 || !p.m.OneSIM(xs, zs) {
 		return
 	}
 	for y := p.overlapping(x.key); y.next(); {
@@ -192,36 +193,6 @@ func (p *places) confirm(x, z *overlap) {
 	p.sessions.dirty(x.id)
 	x.session = p.m.Session(x.id)
 }
-
-// oneStay reports that two sources' sessions are surely accounts of one stay: they
-// name one SIM, or one names none and both began within moments.
-func (p *places) oneStay(x, y *table.Session) bool {
-	if x.Sub != 0 && y.Sub != 0 {
-		return p.m.OneSIM(x, y)
-	}
-	return max(x.BegunBy.Our, y.BegunBy.Our)-min(x.BegunFrom.Our, y.BegunFrom.Our) <= moments
-}
-
-// restored reports that z names nobody and took the place, within moments of its
-// node's restart, of a session that this ended and that was an account of x's stay
-// (3GPP TS 23.527 clause 4.3: the user plane is given its sessions again).
-func (p *places) restored(x *overlap, z *table.Session) bool {
-	root := p.m.Root(z.Node)
-	by, told := p.m.RestartBy(root)
-	if !told || z.Sub != 0 || z.BegunBy.Our-by.Our > moments {
-		return false
-	}
-	h, _ := p.holding(x.key)
-	for y := p.m.AllClaimants(&h); y.Next(); {
-		if s := &y.Session; s.Ended() && s.Sub == 0 && s.After == by && p.m.Root(s.Node) == root && p.oneStay(&x.session, s) {
-			return true
-		}
-	}
-	return false
-}
-
-// moments is how far apart (ms) two sources may tell of one beginning.
-const moments = 2000
 
 // relate compares a session that has spoken with all others on its addresses,
 // both ways: rules T4 to T6.
