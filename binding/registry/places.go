@@ -155,13 +155,18 @@ func (p *places) mayHave(id uint32, claims []table.Claim, f *fact) {
 			continue
 		}
 		p.mayLack(id, old.Key, f)
-		for c := p.m.Session(id).Claim; c != 0; {
-			cl := p.m.Claim(c)
-			if cl.Key == old.Key {
-				p.m.SetHold(c, old.Hold)
-			}
-			c = cl.NextOfSession
+		p.setHold(id, old.Key, old.Hold)
+	}
+}
+
+// setHold says when a session held an address.
+func (p *places) setHold(id uint32, k index.Key, h table.Hold) {
+	for c := p.m.Session(id).Claim; c != 0; {
+		cl := p.m.Claim(c)
+		if cl.Key == k {
+			p.m.SetHold(c, h)
 		}
+		c = cl.NextOfSession
 	}
 }
 

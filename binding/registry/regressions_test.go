@@ -302,6 +302,15 @@ func TestRegressions(t *testing.T) {
 			n.start("b", simA, ue1, bearer(5), of("internet"))
 			w.silent(ue2, simA) // is match/bound
 		}},
+		{"a late Start names the session that an Interim without a name told of first", func(w *tale) {
+			n := w.newNAS("nas")
+			n.update("a", noSIM, ue1, unstamped, delayed(0), aged(5*time.Second))
+			w.now = w.now.Add(3135 * time.Millisecond)
+			n.start("a", simA, ue1, unstamped, delayed(8*time.Second)) // places the beginning alike
+			w.wait(5 * time.Second)
+			w.pgw("pgw").start("b", simB, ue1)
+			w.nobody(ue1, "ambiguous/conflict")
+		}},
 	})
 }
 

@@ -109,9 +109,8 @@ func (r *rules) find(f *fact) incarnations {
 func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 	for _, id := range in.list() {
 		s := r.m.Session(id)
-		if who := f.identity(); !s.Ended() && table.Nobody(r.people.said(&s)) && !table.Nobody(who) {
-			r.people.named(id, f, true) // nobody else's, at least, until it is named again
-			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
+		if table.Nobody(r.people.said(&s)) {
+			r.people.named(id, f, false)
 		}
 		r.people.contradicts(id, f)
 		if apn := r.apnOf(&s, f); !s.Ended() {
@@ -123,13 +122,15 @@ func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 	return r.former(in, f)
 }
 
-// mayHold has a session stand against others on addresses that it may have.
+// mayHold has a session stand against others on addresses that it may have: they must
+// speak after the event, and none is over.
 func (r *rules) mayHold(id uint32, keys []index.Key, f *fact) {
 	for _, k := range keys {
 		if s := r.m.Session(id); contradict(r.m.Identity(&s), f.identity()) || r.m.Has(&s, k) {
 			continue
 		}
 		if r.places.claim(id, k, false, f) {
+			r.places.setHold(id, k, table.Hold{By: f.hi})
 			r.places.mayLack(id, k, f)
 		}
 	}
