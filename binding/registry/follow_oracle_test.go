@@ -111,11 +111,7 @@ func (g *rig) withdrawn(q binding.Query) bool {
 func TestFollowerAnswersLikeItsSite(t *testing.T) { followOne(t, kind{flat: true, steady: true}) }
 
 func followOne(t *testing.T, k kind) {
-	histories := uint64(6)
-	if testing.Short() {
-		histories = 1
-	}
-	for seed := range histories {
+	for seed := range k.histories(6) {
 		site, follower := newRig(t, oracleConfig), newReplica(t, oracleConfig, "site")
 		told := 0
 		for i, s := range k.history(1000+seed, 2000) {
@@ -140,6 +136,18 @@ func followOne(t *testing.T, k kind) {
 			t.Fatalf("history %d: the follower applied %d changes and published %d of its own", seed, follower.applied, len(follower.batch.Changes))
 		}
 	}
+}
+
+// histories is how many of n are lived through: fewer of nested addresses, which
+// take five times as long.
+func (k kind) histories(n uint64) uint64 {
+	if !k.flat {
+		n /= 3
+	}
+	if testing.Short() {
+		n /= 5
+	}
+	return max(n, 1)
 }
 
 // denies tells why a site would not bear out a match of the replica's: it says
@@ -189,11 +197,7 @@ func TestFollowerOfTwoSitesIsNoSurerThanThey(t *testing.T) {
 }
 
 func followTwo(t *testing.T, k kind) {
-	histories := uint64(10)
-	if testing.Short() {
-		histories = 2
-	}
-	matches := 0
+	histories, matches := k.histories(10), 0
 	for seed := range histories {
 		n, fault := followBoth(t, k, seed)
 		if matches += n; fault != "" {

@@ -169,14 +169,29 @@ func TestRegressions(t *testing.T) {
 			}
 			w.holds(ue1, simA)
 		}},
-		{"what a user plane restores that names nobody does not say whose it was", func(w *tale) {
+		{"a user plane that restores its sessions 2 ms later silences nobody whom it names", func(w *tale) {
+			g, up := w.tapped(binding.SourceGTPv2, "smf"), w.tapped(binding.SourcePFCP, "upf")
+			g.start("g", simA, ue1)
+			w.now = w.now.Add(10 * time.Millisecond)
+			up.start("p", simA, ue1) // User ID (3GPP TS 29.244 clause 8.2.101)
+			w.pass(time.Minute)
+			up.restart()
+			w.nobody(ue1, "ambiguous/ending")
+			w.now = w.now.Add(2 * time.Millisecond)
+			up.start("q", simA, ue1)
+			w.holds(ue1, simA)
+			w.pass(time.Minute)
+			up.stop("q")
+			w.nobody(ue1, "ambiguous/ending")
+		}},
+		{"whom a user plane does not name may be another one after it", func(w *tale) {
 			g, up := w.tapped(binding.SourceGTPv2, "smf"), w.tapped(binding.SourcePFCP, "upf")
 			g.start("g", simA, ue1)
 			w.now = w.now.Add(10 * time.Millisecond)
 			up.start("p", noSIM, ue1)
-			w.pass(time.Minute)
-			up.restart()
-			w.now = w.now.Add(2 * time.Millisecond)
+			w.now = w.now.Add(50 * time.Millisecond)
+			up.stop("p")
+			w.now = w.now.Add(350 * time.Millisecond)
 			up.start("q", noSIM, ue1)
 			w.nobody(ue1, "ambiguous/ending")
 			w.wait(time.Second)

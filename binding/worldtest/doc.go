@@ -47,7 +47,9 @@
 //     the holder's own session.
 //   - Two sessions of one id of which neither the end of the first, nor the
 //     Start of the second, nor a restart between them, nor two IMSIs, nor an age
-//     that leaves no doubt was delivered: they look like one.
+//     that leaves no doubt was delivered: they look like one. So do two of one
+//     SIM, of a node that tells no time, if the end of the first was heard after
+//     the Start of the second.
 //   - Other addresses of a range, or other ports of a block, of which an
 //     operator released one; and a released address whose session spoke since
 //     without naming addresses.

@@ -10,7 +10,7 @@ package worldtest
 //     time; so was one of any eight, and one within the last minute before a
 //     late one.
 //   - After a clock was set forward, a message on time is heard before one as
-//     late as the step.
+//     late as the step, or by so little less that nobody sees the rest.
 //   - A clock was not set back shortly before it is first heard.
 //   - A node of two names is first heard by both at once.
 type guard struct {
@@ -73,6 +73,9 @@ func (g *guard) pass(w *Word, now tick) bool {
 	return true
 }
 
+// seen is the least step that stamps of whole seconds show.
+const seen = second + 2*onTime
+
 func (h *hearing) allows(c *clock, w *Word, now tick, late bool) bool {
 	e := h.epochs[w.epoch]
 	if !h.heard {
@@ -100,7 +103,7 @@ func (h *hearing) allows(c *clock, w *Word, now tick, late bool) bool {
 		return false
 	}
 	for i, offset := range c.offsets[:w.epoch] {
-		if forward := c.offsets[w.epoch] - offset; forward > 0 && now-w.stamped >= forward-second &&
+		if forward := c.offsets[w.epoch] - offset; forward > 0 && now-w.stamped >= forward-seen &&
 			(i == w.epoch-1 || c.since[i+1] > now-2*maxDelay) {
 			return false
 		}

@@ -37,7 +37,9 @@ type legHeard struct {
 	last     tick    // latest word
 	held     tick    // latest word that names what it holds
 	heard    [2]tick // our time of the last but one word, and of the last
+	first    tick    // our time of the first word
 	ended    tick
+	over     tick // our time of the latest word that it ended
 	started  bool // its Start was delivered
 	attached bool // and named the SIM
 	partly   bool // one of its contexts ended, or it did
@@ -89,7 +91,8 @@ func (j *judge) claim(c *claim) *claimHeard {
 func (j *judge) leg(l *leg) *legHeard {
 	for len(j.legs) <= l.id {
 		j.legs = append(j.legs, legHeard{
-			alive: never, last: never, held: never, heard: [2]tick{never, never}, ended: never, numberAt: never,
+			alive: never, last: never, held: never, heard: [2]tick{never, never}, first: never, ended: never, over: never,
+			numberAt: never,
 		})
 	}
 	return &j.legs[l.id]
@@ -121,7 +124,9 @@ func (j *judge) deliver(word *Word, now tick) {
 		return
 	}
 	l := j.leg(word.leg)
-	l.n++
+	if l.n++; l.n == 1 {
+		l.first = now
+	}
 	l.last = max(l.last, word.at)
 	l.heard[0], l.heard[1] = l.heard[1], now
 	l.aged = l.aged || word.Aged
@@ -141,7 +146,7 @@ func (j *judge) deliver(word *Word, now tick) {
 	}
 	switch {
 	case word.ends():
-		l.ended = max(l.ended, word.at)
+		l.ended, l.over = max(l.ended, word.at), now
 	case word.Kind == binding.SessionStop:
 		l.partly = true
 	}

@@ -249,7 +249,10 @@ func (j *judge) merged(s *stay) bool {
 // are two.
 func (j *judge) apart(former, later *leg) bool {
 	f, l := j.leg(former), j.leg(later)
+	m := &later.voice.manner
 	switch r := j.voice(later.voice).restart; {
+	case f.over > l.first && former.stay.sim == later.stay.sim && !m.stamps && !m.delays && later.voice.source == binding.SourceRADIUS:
+		return false // the former's end looks like the later's, as nothing tells when it was
 	case f.ended != never, l.started:
 		return true
 	case f.imsi && l.imsi && former.stay.sim != later.stay.sim:
