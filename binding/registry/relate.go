@@ -168,13 +168,15 @@ func (p *places) endedBy(node uint16, y *table.Session) binding.SourceSet {
 func (p *places) confirm(x, z *overlap) {
 	xs, zs := &x.session, &z.session
 	of := binding.SourceSet(0).Add(p.m.SourceOf(zs.Node))
-	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 ||
-		xs.Sub == 0 || zs.Sub == 0 || !p.m.OneSIM(xs, zs) {
+	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 || !p.oneStay(xs, zs) {
 		return
 	}
 	for y := p.overlapping(x.key); y.next(); {
 		if !y.session.Ended() || p.m.SourceOf(y.session.Node) != p.m.SourceOf(zs.Node) {
 			continue
+		}
+		if zs.Sub == 0 && p.oneStay(xs, &y.session) {
+			return // that was the account of it, and this is of another
 		}
 		end := y.session.After
 		if p.m.Root(y.session.Node) != p.m.Root(zs.Node) {
@@ -193,6 +195,18 @@ func (p *places) confirm(x, z *overlap) {
 	p.sessions.dirty(x.id)
 	x.session = p.m.Session(x.id)
 }
+
+// oneStay reports that two sources' sessions are surely accounts of one stay: they
+// name one SIM, or one names none and both began within moments.
+func (p *places) oneStay(x, y *table.Session) bool {
+	if x.Sub != 0 && y.Sub != 0 {
+		return p.m.OneSIM(x, y)
+	}
+	return max(x.BegunBy.Our, y.BegunBy.Our)-min(x.BegunFrom.Our, y.BegunFrom.Our) <= moments
+}
+
+// moments is how far apart (ms) two sources may tell of one beginning.
+const moments = 2000
 
 // relate compares a session that has spoken with all others on its addresses,
 // both ways: rules T4 to T6.

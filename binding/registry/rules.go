@@ -117,9 +117,23 @@ func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 		if apn := r.apnOf(&s, f); !s.Ended() {
 			r.dropGone(id, f, unsure, apn)
 			r.dropOthers(id, f, unsure, r.admit(f, apn).keys)
+			r.mayHold(id, r.admit(f, apn).keys, f)
 		}
 	}
 	return r.former(in, f)
+}
+
+// mayHold has a session stand against others on addresses that it may have.
+func (r *rules) mayHold(id uint32, keys []index.Key, f *fact) {
+	for _, k := range keys {
+		if s := r.m.Session(id); contradict(r.m.Identity(&s), f.identity()) || r.m.Has(&s, k) {
+			continue
+		}
+		if r.places.claim(id, k, false, f) {
+			r.places.mayLack(id, k, f)
+		}
+	}
+	r.places.relate(id, f)
 }
 
 // inTurn applies a word to the session that it is of.
