@@ -95,12 +95,12 @@ func TestOnlyAMatchIsRecognised(t *testing.T) {
 			} else if is[r] != "" {
 				want = is[r]
 			}
-			reg := &sayer{a: binding.Answer{Verdict: v, Reason: r, Version: 7}}
 			for _, known := range []bool{true, false} { // with what is known of the holder, or without
 				if !known && v == binding.Match {
 					continue
 				}
-				if reg.b = (binding.Binding{}); known {
+				reg := &sayer{a: binding.Answer{Verdict: v, Reason: r, Version: 7}}
+				if known {
 					reg.b = binding.Binding{Subscriber: who, Addr: addr, Domain: "internet", State: binding.StateBound, Version: 7}
 				}
 				if r == binding.ReasonNoMSISDN {
