@@ -124,6 +124,13 @@ func (f *fact) begin() {
 // 200 in a million.
 func ageDrift(age int64) int64 { return age / 5000 }
 
+// vague reports that no clock tells to seconds when the event happened: it may be of
+// a former session with the id.
+func (f *fact) vague() bool {
+	const seconds = 5000
+	return f.hi.Our-f.lo.Our > seconds && (f.lo.Epoch == 0 || f.lo.Epoch != f.hi.Epoch || f.hi.Node-f.lo.Node > seconds)
+}
+
 // hold is when its session held the addresses that the event names.
 func (f *fact) hold() table.Hold { return table.Hold{By: f.hi, At: f.lo} }
 

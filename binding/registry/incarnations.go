@@ -230,7 +230,7 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 	var seen [unclear + 1]int
 	var possible, named, placed uint32
 	var one table.Session
-	names, places, oneSIM, afterAll := 0, 0, true, true
+	names, places, oneSIM, afterAll, next := 0, 0, true, true, false
 	for _, id := range in.list() {
 		s := r.m.Session(id)
 		t := r.incarnation(&s, f)
@@ -239,6 +239,7 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 		if t != same && t != unclear && t != anew {
 			continue
 		}
+		next = next || t == unclear && r.mayBeNext(&s, f) // of none of them, then
 		if possible == 0 {
 			one = s
 		}
@@ -256,6 +257,8 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 	switch n := seen[same] + seen[unclear] + seen[anew]; {
 	case n > 0 && afterAll && !table.Nobody(f.identity()):
 		return 0, anew
+	case n > 0 && next:
+		return 0, unclear
 	case n == 1 && seen[anew] == 0:
 		return possible, same
 	case names == 1 && seen[anew] == 0:

@@ -25,12 +25,11 @@ type people struct {
 
 // A task is what a new word about a SIM or number still has to be compared with.
 type task struct {
-	do   func(p *people, t task, f *fact)
-	id   uint32 // session
-	key  uint64 // the first word of its key: it may have been freed
-	sub  uint32 // subscriber
-	who  binding.Subscriber
-	made binding.MSISDN
+	do  func(p *people, t task, f *fact)
+	id  uint32 // session
+	key uint64 // the first word of its key: it may have been freed
+	sub uint32 // subscriber
+	who binding.Subscriber
 }
 
 // tasksMost bounds the tasks of one event; what is left goes on with the next.

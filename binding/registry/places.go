@@ -21,7 +21,6 @@ type places struct {
 	ends     []pendingEnd
 	garbage  []uint32 // claims to free when nothing leads to them
 	freed    []uint32 // sessions likewise
-	sweeping bool     // what changes is no event's
 }
 
 // A touch is one address as it was before the event.
@@ -118,8 +117,8 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	s.Claim = cid
 	p.m.PutSession(id, &s)
 	t.h.Claim, t.changed = cid, true
-	if !newer && s.Listed>>table.FamilyOf(k)&1 != 0 {
-		p.m.SetGiven(cid, true) // it may have been given up since
+	if !newer && (s.Listed>>table.FamilyOf(k)&1 != 0 || f.vague()) {
+		p.m.SetGiven(cid, true) // it may have been given up since, or be a former session's
 	}
 	counted := p.counted(k)
 	if t.h.Inner != 0 || !counted {

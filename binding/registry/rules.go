@@ -459,9 +459,14 @@ func (r *rules) stop(f *fact) Outcome {
 	case turn == other:
 		r.doubtAll(&in, f)
 		return r.stopUnknown(&in, f)
-	case turn == later, turn == anew:
+	case turn == later:
 		// It began after the known one, which was not heard of since.
-		r.supersede(&in, turn == later, f)
+		r.supersede(&in, true, f)
+		return r.stopUnknown(&in, f)
+	case turn == anew: // whichever it is of, all are over
+		for _, id := range in.list() {
+			r.places.end(id, f.hi, endSuperseded, f)
+		}
 		return r.stopUnknown(&in, f)
 	case id == 0:
 		for _, id := range in.list() {

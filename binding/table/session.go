@@ -48,7 +48,7 @@ type Session struct {
 	// Named: its latest word named its number. An older word that names another one
 	// is of before it changed.
 	Named bool
-	Flags  uint8
+	Flags uint8
 }
 
 // Flags of a session.
