@@ -201,7 +201,7 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 		return other
 	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
 		return other
-	case r.mayBeNext(s, f) && clock.Before(s.After, f.lo) && !table.Nobody(f.identity()):
+	case r.mayBeNext(s, f) && clock.Before(r.endOf(s), f.lo) && !table.Nobody(f.identity()):
 		return anew
 	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)), r.mayBeNext(s, f):
 		return unclear
@@ -210,9 +210,22 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 }
 
 // mayBeNext reports that a word may be of a session that has the id since the
-// known one ended: a stop that may be its own was heard. The two may be of one SIM.
+// known one ended: a stop or restart that may have ended it was heard. The two may
+// be of one SIM.
 func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
-	return s.Flags&(table.Stopped|table.Ended) == table.Stopped && !(f.begins && alike(s, f))
+	return !s.Ended() && (s.Flags&table.Stopped != 0 || r.m.MayHaveRestarted(s)) && !(f.begins && alike(s, f))
+}
+
+// endOf is by when a session was over, if what may have ended it did.
+func (r *rules) endOf(s *table.Session) clock.Bound {
+	by, _ := r.m.RestartBy(r.m.Root(s.Node))
+	switch {
+	case !r.m.MayHaveRestarted(s):
+		return s.After
+	case s.Flags&table.Stopped == 0:
+		return by
+	}
+	return clock.Upper(s.After, by)
 }
 
 // whose tells which of the sessions with its id an event is of. Where there are

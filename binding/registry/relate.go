@@ -165,10 +165,10 @@ func (p *places) endedBy(node uint16, y *table.Session) binding.SourceSet {
 // confirm ends the doubt that the end of another source's session made about x, if
 // that source has another session there by now which is an account of the same
 // stay: z, which surely held the address after all that have ended.
-func (p *places) confirm(x, z *overlap) {
+func (p *places) confirm(x, z *overlap, f *fact) {
 	xs, zs := &x.session, &z.session
 	of := binding.SourceSet(0).Add(p.m.SourceOf(zs.Node))
-	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 || !p.oneStay(xs, zs) {
+	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 || !p.oneStay(xs, zs) || !table.Within(x.key, z.key) {
 		return
 	}
 	for y := p.overlapping(x.key); y.next(); {
@@ -193,6 +193,11 @@ func (p *places) confirm(x, z *overlap) {
 	})
 	p.touchAll(x.id, "state", false)
 	p.sessions.dirty(x.id)
+	for _, k := range p.sessions.keys(x.id) { // of its other addresses that says nothing
+		if k != x.key && !p.m.Has(zs, k) {
+			p.mayLack(x.id, k, f)
+		}
+	}
 	x.session = p.m.Session(x.id)
 }
 
@@ -242,16 +247,16 @@ func (p *places) relateAt(id uint32, c table.Claim, f *fact) {
 		}
 	}
 	if confirming {
-		p.confirmAt(&x)
+		p.confirmAt(&x, f)
 	}
 }
 
 // confirmAt has a session and the others on an address confirm each other.
-func (p *places) confirmAt(x *overlap) {
+func (p *places) confirmAt(x *overlap, f *fact) {
 	for y := p.overlapping(x.key); y.next(); {
 		if y.session, x.session = p.m.Session(y.id), p.m.Session(x.id); y.id != x.id && !y.session.Ended() && !x.session.Ended() {
-			p.confirm(x, &y)
-			p.confirm(&y, x)
+			p.confirm(x, &y, f)
+			p.confirm(&y, x, f)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"math"
 	"slices"
 
 	"github.com/simbind/simbind/binding"
@@ -262,7 +263,7 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	}
 	doubted := s.Doubt == binding.ReasonEnding
 	changed, settled := r.sessions.refresh(id, f, when, apn)
-	changed = r.people.named(id, f, when == newer || settled) || changed
+	changed = r.people.named(id, f, when == newer || settled && s.Doubt == binding.ReasonNumber) || changed
 	r.dropGone(id, f, when, apn)
 	r.dropOthers(id, f, when, got.keys)
 	outcome := r.claimAll(id, got.keys, when == newer, f, got.refused)
@@ -335,7 +336,7 @@ func (r *rules) order(s *table.Session, f *fact) when {
 		}
 		return older
 	}
-	if f.Aged && f.Kind != binding.SessionStart && s.Age != 0 && alike(s, f) {
+	if f.Aged && f.Kind != binding.SessionStart && s.Age != 0 && beginAlike(s, f, math.MaxInt64) {
 		switch age := sessionAge(f); {
 		case age > s.Age:
 			return newer
@@ -361,14 +362,21 @@ func sessionAge(f *fact) uint32 {
 }
 
 // alike reports that an event surely places the beginning of its session where
-// the known one has it.
-func alike(s *table.Session, f *fact) bool {
+// the known one has it: of another session with the id it would be elsewhere.
+func alike(s *table.Session, f *fact) bool { return beginAlike(s, f, 2*ageTolerance) }
+
+// beginAlike reports that an event places the beginning of its session where the
+// known one has it, and both within so many ms.
+func beginAlike(s *table.Session, f *fact, within int64) bool {
 	tolerance := ageTolerance + 2*ageDrift(f.Age.Milliseconds())
 	near := func(a, b int64) bool { return a-b <= tolerance && b-a <= tolerance }
+	one := func(from, by, ofFrom, ofBy int64) bool {
+		return near(from, ofFrom) && near(by, ofBy) && by-from <= within && ofBy-ofFrom <= within
+	}
 	from, by := &s.BegunFrom, &s.BegunBy
-	return near(from.Our, f.begunFrom.Our) && near(by.Our, f.begunBy.Our) ||
+	return one(from.Our, by.Our, f.begunFrom.Our, f.begunBy.Our) ||
 		from.Epoch != 0 && from.Epoch == by.Epoch && from.Epoch == f.begunFrom.Epoch && from.Epoch == f.begunBy.Epoch &&
-			near(from.Node, f.begunFrom.Node) && near(by.Node, f.begunBy.Node)
+			one(from.Node, by.Node, f.begunFrom.Node, f.begunBy.Node)
 }
 
 // claimAll lets a session claim addresses. The outcome is that of the least

@@ -112,6 +112,12 @@ func (m *Memory) restarted(s *Session) (over bool, doubt binding.Reason) {
 	return false, binding.ReasonRestarted
 }
 
+// MayHaveRestarted reports that a restart of its node may have ended the session.
+func (m *Memory) MayHaveRestarted(s *Session) bool {
+	_, doubt := m.restarted(s)
+	return doubt != binding.ReasonBound
+}
+
 // EndOf is the upper bound of the end of a session that is over.
 func (m *Memory) EndOf(s *Session) (end clock.Bound, over bool) {
 	if s.Ended() {
