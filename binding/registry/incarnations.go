@@ -147,12 +147,14 @@ func (r *rules) forgetOldest(in *incarnations, f *fact) {
 	oldest := uint32(0)
 	var when int64
 	for _, id := range in.own {
-		if s := r.m.Session(id); oldest == 0 || s.After.Our < when {
+		if s := r.m.Session(id); s.Ended() && (oldest == 0 || s.After.Our < when) {
 			oldest, when = id, s.After.Our
 		}
 	}
-	r.sessions.forget(oldest, f.now)
-	in.drop(oldest)
+	if oldest != 0 {
+		r.sessions.forget(oldest, f.now)
+		in.drop(oldest)
+	}
 }
 
 // amongOthers has a session that has spoken speak after all that the others with

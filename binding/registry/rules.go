@@ -473,7 +473,10 @@ func (r *rules) stop(f *fact) Outcome {
 		return r.stopUnknown(&in, f)
 	case turn == anew: // whichever it is of, all are over
 		for _, id := range in.list() {
-			r.places.end(id, f.hi, endSuperseded, f)
+			if s := r.m.Session(id); !s.Ended() {
+				r.sessions.spoke(id, f)
+				r.places.end(id, f.hi, endStop, f)
+			}
 		}
 		return r.stopUnknown(&in, f)
 	case id == 0:
@@ -536,6 +539,9 @@ func (r *rules) mayHaveStopped(id uint32, f *fact) {
 // may still be on its way, and it says who had the address.
 func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 	keys := r.admit(f, binding.CanonicalAPN(f.APN)).keys
+	if in.full() {
+		r.forgetOldest(in, f)
+	}
 	if !in.take(f) {
 		return r.former(in, f)
 	}
