@@ -109,12 +109,12 @@ func (r *rules) supersede(in *incarnations, surely bool, f *fact) (flags uint8, 
 	}
 	for _, id := range slices.Clone(in.list()) {
 		s := r.m.Session(id)
+		if s.Flags&(table.Stopped|table.Ended) == table.Stopped && !clock.Before(s.After, f.lo) {
+			stopped(s.After) // that may have been its own stop
+		}
 		switch {
 		case !s.Ended() && !surely && !contradict(r.m.Identity(&s), f.identity()):
 			flags |= table.Reused
-			if s.Flags&table.Stopped != 0 && !clock.Before(s.After, f.lo) {
-				stopped(s.After)
-			}
 			r.places.end(id, f.begunBy, endReplaced, f)
 			r.sessions.forgetQuietly(id)
 			in.drop(id)

@@ -110,8 +110,9 @@ func (r *rules) find(f *fact) incarnations {
 func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 	for _, id := range in.list() {
 		s := r.m.Session(id)
-		if table.Nobody(r.people.said(&s)) {
+		if table.Nobody(r.people.said(&s)) && !table.Nobody(f.identity()) { // nobody else's, at least
 			r.people.named(id, f, false)
+			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
 		}
 		r.people.contradicts(id, f)
 		if apn := r.apnOf(&s, f); !s.Ended() {
@@ -252,8 +253,12 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	if when == older {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
-		if who := r.people.said(s); !s.Named || f.MSISDN == 0 || f.MSISDN == who.MSISDN {
+		who := r.people.said(s)
+		if !s.Named || f.MSISDN == 0 || f.MSISDN == who.MSISDN {
 			r.people.named(id, f, false)
+		}
+		if f.Order == 0 && table.Nobody(who) && !table.Nobody(f.identity()) { // unless it is of a former one
+			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
 		}
 		r.hadBefore(id, s, f, apn, got.keys)
 		if f.Order != 0 {
