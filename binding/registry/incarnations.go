@@ -212,10 +212,13 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 }
 
 // mayBeNext reports that a word may be of a session that has the id since the
-// known one ended: a stop or restart that may have ended it was heard. The two may
-// be of one SIM.
+// known one ended: a stop or restart that may have ended it was heard, or another
+// session with its id that may have followed it. The two may be of one SIM.
 func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
-	return !s.Ended() && (s.Flags&table.Stopped != 0 || r.m.MayHaveRestarted(s)) && !(f.begins && alike(s, f))
+	if s.Ended() || s.Flags&table.Again != 0 && s.Doubt == binding.ReasonOrder {
+		return !s.Ended()
+	}
+	return (s.Flags&table.Stopped != 0 || r.m.MayHaveRestarted(s)) && !(f.begins && alike(s, f))
 }
 
 // endOf is by when a session was over, if what may have ended it did.
