@@ -163,17 +163,22 @@ func (m *Memory) PutSession(id uint32, s *Session) {
 	}
 }
 
-// SetNext, SetPrev, SetOlder and SetNewer change one link of a session, the last
-// two of one that has ended. Writer only.
+// SetNext changes the link to the next session of its subscriber. Writer only.
 func (m *Memory) SetNext(id, next uint32) {
 	m.Sessions.Store(id, 9, m.Sessions.Load(id, 9)&^(1<<32-1)|uint64(next))
 }
+
+// SetPrev changes the link to the session before it. Writer only.
 func (m *Memory) SetPrev(id, prev uint32) {
 	m.Sessions.Store(id, 9, m.Sessions.Load(id, 9)&(1<<32-1)|uint64(prev)<<32)
 }
+
+// SetOlder changes the link of one that has ended to the one before it. Writer only.
 func (m *Memory) SetOlder(id, older uint32) {
 	m.Sessions.Store(id, 10, m.Sessions.Load(id, 10)&^(1<<32-1)|uint64(older))
 }
+
+// SetNewer changes the link of one that has ended to the one after it. Writer only.
 func (m *Memory) SetNewer(id, newer uint32) {
 	m.Sessions.Store(id, 10, m.Sessions.Load(id, 10)&(1<<32-1)|uint64(newer)<<32)
 }
