@@ -22,12 +22,22 @@ func (r *Registry) Status() binding.Status {
 		Site: r.cfg.Site, Started: r.started, Warming: r.m.Warming.Load(), Problems: r.problems(),
 		Sessions: r.m.Sessions.Len() - ended, SessionsCap: r.m.Sessions.Cap(),
 		Addresses: r.m.Addrs.Len(), AddressCap: r.m.Addrs.Cap(), Tombstones: ended,
-		Queue: len(r.queue), QueueCap: cap(r.queue), Nodes: len(*r.m.NodeNames.Load()) - 1,
+		Queue: len(r.queue), QueueCap: cap(r.queue), Nodes: r.nodeCount(),
 		JournalSeq: r.committed.Load(), Commits: r.commits.Load(), CommitTime: time.Duration(r.commitTime.Load()),
 		Counters: r.counters.byName(), Settled: r.settled.Load(), Ingesting: r.journalDown.Load() == 0,
 	}
 	st.Healthy = len(st.Problems) == 0 && !st.Warming
 	return st
+}
+
+// nodeCount is how many nodes are known, each once by whatever names it goes.
+func (r *Registry) nodeCount() (n int) {
+	for i := range *r.m.NodeNames.Load() {
+		if id := uint16(i); id != 0 && r.m.Root(id) == id {
+			n++
+		}
+	}
+	return n
 }
 
 // problems says what keeps the Registry from being healthy.

@@ -27,7 +27,8 @@ func (p population) identity(n uint64) binding.Subscriber {
 // by RADIUS; a test holds the two together.
 func (p population) sessionKey(n uint64) (key binding.SessionKey) {
 	id := fmt.Sprintf("%016d", p.id+n)
-	sum := sha256.Sum256([]byte(string(rune(binding.SourceRADIUS)) + string([]byte{byte(len(nas)), 0}) + nas + id))
+	node := client + "\x00" + nas // of the client that brings it
+	sum := sha256.Sum256([]byte(string(rune(binding.SourceRADIUS)) + string([]byte{byte(len(node)), 0}) + node + id))
 	copy(key[:], sum[:])
 	key[7] |= 1
 	return key

@@ -36,9 +36,9 @@ func TestRowsAreThoseOfTheRegistry(t *testing.T) {
 	}
 	edge := radius.New(radius.Config{
 		Listen:  []string{"127.0.0.1:0"},
-		Clients: []radius.Client{{Name: "bench", Prefix: netip.MustParsePrefix("127.0.0.0/8"), Secret: []byte(secret)}},
+		Clients: []radius.Client{{Name: client, Prefix: netip.MustParsePrefix("127.0.0.0/8"), Secret: []byte(secret)}},
 	}, registry.Submit, quiet)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	ended := make(chan error, 2)
 	go func() { ended <- registry.Run(ctx) }()
 	go func() { ended <- edge.Run(ctx) }()
