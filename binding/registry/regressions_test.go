@@ -383,11 +383,9 @@ func TestRegressions(t *testing.T) {
 			w.silent(ue1, simA)
 		}},
 		{"a late word of a former session does not name the present one", func(w *tale) {
-			n := w.newNAS("nas")
+			n := w.nas("nas")
 			n.start("a", simA, ue1, partial)
-			w.wait(30 * time.Second)
-			n.update("a", simA, "")
-			w.now = w.now.Add(5500 * time.Millisecond)
+			w.pass(30 * time.Second)
 			n.start("a", noSIM, ue1, partial)
 			w.now = w.now.Add(time.Second)
 			n.update("a", simA, "", delayed(2*time.Second))
@@ -427,6 +425,9 @@ func TestRegressions(t *testing.T) {
 					w.t.Errorf("%s of who has it", got)
 				}
 				w.wait(15 * time.Second)
+			}
+			if living := w.Status().Sessions; living != 2 {
+				w.t.Errorf("%d sessions go on", living)
 			}
 		}},
 	})

@@ -253,12 +253,8 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	if when == older {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
-		who := r.people.said(s)
-		if !s.Named || f.MSISDN == 0 || f.MSISDN == who.MSISDN {
+		if who := r.people.said(s); !s.Named || f.MSISDN == 0 || f.MSISDN == who.MSISDN {
 			r.people.named(id, f, false)
-		}
-		if f.Order == 0 && table.Nobody(who) && !table.Nobody(f.identity()) { // unless it is of a former one
-			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
 		}
 		r.hadBefore(id, s, f, apn, got.keys)
 		if f.Order != 0 {
@@ -544,9 +540,6 @@ func (r *rules) mayHaveStopped(id uint32, f *fact) {
 // may still be on its way, and it says who had the address.
 func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 	keys := r.admit(f, binding.CanonicalAPN(f.APN)).keys
-	if in.full() {
-		r.forgetOldest(in, f)
-	}
 	if !in.take(f) {
 		return r.former(in, f)
 	}
