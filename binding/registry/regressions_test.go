@@ -430,6 +430,18 @@ func TestRegressions(t *testing.T) {
 				w.t.Errorf("%d sessions go on", living)
 			}
 		}},
+		{"a start of before its node's restart that comes after it is an end for other sources", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, ordered(1))
+			w.wait(4 * time.Second)
+			n.restart()
+			w.wait(9 * time.Second)
+			n.start("a", simA, ue1, delayed(13*time.Second))
+			w.nobody(ue1, "ambiguous/ending")
+			w.wait(time.Second)
+			g.update("g", simA, ue1, ordered(2))
+			w.holds(ue1, simA)
+		}},
 	})
 }
 

@@ -76,6 +76,9 @@ func (r *rules) word(f *fact) Outcome {
 	if stale || r.beforeRestart(f) {
 		// It happened before its node's last restart: nothing goes on, but it says
 		// who had the address.
+		if by, _ := r.m.RestartBy(f.root); in.n == 0 {
+			return r.over(&in, by, endRestart, f)
+		}
 		return r.former(&in, f)
 	}
 	if in.n == 0 {
@@ -539,6 +542,13 @@ func (r *rules) mayHaveStopped(id uint32, f *fact) {
 // stopUnknown remembers the end of a session that was never heard of: its start
 // may still be on its way, and it says who had the address.
 func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
+	r.counters.add(countUnknownStop)
+	return r.over(in, f.hi, endStop, f)
+}
+
+// over remembers a session that was over when it was heard of first: for others it
+// is as if it had been known.
+func (r *rules) over(in *incarnations, end clock.Bound, e ending, f *fact) Outcome {
 	keys := r.admit(f, binding.CanonicalAPN(f.APN)).keys
 	if !in.take(f) {
 		return r.former(in, f)
@@ -547,14 +557,16 @@ func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 		for _, k := range keys {
 			r.places.claim(id, k, false, f)
 		}
-		r.sessions.spoke(id, f)
-		r.places.end(id, f.hi, endStop, f)
+		if f.Kind == binding.SessionStop {
+			r.sessions.spoke(id, f)
+		}
+		r.places.end(id, end, e, f)
 		r.places.relate(id, f)
 	} else {
-		r.sessions.remains.ended(&table.Session{Key: f.key, After: f.hi})
+		r.sessions.remains.ended(&table.Session{Key: f.key, After: end})
 		r.places.refuse(f, keys)
 	}
-	return r.counters.outcome(countUnknownStop, Late)
+	return Late
 }
 
 // endSiblings has the other contexts of a session speak of which the last
