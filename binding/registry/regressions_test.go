@@ -442,6 +442,13 @@ func TestRegressions(t *testing.T) {
 			g.update("g", simA, ue1, ordered(2))
 			w.holds(ue1, simA)
 		}},
+		{"a start that names a SIM within a second of one that names nobody leaves a doubt", func(w *tale) {
+			n := w.newNAS("nas")
+			n.start("a", noSIM, ue1, delayed(0), aged(0))
+			w.now = w.now.Add(75 * time.Millisecond)
+			n.start("a", simA, "", delayed(0), aged(0))
+			w.silent(ue1, simA)
+		}},
 	})
 }
 
