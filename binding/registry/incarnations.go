@@ -142,19 +142,25 @@ func (r *rules) supersede(in *incarnations, surely bool, f *fact) (flags uint8, 
 	return flags, after
 }
 
-// forgetOldest makes room for another session with an id.
+// forgetOldest makes room for another session with an id: of so many at most one
+// goes on, and hardly that which was heard of first.
 func (r *rules) forgetOldest(in *incarnations, f *fact) {
 	oldest := uint32(0)
 	var when int64
-	for _, id := range in.own {
-		if s := r.m.Session(id); s.Ended() && (oldest == 0 || s.After.Our < when) {
-			oldest, when = id, s.After.Our
+	for _, ended := range []bool{true, false} {
+		for _, id := range in.own {
+			s := r.m.Session(id)
+			if at := clock.Upper(s.Last, s.After).Our; s.Ended() == ended && (oldest == 0 || at < when) {
+				oldest, when = id, at
+			}
+		}
+		if oldest != 0 {
+			break
 		}
 	}
-	if oldest != 0 {
-		r.sessions.forget(oldest, f.now)
-		in.drop(oldest)
-	}
+	r.places.end(oldest, f.hi, endSuperseded, f)
+	r.sessions.forget(oldest, f.now)
+	in.drop(oldest)
 }
 
 // amongOthers has a session that has spoken speak after all that the others with
@@ -187,12 +193,12 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 	switch {
 	case clock.Before(f.begunBy, s.BegunFrom):
 		return earlier
-	case f.Order != 0 && f.Order <= s.Order && !(s.Ended() && f.Kind == binding.SessionStart):
-		return same // a repetition, by its own number
+	case f.Order != 0 && f.Order <= s.Order:
+		return same // a repetition, by its own number: an id of Gx is not used again (RFC 6733 section 8.8)
 	case f.begins && clock.Before(s.BegunBy, f.begunFrom):
 		return later
 	case s.Ended() && clock.Before(s.After, f.lo):
-		if s.Order != 0 && s.Flags&table.Stopped != 0 && f.Kind != binding.SessionStart {
+		if s.Order != 0 && s.Flags&table.Stopped != 0 {
 			return same // a session of Gx that was terminated does not come back
 		}
 		return later
@@ -336,6 +342,9 @@ func (r *rules) holdsOne(s *table.Session, f *fact) bool {
 // after it: it is kept beside it. All are in doubt, and stand against others.
 func (r *rules) second(in *incarnations, f *fact) Outcome {
 	after := r.doubtAll(in, f)
+	if in.full() {
+		r.forgetOldest(in, f)
+	}
 	if !in.take(f) {
 		return r.former(in, f)
 	}

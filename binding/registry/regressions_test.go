@@ -449,6 +449,59 @@ func TestRegressions(t *testing.T) {
 			n.start("a", simA, "", delayed(0), aged(0))
 			w.silent(ue1, simA)
 		}},
+		{"a session of Gx that was terminated does not come back by its own beginning, told once more", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1, ordered(1))
+			w.wait(5 * time.Second)
+			g.stop("a", ordered(2))
+			g.start("a", simA, ue1, ordered(1))
+			w.silent(ue1, simA)
+			w.wait(5 * time.Second)
+			g.start("b", simB, ue1, ordered(1))
+			w.wait(5 * time.Second)
+			g.start("a", simA, ue1, ordered(1))
+			w.holds(ue1, simB)
+			w.crash(time.Second)
+			g.start("a", simA, ue1, ordered(1))
+			w.silent(ue1, simA)
+			w.holds(ue1, simB)
+		}},
+		{"nor one that another took the place of", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1, ordered(1))
+			w.wait(5 * time.Second)
+			g.start("b", simB, ue1, ordered(1))
+			w.wait(5 * time.Second)
+			g.start("a", simA, ue1, ordered(1))
+			w.holds(ue1, simB)
+		}},
+		{"a stop that overtakes its start is one, though the id's former session was over already", func(w *tale) {
+			n := w.nas("nas")
+			n.start("x", simB, ue2)
+			w.pass(2500 * time.Millisecond)
+			n.start("y", simC, ue2)
+			w.now = w.now.Add(900 * time.Millisecond)
+			n.stop("x", has(""))
+			w.now = w.now.Add(500 * time.Millisecond)
+			n.start("x", simA, ue1, late(700*time.Millisecond))
+			w.silent(ue1, simA)
+		}},
+		{"however often an id was used, a start stands against others", func(w *tale) {
+			n := w.nas("nas")
+			for i := range 6 {
+				n.start("e", oracleSIMs[i%3], fmt.Sprintf("10.0.5.%d", i+1))
+				w.now = w.now.Add(20 * time.Millisecond)
+				n.stop("e")
+				w.now = w.now.Add(20 * time.Millisecond)
+			}
+			n.start("e", simA, ue1)
+			w.now = w.now.Add(20 * time.Millisecond)
+			other := w.pgw("other")
+			other.start("i", simB, ue1, ordered(1))
+			w.wait(3 * time.Second)
+			other.update("i", simB, ue1, ordered(2))
+			w.silent(ue1, simB)
+		}},
 	})
 }
 

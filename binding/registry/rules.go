@@ -98,8 +98,13 @@ func (r *rules) find(f *fact) incarnations {
 	in := r.nodes.find(f)
 	sessions := 1
 	for _, id := range in.list() {
-		if s := r.m.Session(id); f.Kind != binding.SessionStart && !s.Ended() {
+		s := r.m.Session(id)
+		if f.Kind != binding.SessionStart && !s.Ended() {
 			sessions = 0
+		}
+		if f.Order != 0 && f.Order <= s.Order { // a repetition, or overtaken: when that happened nobody says
+			f.lo = clock.Bound{Our: f.arr - r.limits.MaxDelay}
+			f.begin()
 		}
 	}
 	if r.sessions.makeWay(sessions, len(r.admit(f, binding.CanonicalAPN(f.APN)).keys), f.now) {
@@ -501,6 +506,7 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	switch {
 	case s.Ended():
 		s.After, s.Last = clock.Upper(s.After, f.hi), clock.Upper(s.Last, f.hi)
+		s.Flags |= table.Stopped // if another one's beginning had ended it, this may be that one's stop
 		r.m.PutSession(id, &s)
 		r.sessions.dirty(id)
 		r.people.named(id, f, false)
@@ -550,6 +556,9 @@ func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 // is as if it had been known.
 func (r *rules) over(in *incarnations, end clock.Bound, e ending, f *fact) Outcome {
 	keys := r.admit(f, binding.CanonicalAPN(f.APN)).keys
+	if in.full() {
+		r.forgetOldest(in, f)
+	}
 	if !in.take(f) {
 		return r.former(in, f)
 	}
