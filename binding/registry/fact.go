@@ -5,6 +5,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/clock"
+	"github.com/simbind/simbind/binding/index"
 	"github.com/simbind/simbind/binding/table"
 )
 
@@ -40,6 +41,10 @@ type fact struct {
 	key  [2]uint64
 	why  string // of changes that it makes
 	told bool   // it comes from the journal: what it changed is known
+
+	// earlier are the claims of the same session of before it was taken for over: of
+	// Gx, where an id is not used again.
+	earlier []table.Claim
 
 	// What Addrs come to in the domain of an APN, see rules.admit.
 	apn string
@@ -133,6 +138,17 @@ func (f *fact) vague() bool {
 
 // hold is when its session held the addresses that the event names.
 func (f *fact) hold() table.Hold { return table.Hold{By: f.hi, At: f.lo} }
+
+// holdOf is hold of one of them, which the session may have had before.
+func (f *fact) holdOf(k index.Key) table.Hold {
+	h := f.hold()
+	for i := range f.earlier {
+		if f.earlier[i].Key == k {
+			h.By = clock.Sooner(h.By, f.earlier[i].By)
+		}
+	}
+	return h
+}
 
 // identity is whom the event names.
 func (f *fact) identity() binding.Subscriber {

@@ -66,6 +66,11 @@ func (in *incarnations) take(f *fact) bool {
 // beginLater makes a session that began after those that had its id or, if that
 // is not sure, may be one of them.
 func (r *rules) beginLater(in *incarnations, surely bool, f *fact) Outcome {
+	if f.Order != 0 {
+		for _, id := range in.list() {
+			f.earlier = append(f.earlier, r.sessions.claims(id)...)
+		}
+	}
 	flags, after := r.supersede(in, surely, f)
 	in.take(f)
 	if after != (clock.Bound{}) {

@@ -110,7 +110,7 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	}
 	t := p.touch(k, f.why)
 	s := p.m.Session(id)
-	cid, ok := p.m.NewClaim(table.Claim{Session: id, Key: k, Hold: f.hold(), NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
+	cid, ok := p.m.NewClaim(table.Claim{Session: id, Key: k, Hold: f.holdOf(k), NextOfSession: s.Claim, NextOfAddress: t.h.Claim})
 	if !ok {
 		return false
 	}

@@ -502,6 +502,24 @@ func TestRegressions(t *testing.T) {
 			other.update("i", simB, ue1, ordered(2))
 			w.silent(ue1, simB)
 		}},
+		{"of a link, too, a node that tells of two SIMs in turn contradicts itself", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1, ordered(1))
+			w.wait(3 * time.Second)
+			g.start("b", simB, ue1, ordered(1))
+			for i := range uint32(2) {
+				w.wait(3 * time.Second)
+				g.update("a", simA, ue1, ordered(i+2))
+				w.nobody(ue1, "ambiguous/conflict")
+				w.wait(3 * time.Second)
+				g.update("b", simB, ue1, ordered(i+2))
+				w.nobody(ue1, "ambiguous/conflict")
+			}
+			g.stop("a", ordered(4))
+			w.wait(3 * time.Second)
+			g.update("b", simB, ue1, ordered(4))
+			w.holds(ue1, simB)
+		}},
 	})
 }
 
