@@ -154,9 +154,8 @@ func (r *rules) forgetOldest(in *incarnations, f *fact) {
 	var when int64
 	for _, ended := range []bool{true, false} {
 		for _, id := range in.own {
-			s := r.m.Session(id)
-			if at := clock.Upper(s.Last, s.After).Our; s.Ended() == ended && (oldest == 0 || at < when) {
-				oldest, when = id, at
+			if s := r.m.Session(id); s.Ended() == ended && (oldest == 0 || s.Last.Our < when) {
+				oldest, when = id, s.Last.Our
 			}
 		}
 		if oldest != 0 {
@@ -241,9 +240,9 @@ func (r *rules) endOf(s *table.Session) clock.Bound {
 	case !r.m.MayHaveRestarted(s):
 		return s.After
 	case s.Flags&table.Stopped == 0:
-		return by
+		return clock.Upper(s.Last, by)
 	}
-	return clock.Upper(s.After, by)
+	return clock.Upper(clock.Upper(s.After, s.Last), by)
 }
 
 // whose tells which of the sessions with its id an event is of. Where there are

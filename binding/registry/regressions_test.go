@@ -520,6 +520,37 @@ func TestRegressions(t *testing.T) {
 			g.update("b", simB, ue1, ordered(4))
 			w.holds(ue1, simB)
 		}},
+		{"a former session of a SIM does not match where the new one may have left", func(w *tale) {
+			n := w.nas("nas")
+			n.start("h2", simA, ue1, of("internet"), late(500*time.Millisecond))
+			n.update("h2", simA, ue2, of("internet"))
+			w.now = w.now.Add(2 * time.Second)
+			n.start("h1", simA, ue1, of("internet"), late(8*time.Second))
+			w.silent(ue1, simA)
+		}},
+		{"after a restart a word that may be the older one moves no session", func(w *tale) {
+			w.configure(func(c *Config) { c.MaxDelay, c.Blind = 8*time.Second, 3*time.Second })
+			n := w.newNAS("nas")
+			n.mute = true
+			n.restart()
+			w.wait(2800 * time.Millisecond)
+			n.update("s", simA, ue1, aged(time.Second))
+			w.wait(1040 * time.Millisecond)
+			n.update("s", simA, ue2, aged(0))
+			w.silent(ue2, simA)
+		}},
+		{"a number of a session of Gx that was heard counts as heard, though it was over", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1, ordered(1))
+			w.wait(time.Second)
+			g.start("b", simB, ue1, ordered(1))
+			w.wait(time.Second)
+			g.stop("b", ordered(2))
+			g.update("a", simA, ue1, ordered(2), repeated)
+			w.wait(time.Second)
+			g.update("a", simA, ue1, ordered(2))
+			w.silent(ue1, simA)
+		}},
 	})
 }
 

@@ -210,7 +210,7 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 		s.BegunFrom = clock.Later(s.BegunFrom, f.begunFrom)
 	}
 	s.BegunBy = clock.Sooner(s.BegunBy, f.begunBy)
-	s.HeldAt, s.Last = clock.Later(s.HeldAt, f.lo), clock.Upper(s.Last, f.hi)
+	s.HeldAt, s.Last, s.Order = clock.Later(s.HeldAt, f.lo), clock.Upper(s.Last, f.hi), max(s.Order, f.Order)
 	r.m.PutSession(id, s)
 	r.sessions.dirty(id)
 	r.people.named(id, f, false)

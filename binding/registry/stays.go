@@ -3,6 +3,7 @@ package registry
 import (
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/clock"
+	"github.com/simbind/simbind/binding/index"
 	"github.com/simbind/simbind/binding/table"
 )
 
@@ -129,7 +130,7 @@ func (st *stays) reattached(id uint32, x, y *table.Session, f *fact) bool {
 			return false // secondary contexts of one session share its addresses (3GPP TS 29.061)
 		}
 		for _, c := range st.sessions.claims(id) {
-			if !st.m.Has(y, c.Key) && !clock.Before(y.BegunBy, c.At) {
+			if !st.keeps(y, c.Key) && !clock.Before(y.BegunBy, c.At) {
 				st.places.mayLack(id, c.Key, f)
 			}
 		}
@@ -153,6 +154,18 @@ func (st *stays) differ(x, y *table.Session) bool {
 		c = cl.NextOfSession
 	}
 	return xs&ys != 0 && !st.together(x, y)
+}
+
+// keeps reports that a session has an address, and has not perhaps given it up.
+func (st *stays) keeps(s *table.Session, k index.Key) bool {
+	for c := s.Claim; c != 0; {
+		cl := st.m.Claim(c)
+		if cl.Key == k {
+			return !cl.Given
+		}
+		c = cl.NextOfSession
+	}
+	return false
 }
 
 // within reports that a session has no other addresses than another one.
