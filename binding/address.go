@@ -31,11 +31,11 @@ func NewAddress(p netip.Prefix) (Address, error) {
 	if addr.Is4In6() {
 		addr, bits = addr.Unmap(), bits-96
 	}
-	if addr.IsUnspecified() || addr.IsLoopback() || addr.IsMulticast() || addr.IsLinkLocalUnicast() || bits < 1 {
+	q, err := addr.Prefix(bits)
+	if err != nil || bits < 1 {
 		return Address{}, fmt.Errorf("%v: %w", p, ErrAddress)
 	}
-	q, err := addr.Prefix(bits)
-	if err != nil {
+	if addr = q.Addr(); addr.IsUnspecified() || addr.IsLoopback() || addr.IsMulticast() || addr.IsLinkLocalUnicast() {
 		return Address{}, fmt.Errorf("%v: %w", p, ErrAddress)
 	}
 	return Address{Prefix: q}, nil

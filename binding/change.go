@@ -87,7 +87,7 @@ func (set SourceSet) Add(s Source) SourceSet { return set | 1<<s }
 // List is the set in the order of the constants.
 func (set SourceSet) List() []Source {
 	var list []Source
-	for s := range sourceCount {
+	for s := range Sources {
 		if set.Has(s) {
 			list = append(list, s)
 		}
@@ -102,4 +102,10 @@ func (set SourceSet) Names() []string {
 		names = append(names, s.String())
 	}
 	return names
+}
+
+// A Place is an address in its domain.
+type Place struct {
+	Domain string
+	Addr   Address
 }

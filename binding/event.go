@@ -82,9 +82,6 @@ type Event struct {
 	// 5.3): the time of the event or, as many a node has it, of its sending. Zero:
 	// it tells none.
 	Time time.Time
-	// Slack is how much later than Time the event may really have happened,
-	// when the network's own words leave that open.
-	Slack time.Duration
 	// Delay is for how long the node has been trying to send it (Acct-Delay-Time,
 	// RFC 2866 section 5.2), in whole seconds; Delayed says that it tells so, if
 	// only zero.

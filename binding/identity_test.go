@@ -48,15 +48,33 @@ func TestIMSIAndIMEIKeepTheirDigits(t *testing.T) {
 			t.Errorf("IMSI %q is taken", s)
 		}
 	}
-	a, b := mustIMEI("353490069873319"), mustIMEI("3534900698733101")
+	a, b := mustIMEI(t, "353490069873319"), mustIMEI(t, "3534900698733101")
 	if a.Device() != b.Device() {
 		t.Error("check digit and software version tell devices apart")
 	}
 }
 
+func mustIMSI(t *testing.T, s string) IMSI {
+	t.Helper()
+	i, err := ParseIMSI(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
+func mustIMEI(t *testing.T, s string) IMEI {
+	t.Helper()
+	i, err := ParseIMEI(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return i
+}
+
 func TestLogsNeverCarryAnIdentity(t *testing.T) {
 	var out bytes.Buffer
-	m, i, e := MSISDN(491701234567), mustIMSI("001010000000001"), mustIMEI("3534900698733190")
+	m, i, e := MSISDN(491701234567), mustIMSI(t, "001010000000001"), mustIMEI(t, "3534900698733190")
 	slog.New(slog.NewJSONHandler(&out, nil)).Info("x", "msisdn", m, "imsi", i, "imei", e)
 	for _, secret := range []string{"1234567", "0000000001", "8733190"} {
 		if strings.Contains(out.String(), secret) {
@@ -104,41 +122,6 @@ func TestAddressesHaveOneForm(t *testing.T) {
 			t.Errorf("%s: %s gives %s, %v", c.claim, c.in, got, err)
 		}
 	}
-}
-
-// FuzzKeys holds that the keys of an address stand for just that address.
-func FuzzKeys(f *testing.F) {
-	f.Add([]byte{10, 0, 0, 1}, 32, uint16(1024), uint16(2047))
-	f.Add([]byte{0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 1}, 64, uint16(0), uint16(0))
-	f.Fuzz(func(t *testing.T, raw []byte, bits int, low, high uint16) {
-		ip, ok := netip.AddrFromSlice(raw)
-		if !ok {
-			return
-		}
-		a, err := NewAddress(netip.PrefixFrom(ip, bits))
-		if err != nil {
-			return
-		}
-		if a.Is4() && a.Prefix.IsSingleIP() && low <= high {
-			a.PortLow, a.PortHigh = low, high
-		}
-		next := uint32(a.PortLow)
-		for _, k := range keysOf(7, a) {
-			part := addressOf(k)
-			if part.Prefix != a.Prefix || domainOf(k) != 7 {
-				t.Fatalf("a key of %v stands for %v", a, part)
-			}
-			if a.PortLow|a.PortHigh != 0 {
-				if uint32(part.PortLow) != next {
-					t.Fatalf("the pieces of %v leave a gap at %d: %v", a, next, part)
-				}
-				next = uint32(part.PortHigh) + 1
-			}
-		}
-		if a.PortLow|a.PortHigh != 0 && next != uint32(a.PortHigh)+1 {
-			t.Fatalf("the pieces of %v end at %d", a, next-1)
-		}
-	})
 }
 
 // FuzzParse holds that what parses prints as it was read.

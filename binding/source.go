@@ -14,13 +14,13 @@ const (
 	SourceGTPv1
 	SourcePFCP
 	SourceFeed
-	sourceCount
+	Sources // how many there are
 )
 
-var sourceNames = [sourceCount]string{"none", "gx", "radius", "gtpv2", "gtpv1", "pfcp", "feed"}
+var sourceNames = [Sources]string{"none", "gx", "radius", "gtpv2", "gtpv1", "pfcp", "feed"}
 
 func (s Source) String() string {
-	if s < sourceCount {
+	if s < Sources {
 		return sourceNames[s]
 	}
 	return fmt.Sprintf("source%d", uint8(s))

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -49,13 +50,18 @@ const (
 	ReasonUnconfirmed                   // stale: not confirmed since a gap in what we heard
 	ReasonNotIngesting                  // stale: the journal is down, news is being refused
 	ReasonSiteUnreachable               // unknown: the address is another site's, which does not answer
+	ReasonOrder                         // ambiguous: whether its session or another SIM's held the address last
+	ReasonNumber                        // ambiguous: which of two numbers of its session is the later one
+	ReasonRestarted                     // unknown: its node restarted, and its session may be from before
+	ReasonReleased                      // unknown: an operator ended it, and it has not spoken since
+	ReasonMultiSIM                      // match, or ambiguous by configuration: other SIMs have the number too
 	reasons
 )
 
 var reasonNames = [reasons]string{
 	"bound", "other-number", "no-binding", "ended", "warming", "no-msisdn", "capacity", "out-of-pool",
 	"no-domain", "port-needed", "conflict", "ending", "domain-needed", "lease", "node-lost", "unconfirmed", "not-ingesting",
-	"site-unreachable",
+	"site-unreachable", "order", "number", "restarted", "released", "multi-sim",
 }
 
 func (r Reason) String() string { return reasonNames[r] }
@@ -73,20 +79,35 @@ func ParseReason(s string) (Reason, error) {
 	return 0, fmt.Errorf("unknown reason %q", s)
 }
 
-// Verdict is the one that the reason comes with.
+// Verdict is the one that the reason comes with; ReasonMultiSIM may come with
+// Ambiguous as well.
 func (r Reason) Verdict() Verdict {
 	switch r {
-	case ReasonBound:
+	case ReasonBound, ReasonMultiSIM:
 		return Match
 	case ReasonOtherNumber:
 		return Mismatch
-	case ReasonConflict, ReasonEnding, ReasonDomainNeeded:
+	case ReasonConflict, ReasonEnding, ReasonDomainNeeded, ReasonOrder, ReasonNumber:
 		return Ambiguous
 	case ReasonLease, ReasonNodeLost, ReasonUnconfirmed, ReasonNotIngesting:
 		return Stale
 	}
 	return Unknown
 }
+
+// Fits reports whether the reason may come with a verdict.
+func (r Reason) Fits(v Verdict) bool {
+	return v == r.Verdict() || r == ReasonMultiSIM && v == Ambiguous
+}
+
+// doubts are the doubts that a site can have of its own binding.
+var doubts = [...]Reason{
+	ReasonBound, ReasonConflict, ReasonEnding, ReasonLease, ReasonNodeLost, ReasonUnconfirmed, ReasonNotIngesting, ReasonEnded,
+	ReasonOrder, ReasonNumber, ReasonRestarted, ReasonReleased, ReasonCapacity,
+}
+
+// IsDoubt reports whether a site may have it of its own binding (Event.Doubt).
+func (r Reason) IsDoubt() bool { return slices.Contains(doubts[:], r) }
 
 // A Query names an address at this moment.
 type Query struct {
@@ -109,6 +130,20 @@ type Answer struct {
 	// Version changes whenever the holder of the address does; zero without a
 	// binding.
 	Version uint64
+}
+
+// ParseAnswer reads a verdict with its reason. What do not belong together are
+// refused, so that a reader of another version cannot take a doubt for a yes.
+func ParseAnswer(verdict, reason string) (a Answer, err error) {
+	if a.Reason, err = ParseReason(reason); err != nil {
+		return Answer{}, err
+	}
+	i := slices.Index(verdictNames[:], verdict)
+	if i < 0 || !a.Reason.Fits(Verdict(i)) {
+		return Answer{}, fmt.Errorf("verdict %q with the reason %q", verdict, reason)
+	}
+	a.Verdict = Verdict(i)
+	return a, nil
 }
 
 // A Number is what an asker claims: an MSISDN, or the SHA-256 of its E.164

@@ -34,19 +34,6 @@ func ParseState(s string) (State, error) {
 	return 0, fmt.Errorf("unknown state %q", s)
 }
 
-// stateOf is the state that goes with a verdict on what is held.
-func stateOf(v Verdict) State {
-	switch v {
-	case Match:
-		return StateBound
-	case Ambiguous:
-		return StateAmbiguous
-	case Stale:
-		return StateStale
-	}
-	return StateUnknown
-}
-
 // A Binding is what is known about one address, for people (LOOKUP, SESSIONS).
 // Numbers are in clear: only roles that may read get it.
 type Binding struct {
@@ -67,9 +54,31 @@ type Binding struct {
 	Version              uint64
 }
 
+// Under is the binding as the answer about it leaves it: one that looks sure
+// shows the answer's doubt. That the number is not known is no doubt about the
+// SIM: only the reason tells it.
+func (b Binding) Under(a Answer) Binding {
+	if b.State != StateBound {
+		return b
+	}
+	b.Reason = a.Reason
+	switch {
+	case a.Verdict == Match, a.Reason == ReasonNoMSISDN:
+	case a.Verdict == Ambiguous:
+		b.State = StateAmbiguous
+	case a.Verdict == Stale:
+		b.State = StateStale
+	default:
+		b.State = StateUnknown
+	}
+	return b
+}
+
 // A Node is an owner of sessions as the Registry knows it.
 type Node struct {
 	Name     string
+	Owner    string   // who brings its events, see Event.Owner; empty if it speaks itself
+	Also     []string // other names of it
 	Source   Source
 	Up       bool
 	Since    time.Time // of the current up or down
@@ -77,6 +86,15 @@ type Node struct {
 	Restart  time.Time // last restart that it told, by its own clock; zero if none
 	Restarts uint64    // how many
 	Observed bool      // only overheard
+	// Offset is how far its clock is ahead of ours, as far as its words tell;
+	// OffsetKnown says that they tell it surely enough. Timeless: its words tell no
+	// time, so that each change leaves a doubt for a while.
+	Offset      time.Duration
+	OffsetKnown bool
+	Timeless    bool
+	// Shared says that others brought its name too, within the last hour: to the
+	// Registry, which leaves that to who asks it, each is a node of its own.
+	Shared   bool
 	Degraded time.Time // news of it was lost then; zero if none is missing
 	Sessions int       // live ones
 	Events   uint64

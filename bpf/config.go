@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/bpf/accounting"
+	"github.com/simbind/simbind/bpf/sender"
 )
 
 // How the tap hooks into an interface.
@@ -50,6 +51,12 @@ type Config struct {
 	// MSISDNStrip are prefixes of which the first that fits is taken off a
 	// number on Gx; nil means "+" and "00".
 	MSISDNStrip []string
+	// Groups are senders of Gx and PFCP that stand for each other.
+	Groups sender.Groups
+	// Silence is how long a node that gives no regular sign of life has to be
+	// silent until it counts as down, 5 minutes by default; at least half a minute.
+	// Below zero: it never does.
+	Silence time.Duration
 	// Now is the clock, time.Now by default.
 	Now func() time.Time
 }
@@ -60,6 +67,7 @@ const (
 	minSnap       = 256
 	minRingBuffer = 1 << 17 // room for one packet of the largest snap length
 	maxRingBuffer = 1 << 30
+	minSilence    = 30 * time.Second
 )
 
 func (c Config) withDefaults() Config {
@@ -97,6 +105,8 @@ func (c Config) Check() error {
 		return fmt.Errorf("snap length %d is not within %d to %d", c.SnapLength, minSnap, maxSnap)
 	case c.RingBuffer < minRingBuffer || c.RingBuffer > maxRingBuffer || c.RingBuffer&(c.RingBuffer-1) != 0:
 		return fmt.Errorf("ring buffer of %d octets is not a power of two within %d to %d", c.RingBuffer, minRingBuffer, maxRingBuffer)
+	case c.Silence > 0 && c.Silence < minSilence:
+		return fmt.Errorf("silence %v is less than %v", c.Silence, minSilence)
 	case c.Mode != ModeAuto && c.Mode != ModeTCX && c.Mode != ModePacket:
 		return fmt.Errorf("mode %q is not one of %s, %s, %s", c.Mode, ModeAuto, ModeTCX, ModePacket)
 	}
@@ -106,6 +116,9 @@ func (c Config) Check() error {
 		}
 	}
 	if err := c.Accounting.Check(); err != nil {
+		return err
+	}
+	if err := c.Groups.Check(); err != nil {
 		return err
 	}
 	return c.checkPorts()

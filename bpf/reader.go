@@ -131,7 +131,7 @@ func (t *Tap) poll(r *reader, now time.Time) {
 		return
 	}
 	passed := (r.last > t.losses.after || r.AvailableBytes() == 0) && t.observer.Counts().Waiting == 0
-	if t.submit(binding.Event{Kind: binding.NewsLost, Time: now}) != nil {
+	if t.submit(binding.Event{Kind: binding.NewsLost, Arrived: now}) != nil {
 		return // the queue is full; next time
 	}
 	t.notified.Add(1)

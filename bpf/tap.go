@@ -116,7 +116,7 @@ func (t *Tap) off(err error) {
 	problem := t.problem
 	t.mu.Unlock()
 	t.log.Warn("the tap is off; the daemon goes on without it", "err", problem)
-	if err := t.submit(binding.Event{Kind: binding.NewsLost, Time: t.cfg.Now()}); err == nil {
+	if err := t.submit(binding.Event{Kind: binding.NewsLost, Arrived: t.cfg.Now()}); err == nil {
 		t.notified.Add(1)
 	}
 }

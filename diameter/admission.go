@@ -2,6 +2,8 @@ package diameter
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -17,15 +19,19 @@ type admission struct {
 // no node, as none has an empty name.
 var nobody = &Peer{Nodes: []string{""}}
 
-// ruleFor finds the entry of a peer, or nil.
+// ruleFor finds the entry of a peer, or nil. Nobody is admitted who calls
+// itself like a group that it is not of: it would be taken for its owner.
 func (a *admission) ruleFor(host, realm string, from netip.Addr) *Peer {
 	list := *a.peers.Load()
-	for i := range list {
-		if p := &list[i]; p.admits(host, realm, from) {
-			return p
-		}
+	i := slices.IndexFunc(list, func(p Peer) bool { return p.admits(host, realm, from) })
+	if i < 0 {
+		return nil
 	}
-	return nil
+	rule, name := &list[i], strings.ToLower(host)
+	if rule.Group != name && slices.ContainsFunc(list, func(p Peer) bool { return p.Group == name }) {
+		return nil
+	}
+	return rule
 }
 
 // SetPeers replaces Config.Peers, which must not be changed any more. It counts
@@ -58,6 +64,7 @@ func (c *conn) reconsider(one *peer) {
 	if c.initiator {
 		return
 	}
+	owner := c.owner()
 	rule := c.server.admission.ruleFor(one.host, *one.realm.Load(), c.from)
 	if rule == nil {
 		c.log.Warn("the peer is not admitted any more", "host", one.host)
@@ -65,5 +72,7 @@ func (c *conn) reconsider(one *peer) {
 		c.disconnect(causeUnwanted)
 		return
 	}
-	c.rule.Store(rule)
+	if c.rule.Store(rule); c.owner() != owner {
+		c.server.nodes.leave(owner, one)
+	}
 }

@@ -8,11 +8,10 @@ type Answer struct {
 	// Result is Result-Code or, if there is none, Experimental-Result-Code;
 	// zero if there is neither.
 	Result uint32
-	// Session is the Session-Id, Number CC-Request-Number as in [Request]; an
-	// answer repeats both (RFC 8506 section 3.2).
-	Session  string
-	Number   uint32
-	Numbered bool
+	// Session is the Session-Id, Order that of CC-Request-Number as in
+	// [binding.Event]; an answer repeats both (RFC 8506 section 3.2).
+	Session string
+	Order   uint32
 }
 
 // Success reports that the request was carried out (RFC 6733 section 7.1.2).
@@ -53,7 +52,7 @@ func (a *Answer) subject(m frame) error {
 		}
 		return nil
 	})
-	a.Session, a.Number, a.Numbered = string(session), requestNumber.value, requestNumber.ok
+	a.Session, a.Order = string(session), requestNumber.order()
 	return err
 }
 

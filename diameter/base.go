@@ -109,7 +109,10 @@ func (c *conn) outlives(other *conn) bool {
 }
 
 // base takes a message of the base protocol, after the capabilities exchange.
-func (c *conn) base(m frame) error {
+func (c *conn) base(m frame, now time.Time) error {
+	if err := c.server.told(c, originState(m), false, now); err != nil {
+		return err
+	}
 	if !m.request() {
 		if m.command() == cmdDisconnect {
 			return errLeft // the answer to ours
@@ -141,9 +144,6 @@ func (c *conn) answerCapabilities(m frame, result resultCode) {
 }
 
 func (c *conn) answerWatchdog(m frame) {
-	if state, ok := originState(m); ok {
-		c.server.told(c, state)
-	}
 	c.answerBase(m, resultSuccess, c.server.state)
 }
 
@@ -212,10 +212,14 @@ func (c *conn) watchdogRequest() {
 
 func (c *conn) nextHopByHop() uint32 { return c.hopByHop.Add(1) }
 
-// originState finds Origin-State-Id in a message of the base protocol.
-func originState(m frame) (state uint32, ok bool) {
+// originState is the Origin-State-Id in a message of the base protocol, zero if
+// it tells none.
+func originState(m frame) uint32 {
 	n, err := m.number(avpOriginStateID)
-	return n.value, err == nil && n.ok && n.value != 0
+	if err != nil {
+		return 0
+	}
+	return n.value
 }
 
 func disconnectCause(m frame) uint32 {

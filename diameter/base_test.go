@@ -241,7 +241,7 @@ func TestARestartIsNotOlderThanWhatItEnds(t *testing.T) {
 	for _, ev := range reg.wait(t, 3) {
 		switch {
 		case ev.Kind == binding.NodeRestart:
-			restarted = ev.Time
+			restarted = ev.Arrived
 		case ev.Session == "s;2":
 			began = ev.Arrived
 		}

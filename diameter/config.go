@@ -60,12 +60,9 @@ type Config struct {
 	// OriginState is our Origin-State-Id, larger with each start; the seconds
 	// of the clock by default.
 	OriginState uint32
-	// Known are hosts of which the Registry has sessions from before; until they
+	// Known are nodes of which the Registry has sessions from before; until they
 	// are heard they count as down (rule T8). Nil: none.
-	Known func() []string
-	// StateFile keeps the Origin-State-Ids of peers across restarts of ours.
-	// Empty: they are forgotten.
-	StateFile string
+	Known func() []NodeName
 	// Now is the clock, time.Now by default.
 	Now func() time.Time
 }
@@ -76,6 +73,11 @@ type Peer struct {
 	Host string
 	// Realm is the peer's Origin-Realm.
 	Realm string
+	// Group names peers that stand for each other, a pair of agents: what they
+	// bring has one owner, so that a session may begin through one and end
+	// through another. Without a group each peer is an owner of its own, by its
+	// Origin-Host, and a host heard through two of them is two nodes.
+	Group string
 	// Addresses hold the address that the peer connects from.
 	Addresses []netip.Prefix
 	// Nodes are the Origin-Hosts of requests that the peer may send: itself
@@ -133,6 +135,11 @@ func (c Config) Check() error {
 	if err := checkIdentity("origin_realm", c.OriginRealm); err != nil {
 		return err
 	}
+	for _, p := range c.Peers {
+		if err := p.Check(); err != nil {
+			return err
+		}
+	}
 	return errors.Join(c.checkUpstreams(), c.TLS.check())
 }
 
@@ -171,8 +178,22 @@ func checkIdentity(key, name string) error {
 	if name == "" {
 		return fmt.Errorf("diameter: %s is empty", key)
 	}
-	if len(name) > maxIdentity || strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || c == '/' || c == ';' }) {
+	if !isName(name) {
 		return fmt.Errorf("diameter: %s %q is not a domain name", key, name)
+	}
+	return nil
+}
+
+// isName reports whether every character is one that a domain name may have, or
+// nearly.
+func isName(s string) bool {
+	return len(s) <= maxIdentity && !strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' || c == '/' || c == ';' })
+}
+
+// Check reports what is wrong with the entry.
+func (p Peer) Check() error {
+	if !isName(p.Group) {
+		return fmt.Errorf("diameter: group %q has a space in it, or another character that a domain name has not", p.Group)
 	}
 	return nil
 }

@@ -21,6 +21,7 @@ type conn struct {
 	server    *Server
 	raw       net.Conn
 	from      netip.Addr // of the peer
+	link      uint64     // see [binding.Event]
 	initiator bool       // we connected
 	log       *slog.Logger
 	out       *outbox
@@ -53,13 +54,14 @@ type conn struct {
 	store   *store
 	fields  fields
 	request Request
-	node    *node // of the last request
+	node    *node  // of the last request
+	shown   uint32 // Origin-State-Id of the peer, zero if it showed none
 	touched []*conn
 }
 
 func newConn(s *Server, raw net.Conn, initiator bool) *conn {
 	c := &conn{
-		server: s, raw: raw, from: addressOf(raw.RemoteAddr()), initiator: initiator, out: newOutbox(),
+		server: s, raw: raw, from: addressOf(raw.RemoteAddr()), link: s.links.Add(1), initiator: initiator, out: newOutbox(),
 		hurry: make(chan struct{}, 1), done: make(chan struct{}), store: newStore(),
 	}
 	c.log = s.log.With("peer", c.from)
@@ -196,7 +198,7 @@ func (c *conn) receive(m frame, now time.Time) error {
 	c.listen(m)
 	switch m.command() {
 	case cmdCapabilities, cmdWatchdog, cmdDisconnect:
-		return c.base(m)
+		return c.base(m, now)
 	}
 	if client := c.server.client; client != nil {
 		client.receive(c, m)
@@ -213,6 +215,15 @@ func (c *conn) receive(m frame, now time.Time) error {
 		c.peer.counts.unexpected.Add(1)
 	}
 	return nil
+}
+
+// owner is who brings what this connection says: the group of the entry that
+// admits the peer or, without one, the peer itself.
+func (c *conn) owner() string {
+	if group := c.rule.Load().Group; group != "" {
+		return group
+	}
+	return c.peer.name
 }
 
 // ready reports that the capabilities were exchanged.

@@ -122,6 +122,7 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	metric(ch, "relay_overdue_total", "Forwarded requests that were not answered in time.", prometheus.CounterValue, float64(n.overdue.Load()))
 	metric(ch, "relay_moved_total", "Forwarded requests taken away from an upstream that failed.", prometheus.CounterValue, float64(n.moved.Load()))
 	metric(ch, "relay_lost_events_total", "Events that the registry could not take in time; their nodes count as restarted.", prometheus.CounterValue, float64(c.s.learner.lost.Load()))
+	metric(ch, "shared_names", "Origin-Hosts heard through two peers of no common group; 64 at most are counted.", prometheus.GaugeValue, float64(len(c.s.SharedNames())))
 	for what, v := range map[string]*atomic.Uint64{
 		"accepted": &n.accepted, "over-limit": &n.overLimit, "not-admitted": &n.notAdmitted, "lost": &n.lost, "left": &n.left,
 	} {

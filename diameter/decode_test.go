@@ -64,7 +64,7 @@ func TestGoDiameterRequestsComeOutAsTheyWentIn(t *testing.T) {
 		ev := got.Event
 		want := binding.Event{
 			Kind: binding.SessionStart, Source: binding.SourceGx, Node: c.host, Session: c.session, Time: c.stamp.UTC(),
-			Arrived: o.Arrived, APN: c.apn, RAT: rats[uint32(c.rat)], Complete: true, MSISDN: ev.MSISDN, IMSI: ev.IMSI, IMEI: ev.IMEI,
+			Arrived: o.Arrived, Order: uint32(c.number) + 1, OriginState: c.originState, APN: c.apn, RAT: rats[uint32(c.rat)], Complete: true, MSISDN: ev.MSISDN, IMSI: ev.IMSI, IMEI: ev.IMEI,
 			Addrs: []binding.Address{{Prefix: netip.PrefixFrom(c.ipv4, 32)}},
 		}
 		if c.kind == requestUpdate {
@@ -79,7 +79,7 @@ func TestGoDiameterRequestsComeOutAsTheyWentIn(t *testing.T) {
 		if ev.MSISDN.String() != "+"+given || ev.IMSI.String() != c.imsi || ev.IMEI.String() != c.imeisv {
 			t.Fatalf("%+v became %s %s %s", c, ev.MSISDN, ev.IMSI, ev.IMEI)
 		}
-		if got.Notes != 0 || got.OriginState != c.originState || got.Number != uint32(c.number) || got.HopByHop != c.hopByHop || got.EndToEnd != c.endToEnd {
+		if got.Notes != 0 || got.HopByHop != c.hopByHop || got.EndToEnd != c.endToEnd {
 			t.Fatalf("%+v became %+v", c, got)
 		}
 	}
@@ -266,11 +266,8 @@ func checkFault(t *testing.T, err error) {
 func checkRequest(t *testing.T, r Request) {
 	t.Helper()
 	ev := r.Event
-	if ev.Kind < binding.SessionStart || ev.Kind > binding.SessionStop || ev.Node == "" || ev.Session == "" || ev.Time.Year() < 1999 {
+	if ev.Kind < binding.SessionStart || ev.Kind > binding.SessionStop || ev.Node == "" || ev.Session == "" || !ev.Arrived.Equal(vectorOrigin.Arrived) {
 		t.Fatalf("%+v", ev)
-	}
-	if ev.Time.After(vectorOrigin.Arrived.Add(maxAhead)) {
-		t.Fatalf("time %v is too far ahead", ev.Time)
 	}
 	if len(ev.Addrs) > maxAddresses || len(ev.Gone) > maxAddresses || ev.Complete && len(ev.Addrs) == 0 || len(ev.Addrs) > 0 && len(ev.Gone) > 0 {
 		t.Fatalf("addresses %v", ev)

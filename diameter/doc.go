@@ -14,9 +14,10 @@
 // 3539 (watchdog.go). In mode [Terminate] a request is answered when its event
 // is durable (terminate.go, open.go). In mode [Relay] it is forwarded octet for
 // octet (relay.go, pending.go, upstream.go), and its event is submitted when a
-// success comes back (learn.go). Who restarted, and who is lost, is in node.go,
-// what of it survives a restart of ours in states.go; in which order the
-// requests of a session belong, in order.go.
+// success comes back (learn.go). Through whom a host is heard, and what the
+// Registry was told of its restarts, is in node.go. The edge reports what it
+// heard and judges no time: which of two requests is the later, the Registry
+// finds by their numbers.
 //
 // A [Client] asks servers of another application, over connections to upstreams
 // (client.go, asked.go); what it sends and reads is a [Message] (message.go).

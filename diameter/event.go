@@ -1,6 +1,7 @@
 package diameter
 
 import (
+	"math"
 	"time"
 
 	"github.com/simbind/simbind/binding"
@@ -15,8 +16,12 @@ const (
 
 // An Origin is what a request does not say about itself.
 type Origin struct {
-	// Arrived is when the request came.
+	// Arrived is when the request was read.
 	Arrived time.Time
+	// Owner is who brought it, and Link the number of the connection that it came
+	// by; see [binding.Event].
+	Owner string
+	Link  uint64
 	// MSISDNStrip are prefixes of which the first that fits is taken off an
 	// END_USER_E164; nil means "+" and "00".
 	MSISDNStrip []string
@@ -28,19 +33,9 @@ type Origin struct {
 type Request struct {
 	// Event is ready to be submitted, but for Ack and Token.
 	Event binding.Event
-	// HopByHop pairs the request with its answer on one connection. EndToEnd
-	// and the Origin-Host, which is Event.Node, recognise a duplicate (RFC 6733
-	// section 3).
+	// HopByHop pairs the request with its answer on one connection, EndToEnd
+	// from end to end (RFC 6733 section 3).
 	HopByHop, EndToEnd uint32
-	// Number is CC-Request-Number, which orders the requests of a session. Not
-	// Numbered: there was none.
-	Number   uint32
-	Numbered bool
-	// Retransmitted is the T bit: the request may have been heard before.
-	Retransmitted bool
-	// OriginState is the Origin-State-Id of Event.Node. A larger one than
-	// before tells of its restart; zero tells nothing (RFC 6733 section 8.16).
-	OriginState uint32
 	// Realm is the Origin-Realm, ServingNetwork 3GPP-SGSN-MCC-MNC, or empty.
 	Realm, ServingNetwork string
 	// IPCAN is IP-CAN-Type (TS 29.212 clause 5.3.27), -1 if there was none.
@@ -72,19 +67,19 @@ func Decode(message []byte, o Origin) (Request, error) {
 
 // decode builds the request of what was collected. Its error is a *fault.
 func (r *Request) decode(m frame, f *fields, o *Origin) error {
-	*r = Request{
-		HopByHop: m.hopByHop(), EndToEnd: m.endToEnd(), Retransmitted: m.flags()&flagRetransmit != 0,
-		Number: f.requestNumber.value, Numbered: f.requestNumber.ok, OriginState: f.originState.value, IPCAN: -1, Notes: f.notes,
-	}
+	*r = Request{HopByHop: m.hopByHop(), EndToEnd: m.endToEnd(), IPCAN: -1, Notes: f.notes}
 	if f.ipCAN.ok {
 		r.IPCAN = int(f.ipCAN.value & 0xFFFF)
 	}
 	ev := &r.Event
-	ev.Source, ev.Arrived = binding.SourceGx, o.Arrived
+	ev.Source, ev.Owner, ev.Link, ev.Arrived = binding.SourceGx, o.Owner, o.Link, o.Arrived
 	if err := r.subject(f, o); err != nil {
 		return err
 	}
-	r.time(f)
+	ev.Repeated = m.flags()&flagRetransmit != 0
+	ev.Order = f.requestNumber.order()
+	ev.OriginState = f.originState.value
+	ev.Time = f.eventTime.time()
 	r.identities(f, o)
 	r.addresses(f, o)
 	ev.APN = o.store.share(f.called)
@@ -121,33 +116,31 @@ func (r *Request) subject(f *fields, o *Origin) error {
 	return nil
 }
 
-const (
-	// secondsTo1970 are between the epochs of Time (RFC 6733 section 4.3.1) and
-	// of Unix.
-	secondsTo1970 = 2208988800
-	secondsOf2000 = 946684800
-	maxAhead      = 24 * time.Hour
-)
+// secondsTo1970 are between the epochs of Time (RFC 6733 section 4.3.1) and of
+// Unix.
+const secondsTo1970 = 2208988800
 
-// time sets Time: Event-Timestamp, which Gx does not demand, else the arrival.
-func (r *Request) time(f *fields) {
-	ev := &r.Event
-	ev.Time = ev.Arrived
-	if !f.eventTime.ok {
-		return
+// time is Event-Timestamp as it was sent; Gx does not demand it.
+func (n number) time() time.Time {
+	if !n.ok {
+		return time.Time{}
 	}
 	// A value with the high bit clear is of the era that begins in 2036 (RFC
 	// 4330 section 3).
-	seconds := int64(f.eventTime.value)
+	seconds := int64(n.value)
 	if seconds < 1<<31 {
 		seconds += 1 << 32
 	}
-	stamp := time.Unix(seconds-secondsTo1970, 0).UTC()
-	if stamp.Unix() < secondsOf2000 || stamp.After(ev.Arrived.Add(maxAhead)) {
-		r.Notes |= NoteBadTime
-		return
+	return time.Unix(seconds-secondsTo1970, 0).UTC()
+}
+
+// order is CC-Request-Number as [binding.Event] has it: the first request is
+// number zero, and without a number there is no order.
+func (n number) order() uint32 {
+	if !n.ok {
+		return 0
 	}
-	ev.Time = stamp
+	return min(n.value, math.MaxUint32-1) + 1
 }
 
 // rats maps RAT-Type (TS 29.212 clause 5.3.31) to the code of 3GPP-RAT-Type.

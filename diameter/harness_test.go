@@ -29,9 +29,10 @@ const (
 // test's.
 type fakeRegistry struct {
 	mu     sync.Mutex
-	refuse error // of Submit
-	fate   error // told to Ack
-	hold   bool  // nothing is acknowledged
+	refuse error                      // of Submit
+	judge  func(*binding.Event) error // says so of one event, if not nil
+	fate   error                      // told to Ack
+	hold   bool                       // nothing is acknowledged
 	events []binding.Event
 	came   chan struct{} // closed and replaced with each event
 }
@@ -43,6 +44,11 @@ func (r *fakeRegistry) submit(ev binding.Event) error {
 	defer r.mu.Unlock()
 	if r.refuse != nil {
 		return r.refuse
+	}
+	if r.judge != nil {
+		if err := r.judge(&ev); err != nil {
+			return err
+		}
 	}
 	r.events = append(r.events, ev)
 	close(r.came)

@@ -34,21 +34,23 @@ type learner struct {
 
 	mu      sync.Mutex
 	waiting []binding.Event
-	handed  int             // of waiting, that the Registry has taken
-	missed  map[string]bool // nodes
+	handed  int                 // of waiting, that the Registry has taken
+	missed  map[NodeName]uint64 // nodes, and the connection that brought the last of what was lost
 	wake    chan struct{}
 }
 
 func newLearner(submit binding.SubmitFunc, now func() time.Time) *learner {
-	return &learner{submit: submit, now: now, missed: map[string]bool{}, wake: make(chan struct{}, 1)}
+	return &learner{submit: submit, now: now, missed: map[NodeName]uint64{}, wake: make(chan struct{}, 1)}
 }
 
 // tell never blocks and never fails.
 func (l *learner) tell(ev binding.Event) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	of := NodeName{ev.Owner, ev.Node}
+	_, missed := l.missed[of]
 	switch {
-	case len(l.waiting)-l.handed < maxLearning && !l.missed[ev.Node]:
+	case len(l.waiting)-l.handed < maxLearning && !missed:
 		l.waiting = append(l.waiting, ev)
 		if len(ev.Gone) > 0 || ev.Kind != binding.SessionStart && ev.Kind != binding.SessionUpdate {
 			l.hand() // nobody may be matched with what has ended
@@ -56,7 +58,7 @@ func (l *learner) tell(ev binding.Event) {
 		}
 		signal(l.wake)
 	default:
-		l.missed[ev.Node] = true
+		l.missed[of] = ev.Link
 		l.lost.Add(1)
 		signal(l.wake)
 	}
@@ -115,14 +117,15 @@ func (l *learner) hand() bool {
 
 // restart tells of the nodes of which events were lost.
 func (l *learner) restart() bool {
-	for node := range l.missed {
-		now := l.now()
-		ev := binding.Event{Kind: binding.NodeRestart, Source: binding.SourceGx, Node: node, Time: now, Arrived: now}
+	for of, link := range l.missed {
+		ev := binding.Event{
+			Kind: binding.NodeRestart, Source: binding.SourceGx, Owner: of.Owner, Node: of.Node, Arrived: l.now(), Link: link,
+		}
 		if l.submit(ev) != nil {
 			signal(l.wake)
 			return false
 		}
-		delete(l.missed, node)
+		delete(l.missed, of)
 	}
 	return true
 }

@@ -110,6 +110,37 @@ func TestWhatIsTakenOfALongQueueDoesNotMoveTheRest(t *testing.T) {
 	}
 }
 
+// What one owner lost is nothing to another one's node of the same name.
+func TestTheRestartOfWhatWasLostIsItsOwners(t *testing.T) {
+	var taken []binding.Event
+	full := true
+	l := newLearner(func(ev binding.Event) error {
+		if full {
+			return binding.ErrBusy
+		}
+		taken = append(taken, ev)
+		return nil
+	}, time.Now)
+	for i := range maxLearning + 1 {
+		ev := started(fmt.Sprint(i))
+		ev.Owner, ev.Node, ev.Link, ev.OriginState = "dra1.lab", "pgw1.lab", 7, 5
+		l.tell(ev)
+	}
+	full = false
+	l.drain()
+	ev := started("another")
+	ev.Owner, ev.Node = "dra2.lab", "pgw1.lab"
+	l.tell(ev)
+	l.drain()
+	restart, last := taken[maxLearning], taken[maxLearning+1]
+	if restart.Kind != binding.NodeRestart || restart.Owner != "dra1.lab" || restart.Node != "pgw1.lab" || restart.Link != 7 || restart.OriginState != 0 {
+		t.Errorf("%+v", restart)
+	}
+	if last.Session != "another" || len(taken) != maxLearning+2 {
+		t.Errorf("%d events, the last %+v", len(taken), last)
+	}
+}
+
 func TestANodeOfWhichEventsWereLostHasRestarted(t *testing.T) {
 	r := &taker{}
 	l := newLearner(r.submit, time.Now)

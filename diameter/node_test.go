@@ -2,8 +2,6 @@ package diameter_test
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -23,30 +21,87 @@ func kinds(events []binding.Event) (list []binding.Kind) {
 	return list
 }
 
-func TestLargerOriginStateIsARestart(t *testing.T) {
+// statesOf are the Origin-State-Ids that the Registry was given, each with the
+// kind of event that brought it; others are left out.
+func statesOf(events []binding.Event) (list []string) {
+	for _, ev := range events {
+		if ev.Kind != binding.NodeUp && ev.Kind != binding.NodeDown {
+			list = append(list, fmt.Sprint(ev.Kind, " ", ev.OriginState))
+		}
+	}
+	return list
+}
+
+func TestAnOriginStateReachesTheRegistryWithWhatBringsIt(t *testing.T) {
+	ask := func(w *wire, session string, states ...uint32) {
+		more := subscriber(8)
+		for _, state := range states {
+			more = append(more, number(avp.OriginStateID, state))
+		}
+		w.ask(w.ccr(session, 1, 0, more...))
+	}
+	watchdog := func(w *wire, state uint32) {
+		w.ask(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0,
+			append(w.origin(), number(avp.OriginStateID, state))...))
+	}
 	for _, c := range []struct {
 		claim string
-		tell  func(t *testing.T, s running, w *wire) // state 6
+		tell  func(t *testing.T, s running, w *wire) // after it opened with 5, and began a session
+		want  []string
 	}{
-		{"in a request", func(t *testing.T, s running, w *wire) {
-			w.ask(w.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 6))...))
-		}},
-		{"in a watchdog", func(t *testing.T, s running, w *wire) {
-			w.ask(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0, append(w.origin(), number(avp.OriginStateID, 6))...))
-		}},
-		{"in the capabilities of a new connection", func(t *testing.T, s running, w *wire) {
-			connect(t, s.addr(), w.host, 6)
-		}},
+		{"a request brings its own", func(t *testing.T, s running, w *wire) { ask(w, "s;2", 6) },
+			[]string{"session-start 6"}},
+		{"a request without one has that of the connection", func(t *testing.T, s running, w *wire) { ask(w, "s;2") },
+			[]string{"session-start 5"}},
+		{"a smaller one is passed on as it is", func(t *testing.T, s running, w *wire) { ask(w, "s;2", 4) },
+			[]string{"session-start 4"}},
+		{"a larger one of a watchdog is a restart", func(t *testing.T, s running, w *wire) { watchdog(w, 6) },
+			[]string{"node-restart 6"}},
+		{"and of the requests after it", func(t *testing.T, s running, w *wire) { watchdog(w, 6); ask(w, "s;2") },
+			[]string{"node-restart 6", "session-start 6"}},
+		{"told once", func(t *testing.T, s running, w *wire) { watchdog(w, 6); watchdog(w, 6); ask(w, "s;2", 6) },
+			[]string{"node-restart 6", "session-start 6"}},
+		{"not told again after a request that brought it",
+			func(t *testing.T, s running, w *wire) {
+				ask(w, "s;2", 6)
+				watchdog(w, 6)
+				ask(w, "s;3",
+					6)
+			}, []string{"session-start 6", "session-start 6"}},
+		{"a smaller one of a watchdog is an old one", func(t *testing.T, s running, w *wire) {
+			watchdog(w, 4)
+			ask(w, "s;2")
+		}, []string{"session-start 5"}},
+		{"zero tells nothing", func(t *testing.T, s running, w *wire) { watchdog(w, 0); ask(w, "s;2") },
+			[]string{"session-start 5"}},
+		{"a larger one of a new connection is a restart",
+			func(t *testing.T, s running, w *wire) { connect(t, s.addr(), w.host, 6) }, []string{"node-restart 6"}},
+		{"a peer that leaves may tell a larger one", func(t *testing.T, s running, w *wire) {
+			w.ask(w.message(diam.DisconnectPeer, diam.RequestFlag, 0,
+				append(w.origin(), number(avp.DisconnectCause, 0), number(avp.OriginStateID, 6))...))
+		}, []string{"node-restart 6"}},
+		{"what is behind a peer has states of its own", func(t *testing.T, s running, w *wire) {
+			behind := &wire{t: t, conn: w.conn, host: "pgw2.lab", next: 7000}
+			ask(behind, "s;2")
+			ask(behind, "s;3", 9)
+			watchdog(w, 6)
+		}, []string{"session-start 0", "session-start 9", "node-restart 6"}},
 	} {
 		t.Run(c.claim, func(t *testing.T) {
 			reg := newFakeRegistry()
 			s := start(t, diameter.Config{}, reg.submit)
 			w := connect(t, s.addr(), "pgw1.lab", 5)
-			w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, 5))...))
+			ask(w, "s;1", 5)
 			c.tell(t, s, w)
-			events := reg.wait(t, 2)
-			if events[1].Kind != binding.NodeRestart || events[1].Node != "pgw1.lab" || events[1].Source != binding.SourceGx {
-				t.Errorf("events %v", kinds(events))
+			events := reg.wait(t, 1+len(c.want))
+			if got, want := statesOf(events), append([]string{"session-start 5"}, c.want...); !slices.Equal(got, want) {
+				t.Errorf("events %q, want %q", got, want)
+			}
+			for _, ev := range events {
+				if ev.Kind == binding.NodeRestart && (ev.Owner != "pgw1.lab" || ev.Node != "pgw1.lab" ||
+					ev.Link == 0 || ev.Arrived.IsZero()) {
+					t.Errorf("%+v", ev)
+				}
 			}
 		})
 	}
@@ -62,89 +117,107 @@ func TestSmallerOriginStateInNewCapabilitiesIsARestart(t *testing.T) {
 	w.ask(w.message(diam.DisconnectPeer, diam.RequestFlag, 0, append(w.origin(), number(avp.DisconnectCause, 0))...))
 	w.conn.Close()
 	reg.wait(t, 2) // and the node is down
-	before := time.Now()
 	w = connect(t, s.addr(), "pgw1.lab", 3)
-	w.ask(w.ccr("s;2", 1, 0, append(subscriber(7), number(avp.OriginStateID, 3))...))
+	w.ask(w.ccr("s;2", 1, 0, subscriber(7)...))
 	events := reg.wait(t, 5)
-	if got, want := kinds(events), []binding.Kind{binding.SessionStart, binding.NodeDown, binding.NodeRestart, binding.NodeUp, binding.SessionStart}; !slices.Equal(got, want) {
+	want := []binding.Kind{binding.SessionStart, binding.NodeDown, binding.NodeRestart, binding.NodeUp,
+		binding.SessionStart}
+	if got := kinds(events); !slices.Equal(got, want) {
 		t.Fatalf("events %v, want %v", got, want)
 	}
-	if last := events[4]; last.Time.Before(before) || last.Session != "s;2" {
-		t.Errorf("what it says now counts as of %v", last.Time)
+	if restart, last := events[2], events[4]; restart.OriginState != 3 || last.OriginState != 3 ||
+		last.Link != restart.Link || last.Link == events[0].Link {
+		t.Errorf("%+v\nand %+v", restart, last)
 	}
 }
 
-func TestOriginStatesThatAreNoRestart(t *testing.T) {
-	reg := newFakeRegistry()
-	s := start(t, diameter.Config{}, reg.submit)
-	w := connect(t, s.addr(), "dra.lab", 5)
-	states := []uint32{0, 9, 9, 0, 8}
-	for i, state := range states {
-		host := &wire{t: t, conn: w.conn, host: "pgw1.lab", next: uint32(1000 * i)}
-		m := host.ccr("s;1", 2, uint32(i), subscriber(7)...)
-		if state != 0 {
-			m.AddAVP(number(avp.OriginStateID, state))
-		}
-		if code := result(t, host.ask(m)); code != diam.Success {
-			t.Errorf("state %d: %d", state, code)
-		}
-	}
-	// Another host behind the same peer has its own.
-	other := &wire{t: t, conn: w.conn, host: "pgw2.lab", next: 90000}
-	other.ask(other.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 1))...))
-	events := reg.wait(t, len(states)+1)
-	for _, ev := range events {
-		if ev.Kind == binding.NodeRestart {
-			t.Fatalf("events %v", kinds(events))
-		}
-	}
-}
-
-func TestRequestFromBeforeTheRestartIsOfThatTime(t *testing.T) {
-	reg := newFakeRegistry()
-	s := start(t, diameter.Config{}, reg.submit)
-	w := connect(t, s.addr(), "pgw1.lab", 5)
-	w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, 5))...))
-	w.ask(w.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 6))...))
-	w.ask(w.ccr("s;3", 1, 0, append(subscriber(9), number(avp.OriginStateID, 5))...))
-	events := reg.wait(t, 4)
-	if restart, old := events[1], events[3]; !old.Time.Before(restart.Time) {
-		t.Errorf("the restart is at %v, the request from before it at %v", restart.Time, old.Time)
+// A restart that the Registry does not take yet is told again, or comes with
+// the next request.
+func TestARestartThatIsNotTakenIsNotForgotten(t *testing.T) {
+	for _, c := range []struct {
+		claim   string
+		refused int // restarts
+		then    func(w *wire)
+		want    []string
+	}{
+		{"it is told again", 2, func(*wire) {}, []string{"session-start 5", "node-restart 6"}},
+		{"unless a request brings it", 100, func(w *wire) {
+			w.ask(w.ccr("s;2", 1, 0, subscriber(8)...))
+		}, []string{"session-start 5", "session-start 6"}},
+	} {
+		t.Run(c.claim, func(t *testing.T) {
+			reg := newFakeRegistry()
+			reg.judge = func(ev *binding.Event) error {
+				if c.refused--; ev.Kind == binding.NodeRestart && c.refused >= 0 {
+					return binding.ErrBusy
+				}
+				return nil
+			}
+			s := start(t, diameter.Config{}, reg.submit)
+			w := connect(t, s.addr(), "pgw1.lab", 5)
+			w.ask(w.ccr("s;1", 1, 0, subscriber(7)...))
+			w.ask(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0,
+				append(w.origin(), number(avp.OriginStateID, 6))...))
+			c.then(w)
+			if got := statesOf(reg.wait(t, 2)); !slices.Equal(got, c.want) {
+				t.Errorf("events %q, want %q", got, c.want)
+			}
+		})
 	}
 }
 
-// A restarted node attaches phones before it has its connection back, and its
-// clock may be behind ours.
-func TestRequestOfTheNewStateIsNotOfBeforeTheRestart(t *testing.T) {
+// What a request says is a fact; what it is worth, the Registry decides.
+func TestARequestIsReportedAsItCame(t *testing.T) {
 	reg := newFakeRegistry()
 	s := start(t, diameter.Config{}, reg.submit)
-	w := connect(t, s.addr(), "pgw1.lab", 5)
-	w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, 5))...))
-	early := diam.NewAVP(avp.EventTimestamp, avp.Mbit, 0, datatype.Time(time.Now().Add(-30*time.Second)))
-	w.ask(w.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 6), early)...))
+	one, two := connect(t, s.addr(), "PGW1.lab", 0), connect(t, s.addr(), "pgw2.lab", 0)
+	before := time.Now()
+	stamp := time.Date(1999, 1, 2, 3, 4, 5, 0, time.UTC)
+	last := one.ccr("s;1", 3, 2, diam.NewAVP(avp.EventTimestamp, avp.Mbit, 0, datatype.Time(stamp)))
+	one.ask(last)
+	late := one.ccr("s;1", 1, 0, subscriber(7)...)
+	late.Header.CommandFlags |= diam.RetransmittedFlag
+	one.ask(late)
+	unnumbered := two.message(diam.CreditControl, diam.RequestFlag|diam.ProxiableFlag, gx, append(two.origin(),
+		diam.NewAVP(avp.SessionID, avp.Mbit, 0, datatype.UTF8String("s;2")), number(avp.CCRequestType, 2))...)
+	two.ask(unnumbered)
 	events := reg.wait(t, 3)
-	if restart, first := events[1], events[2]; restart.Kind != binding.NodeRestart || first.Time.UnixMilli() < restart.Time.UnixMilli() {
-		t.Errorf("the restart is at %v, the request after it at %v", restart.Time, first.Time)
+	first, second, third := events[0], events[1], events[2]
+	if !first.Time.Equal(stamp) || first.Order != 3 || first.Repeated || first.Owner != "pgw1.lab" ||
+		first.Node != "PGW1.lab" {
+		t.Errorf("%+v", first)
+	}
+	if !second.Time.IsZero() || second.Order != 1 || !second.Repeated || second.Link != first.Link || second.Link == 0 {
+		t.Errorf("%+v", second)
+	}
+	if third.Order != 0 || third.Link == first.Link || third.Link == 0 || third.Owner != "pgw2.lab" {
+		t.Errorf("%+v", third)
+	}
+	for _, ev := range events {
+		if ev.Arrived.Before(before) || ev.Arrived.After(time.Now()) {
+			t.Errorf("arrived at %v", ev.Arrived)
+		}
 	}
 }
 
-// A restart that the Registry does not take yet holds back what came after it.
-func TestRestartIsToldBeforeTheRequest(t *testing.T) {
+func TestANumberOfAConnectionIsNeverUsedAgain(t *testing.T) {
 	reg := newFakeRegistry()
-	s := start(t, diameter.Config{}, reg.submit)
-	w := connect(t, s.addr(), "pgw1.lab", 5)
-	w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, 5))...))
-	reg.set(func(r *fakeRegistry) { r.refuse = binding.ErrBusy })
-	if code := result(t, w.ask(w.ccr("s;2", 1, 0, append(subscriber(8), number(avp.OriginStateID, 6))...))); code != diam.TooBusy {
-		t.Errorf("while it is busy: %d", code)
+	s, other := start(t, diameter.Config{}, reg.submit), start(t, diameter.Config{}, reg.submit)
+	seen := map[uint64]bool{}
+	for i := range 4 {
+		w := connect(t, []running{s, other}[i%2].addr(), fmt.Sprintf("pgw%d.lab", i/2), uint32(i))
+		w.ask(w.ccr("s;1", 1, 0, subscriber(7)...))
+		w.ask(w.message(diam.DisconnectPeer, diam.RequestFlag, 0,
+			append(w.origin(), number(avp.DisconnectCause, 0))...))
+		w.conn.Close()
 	}
-	reg.set(func(r *fakeRegistry) { r.refuse = nil })
-	// Without the AVP: it is known all the same.
-	if code := result(t, w.ask(w.ccr("s;2", 1, 0, subscriber(8)...))); code != diam.Success {
-		t.Errorf("then: %d", code)
+	for _, ev := range reg.wait(t, 4) {
+		if ev.Kind == binding.SessionStart {
+			seen[ev.Link] = true
+		}
 	}
-	if got := kinds(reg.wait(t, 3)); got[1] != binding.NodeRestart || got[2] != binding.SessionStart {
-		t.Errorf("events %v", got)
+	if len(seen) != 4 {
+		t.Errorf("four connections have %d numbers", len(seen))
 	}
 }
 
@@ -166,30 +239,10 @@ func TestLostPeerIsDownUntilItIsBack(t *testing.T) {
 	}
 }
 
-func TestNodeWithAnotherPathIsNotDown(t *testing.T) {
-	reg := newFakeRegistry()
-	s := start(t, diameter.Config{}, reg.submit)
-	one, two := connect(t, s.addr(), "dra1.lab", 0), connect(t, s.addr(), "dra2.lab", 0)
-	for i, w := range []*wire{one, two} {
-		behind := &wire{t: t, conn: w.conn, host: "pgw1.lab", next: uint32(1000 * i)}
-		behind.ask(behind.ccr("s;1", 2, uint32(i), subscriber(7)...))
-	}
-	one.conn.Close()
-	eventually(t, "the end is noted", func() bool { return !isOpen(s, "dra1.lab") })
-	two.ask(two.ccr("s;2", 1, 0, subscriber(8)...))
-	for _, ev := range reg.wait(t, 3) {
-		if ev.Kind == binding.NodeDown {
-			t.Errorf("%s is said to be down", ev.Node)
-		}
-	}
-	two.conn.Close()
-	eventually(t, "both are down", func() bool { return reg.count() >= 5 })
-}
-
 // Agents come and go under other names; the one that is there counts.
 func TestNodeHeardThroughManyAgentsIsNotDown(t *testing.T) {
 	reg := newFakeRegistry()
-	s := start(t, diameter.Config{}, reg.submit)
+	s := start(t, diameter.Config{Peers: []diameter.Peer{{Host: "*", Group: "dra"}}}, reg.submit)
 	for i := range 20 {
 		host := fmt.Sprintf("dra%d.lab", i)
 		w := connect(t, s.addr(), host, 0)
@@ -203,7 +256,8 @@ func TestNodeHeardThroughManyAgentsIsNotDown(t *testing.T) {
 		reg.wait(t, 3*i+2) // the node is down
 	}
 	events := reg.wait(t, 19*3+1)
-	if last := events[len(events)-1]; last.Kind != binding.SessionUpdate || events[len(events)-2].Kind != binding.NodeUp {
+	if last := events[len(events)-1]; last.Kind != binding.SessionUpdate ||
+		events[len(events)-2].Kind != binding.NodeUp {
 		t.Errorf("the last events are %v", kinds(events[len(events)-3:]))
 	}
 	connect(t, s.addr(), "dra20.lab", 0) // has the nodes judged
@@ -230,7 +284,8 @@ func TestPeerSpeaksOnlyForItsNodes(t *testing.T) {
 	reg := newFakeRegistry()
 	s := start(t, diameter.Config{Peers: []diameter.Peer{{Host: "dra.lab", Nodes: []string{"pgw1.lab"}}}}, reg.submit)
 	w := connect(t, s.addr(), "dra.lab", 0)
-	for host, want := range map[string]uint32{"pgw1.lab": diam.Success, "PGW1.lab": diam.Success, "pgw2.lab": diam.AuthorizationRejected, "dra.lab": diam.AuthorizationRejected} {
+	for host, want := range map[string]uint32{"pgw1.lab": diam.Success, "PGW1.lab": diam.Success,
+		"pgw2.lab": diam.AuthorizationRejected, "dra.lab": diam.AuthorizationRejected} {
 		behind := &wire{t: t, conn: w.conn, host: host, next: 1}
 		if code := result(t, behind.ask(behind.ccr("s;"+host, 1, 0, subscriber(7)...))); code != want {
 			t.Errorf("%s: %d, want %d", host, code, want)
@@ -238,56 +293,90 @@ func TestPeerSpeaksOnlyForItsNodes(t *testing.T) {
 	}
 }
 
-// Hosts that the journal knows from before are down until they are heard.
+// Nodes that the journal knows from before are down until they are heard.
 func TestKnownNodeIsDownUntilItIsHeard(t *testing.T) {
 	reg := newFakeRegistry()
-	s := start(t, diameter.Config{Known: func() []string { return []string{"pgw1.lab"} }}, reg.submit)
-	if ev := reg.wait(t, 1)[0]; ev.Kind != binding.NodeDown || ev.Node != "pgw1.lab" {
-		t.Errorf("event %+v", ev)
+	known := func() []diameter.NodeName {
+		return []diameter.NodeName{{Owner: "pgw1.lab", Node: "pgw1.lab"}, {Owner: "dra.lab", Node: "pgw1.lab"}}
+	}
+	s := start(t, diameter.Config{Known: known}, reg.submit)
+	for _, ev := range reg.wait(t, 2) {
+		if ev.Kind != binding.NodeDown || ev.Node != "pgw1.lab" || ev.Owner == "" {
+			t.Errorf("event %+v", ev)
+		}
 	}
 	connect(t, s.addr(), "pgw1.lab", 0)
-	if ev := reg.wait(t, 2)[1]; ev.Kind != binding.NodeUp || ev.Node != "pgw1.lab" {
+	if ev := reg.wait(t, 3)[2]; ev.Kind != binding.NodeUp || ev.Node != "pgw1.lab" || ev.Owner != "pgw1.lab" {
 		t.Errorf("event %+v", ev)
 	}
 }
 
-// A host that restarted while we were away tells so with its first message.
-func TestRestartWhileWeWereAway(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "states.json")
-	known := func() []string { return []string{"pgw1.lab"} }
-	run := func(state uint32, fate error) []binding.Kind {
-		reg := newFakeRegistry()
-		reg.fate = fate
-		s := start(t, diameter.Config{StateFile: file, Known: known}, reg.submit)
-		w := connect(t, s.addr(), "pgw1.lab", state)
-		reg.set(func(r *fakeRegistry) { r.fate = nil })
-		if code := result(t, w.ask(w.ccr("s;1", 1, 0, append(subscriber(7), number(avp.OriginStateID, state))...))); code != diam.Success {
-			t.Errorf("answer %d", code)
-		}
-		w.conn.Close()
-		eventually(t, "the end is noted", func() bool { return !isOpen(s, "pgw1.lab") })
-		s.stop()
-		return kinds(reg.wait(t, 1))
+func TestAKnownNodeIsUpWithAnyPeerOfItsOwnerThatMaySpeakForIt(t *testing.T) {
+	reg := newFakeRegistry()
+	known := func() []diameter.NodeName {
+		return []diameter.NodeName{{Owner: "dra", Node: "pgw1.lab"}, {Owner: "dra", Node: "pgw2.lab"}, {Owner: "else", Node: "pgw1.lab"}}
 	}
-	if got := run(5, nil); slices.Contains(got, binding.NodeRestart) {
-		t.Errorf("heard for the first time: %v", got)
+	s := start(t, diameter.Config{Known: known, Peers: []diameter.Peer{
+		{Host: "dra1.lab", Group: "dra", Nodes: []string{"pgw1.lab", "dra1.lab"}}, {Host: "else"},
+	}}, reg.submit)
+	reg.wait(t, 3)
+	connect(t, s.addr(), "dra1.lab", 0)
+	if ev := reg.wait(t, 4)[3]; ev.Kind != binding.NodeUp || ev.Node != "pgw1.lab" || ev.Owner != "dra" {
+		t.Errorf("event %+v", ev)
 	}
-	if got := run(5, nil); slices.Contains(got, binding.NodeRestart) {
-		t.Errorf("the same as before: %v", got)
+	if n := reg.count(); n != 4 {
+		t.Errorf("events %v", kinds(reg.wait(t, n)))
 	}
-	if got := run(6, binding.ErrJournal); !slices.Contains(got, binding.NodeRestart) {
-		t.Errorf("a larger one: %v", got)
+}
+
+// A host that restarted while we were away tells so with its first message; the
+// Registry knows what it was told before.
+func TestAKnownNodeShowsItsStateAsSoonAsItConnects(t *testing.T) {
+	reg := newFakeRegistry()
+	known := func() []diameter.NodeName { return []diameter.NodeName{{Owner: "pgw1.lab", Node: "pgw1.lab"}} }
+	s := start(t, diameter.Config{Known: known}, reg.submit)
+	reg.wait(t, 1)
+	connect(t, s.addr(), "pgw1.lab", 6)
+	events := reg.wait(t, 3)
+	if got := kinds(events); !slices.Equal(got, []binding.Kind{binding.NodeDown, binding.NodeRestart,
+		binding.NodeUp}) || events[1].OriginState != 6 {
+		t.Errorf("events %v, state %d", got, events[1].OriginState)
 	}
-	if got := run(6, nil); !slices.Contains(got, binding.NodeRestart) {
-		t.Errorf("told again, as it was not durable: %v", got)
+}
+
+// Of a host without sessions the Registry need not know.
+func TestAHostWithoutSessionsIsNobodysRestart(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{}, reg.submit)
+	w := connect(t, s.addr(), "dra1.lab", 5)
+	w.ask(w.message(diam.DeviceWatchdog, diam.RequestFlag, 0, append(w.origin(), number(avp.OriginStateID, 6))...))
+	connect(t, s.addr(), "dra1.lab", 7)
+	behind := connect(t, s.addr(), "dra2.lab", 1)
+	behind.host = "pgw1.lab"
+	behind.ask(behind.ccr("s;1", 1, 0, subscriber(7)...))
+	if got := kinds(reg.wait(t, 1)); !slices.Equal(got, []binding.Kind{binding.SessionStart}) {
+		t.Errorf("events %v", got)
 	}
-	if got := run(6, nil); slices.Contains(got, binding.NodeRestart) {
-		t.Errorf("told again, though it was durable: %v", got)
+}
+
+// A restart that a request shows is true whatever the PCRF says to the request.
+func TestARelayPassesOnARestartWhateverBecomesOfTheRequest(t *testing.T) {
+	reg, p := newFakeRegistry(), newPCRF(t, "pcrf.lab")
+	s := startRelay(t, diameter.Config{}, reg.submit, p)
+	up := p.meet()
+	down := connect(t, s.addr(), "pgw1.lab", 5)
+	exchange := func(session string, kind, state, code uint32) {
+		down.send(down.ccr(session, kind, 0, append(subscriber(7), number(avp.OriginStateID, state))...))
+		up.send(answer(up.read(), "pcrf.lab", code))
+		down.read()
 	}
-	if err := os.WriteFile(file, []byte("{broken"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if got := run(7, nil); slices.Contains(got, binding.NodeRestart) {
-		t.Errorf("after the file is lost: %v", got)
+	exchange("s;1", 1, 5, diam.Success)
+	exchange("s;2", 1, 6, 5012)
+	exchange("s;3", 1, 6, diam.Success)
+	exchange("s;4", 3, 7, diam.Success)
+	exchange("s;5", 1, 7, diam.Success)
+	want := []string{"session-start 5", "node-restart 6", "session-start 6", "session-stop 7", "session-start 7"}
+	if got := statesOf(reg.wait(t, len(want))); !slices.Equal(got, want) {
+		t.Errorf("events %q, want %q", got, want)
 	}
 }

@@ -16,7 +16,6 @@ const (
 	NoteBadIMSI                            // an END_USER_IMSI that is not 6 to 15 digits
 	NoteBadIMEI                            // an equipment identity that is not 14 to 16 digits
 	NoteConflict                           // an identity is given twice, differently, and so counts as absent
-	NoteBadTime                            // Event-Timestamp before 2000 or a day ahead of our clock
 	NoteBadAddress                         // an address that no session can hold
 	NoteTooManyAddresses                   // more addresses than are taken from one request
 	NoteAllocateRelease                    // one request tells of an address allocated and of one released, and not which is which
@@ -24,8 +23,8 @@ const (
 )
 
 var noteNames = [noteCount]string{
-	"no-identity", "bad-msisdn", "bad-imsi", "bad-imei", "conflicting-identity", "bad-timestamp", "bad-address",
-	"too-many-addresses", "allocate-and-release",
+	"no-identity", "bad-msisdn", "bad-imsi", "bad-imei", "conflicting-identity", "bad-address", "too-many-addresses",
+	"allocate-and-release",
 }
 
 // Has reports whether all of n are among the notes.

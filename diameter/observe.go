@@ -1,7 +1,5 @@
 package diameter
 
-import "time"
-
 // What helps to follow a stream of messages that others exchange.
 
 // A Header is the fixed part of a message (RFC 6733 section 3).
@@ -36,15 +34,16 @@ func (h Header) CreditControl() bool {
 }
 
 // TellsState reports a message in which a peer speaks of itself: a
-// Capabilities-Exchange or Device-Watchdog, request or answer.
+// Capabilities-Exchange, Device-Watchdog or Disconnect-Peer, request or answer.
 func (h Header) TellsState() bool {
-	return h.Application == appBase && (h.Command == cmdCapabilities || h.Command == cmdWatchdog)
+	return h.Opens() || h.KeepsAlive() || h.Application == appBase && h.Command == cmdDisconnect
 }
 
-// Opens reports the request that opens a connection between peers.
-func (h Header) Opens() bool {
-	return h.Application == appBase && h.Command == cmdCapabilities && h.Request
-}
+// Opens reports a message of the exchange that opens a connection between peers.
+func (h Header) Opens() bool { return h.Application == appBase && h.Command == cmdCapabilities }
+
+// KeepsAlive reports a Device-Watchdog, request or answer.
+func (h Header) KeepsAlive() bool { return h.Application == appBase && h.Command == cmdWatchdog }
 
 // HeaderLength is the length of a header.
 const HeaderLength = headerLen
@@ -97,42 +96,39 @@ func Whole(message []byte) bool {
 	return true
 }
 
-// PeerState reads who sent a message, and its Origin-State-Id or zero (RFC 6733
-// section 8.16). Errors wrap [ErrMalformed].
-func PeerState(message []byte) (host string, state uint32, err error) {
+// A PeerState is what a peer says of itself in a message of the base protocol.
+type PeerState struct {
+	Host string
+	// OriginState is its Origin-State-Id, zero if it tells none (RFC 6733 section
+	// 8.16).
+	OriginState uint32
+	// Success says of an answer that the request was carried out.
+	Success bool
+}
+
+// DecodePeerState reads a message for which [Header.TellsState] holds. Errors
+// wrap [ErrMalformed].
+func DecodePeerState(message []byte) (PeerState, error) {
 	m, err := newFrame(message)
 	if err != nil {
-		return "", 0, err
+		return PeerState{}, err
 	}
 	var name []byte
-	var id number
+	var state, result number
 	w := newWalk()
 	err = w.each(m.avps(), 0, func(a avp) error {
 		switch {
 		case a.is(0, avpOriginHost):
-			return once(&name, a)
+			return bounded(&name, a, maxIdentity)
 		case a.is(0, avpOriginStateID):
-			return id.set(a)
+			return state.set(a)
+		case a.is(0, avpResultCode):
+			return result.set(a)
 		}
 		return nil
 	})
 	if err != nil || len(name) == 0 {
-		return "", 0, ErrMalformed
+		return PeerState{}, ErrMalformed
 	}
-	return printable(name), id.value, nil
-}
-
-// A Sequence gives observed requests the time at which they belong among those
-// of their session, as a [Server] does with its own. It grows to about 8 MiB.
-type Sequence struct{ order *order }
-
-// NewSequence makes a Sequence that knows no session.
-func NewSequence() *Sequence { return &Sequence{newOrder()} }
-
-// Place sets the time of the request's event. state is the Origin-State-Id that
-// its node is known by, and restart when that grew last, zero if it did not:
-// what was on its way then belongs before it, and what is of that state does
-// not.
-func (s *Sequence) Place(r *Request, state uint32, restart time.Time) {
-	s.order.place(r, state, restart.UnixMilli())
+	return PeerState{Host: printable(name), OriginState: state.value, Success: result.value/1000 == 2}, nil
 }

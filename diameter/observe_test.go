@@ -48,15 +48,16 @@ func TestWhatMayBeTheBeginningOfAMessage(t *testing.T) {
 func TestAPeerTellsItsState(t *testing.T) {
 	host, state := appendAVP(nil, avpOriginHost, "pgw1.lab"), appendUint32(nil, avpOriginStateID, 5)
 	message := observed(flagRequest, cmdWatchdog, appBase, host, state)
-	name, id, err := PeerState(message)
+	got, err := DecodePeerState(message)
 	clear(message)
-	if name != "pgw1.lab" || id != 5 || err != nil {
-		t.Errorf("%q %d %v", name, id, err)
+	if want := (PeerState{Host: "pgw1.lab", OriginState: 5}); got != want || err != nil {
+		t.Errorf("%+v %v", got, err)
 	}
-	if name, id, err := PeerState(observed(flagRequest, cmdWatchdog, appBase, host)); name != "pgw1.lab" || id != 0 || err != nil {
-		t.Errorf("without a state: %q %d %v", name, id, err)
+	got, err = DecodePeerState(observed(0, cmdWatchdog, appBase, host, appendUint32(nil, avpResultCode, 2001)))
+	if want := (PeerState{Host: "pgw1.lab", Success: true}); got != want || err != nil {
+		t.Errorf("an answer without a state: %+v %v", got, err)
 	}
-	if _, _, err := PeerState(observed(flagRequest, cmdWatchdog, appBase, state)); err == nil {
+	if _, err := DecodePeerState(observed(flagRequest, cmdWatchdog, appBase, state)); err == nil {
 		t.Error("nobody has a state")
 	}
 }
@@ -67,7 +68,7 @@ func TestAnAnswerNamesItsRequest(t *testing.T) {
 	a, err := DecodeAnswer(message)
 	h, _ := DecodeHeader(message)
 	clear(message)
-	if want := (Answer{HopByHop: 7, EndToEnd: 9, Result: 2001, Session: "s;1", Numbered: true}); a != want || err != nil {
+	if want := (Answer{HopByHop: 7, EndToEnd: 9, Result: 2001, Session: "s;1", Order: 1}); a != want || err != nil {
 		t.Errorf("%+v, %v", a, err)
 	}
 	if h.Request || !h.CreditControl() || h.TellsState() || h.HopByHop != 7 || h.EndToEnd != 9 {

@@ -14,6 +14,7 @@ const maxPeers = 4096
 // A peer is a host that is, or was, connected.
 type peer struct {
 	host   string
+	name   string // host in lower case
 	realm  atomic.Pointer[string]
 	counts peerCounts
 
@@ -55,7 +56,7 @@ func (p *peers) get(host string) *peer {
 	key := strings.ToLower(host)
 	one := p.byHost[key]
 	if one == nil && len(p.byHost) < maxPeers {
-		one = &peer{host: host}
+		one = &peer{host: host, name: key}
 		p.byHost[key] = one
 	}
 	return one

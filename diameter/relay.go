@@ -187,11 +187,12 @@ func (c *conn) flush() {
 
 // learn reads a request for what its answer may make of it. A termination, or
 // an address given up, is true whatever the PCRF says to it: the UE is gone.
+// Upstreams own no sessions.
 func (c *conn) learn(m frame, r *route, out *forwarded, now time.Time) {
-	if m.application() != appGx || m.command() != cmdCreditControl {
+	if m.application() != appGx || m.command() != cmdCreditControl || c.server.isUpstream(c.peer) {
 		// Requests to this host can find their way back.
 		if len(r.originHost) > 0 {
-			_, _ = c.server.nodes.hear(c.store.share(r.originHost), c.peer, 0, false, now)
+			c.server.nodes.hear(c.owner(), c.store.share(r.originHost), c.peer, false, now)
 		}
 		return
 	}
@@ -210,9 +211,23 @@ func (c *conn) learn(m frame, r *route, out *forwarded, now time.Time) {
 	ev := c.request.Event
 	if ev.Kind == binding.SessionStop || len(ev.Gone) > 0 {
 		c.server.learner.tell(ev)
+		c.node.pass(ev.OriginState)
 		return
 	}
+	// Its node restarted, whatever becomes of the request.
+	if c.node.newer(ev.OriginState) {
+		_ = c.server.nodes.restarted(restartBy(&ev), false) // the learner refuses nothing
+	}
+	c.node.pass(ev.OriginState)
 	out.event, out.learn = ev, true
+}
+
+// restartBy tells of the Origin-State-Id that an event of a session brought.
+func restartBy(ev *binding.Event) binding.Event {
+	return binding.Event{
+		Kind: binding.NodeRestart, Source: ev.Source, Owner: ev.Owner, Node: ev.Node,
+		Arrived: ev.Arrived, Link: ev.Link, OriginState: ev.OriginState,
+	}
 }
 
 // undeliverable answers a request that nobody answered in time.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -33,8 +34,8 @@ type Server struct {
 	upstreams *upstreams
 	nodes     *nodes
 	learner   *learner
-	order     *order
 	endToEnd  atomic.Uint32
+	links     atomic.Uint64 // of the last connection; begins anywhere, so that no other source counts there
 	counts    serverCounts
 	warnings  *rate.Limiter
 	client    *Client // whose connections these are, or nil
@@ -49,9 +50,10 @@ func New(cfg Config, submit binding.SubmitFunc, log *slog.Logger) *Server {
 	cfg = cfg.withDefaults()
 	s := &Server{
 		cfg: cfg, submit: submit, log: log.With("source", binding.SourceGx), now: cfg.Now, ready: make(chan struct{}),
-		applications: []uint32{appGx}, peers: newPeers(cfg.OriginHost), nodes: newNodes(submit, newStates(cfg.StateFile)), order: newOrder(),
+		applications: []uint32{appGx}, peers: newPeers(cfg.OriginHost), nodes: newNodes(submit),
 		learner: newLearner(submit, cfg.Now), warnings: rate.NewLimiter(1, 10),
 	}
+	s.links.Store(rand.Uint64())
 	s.admission.peers.Store(&cfg.Peers)
 	s.upstreams = newUpstreams(cfg.Upstreams, s.peers)
 	if cfg.Mode == Relay {
@@ -100,10 +102,6 @@ func (s *Server) Run(ctx context.Context) error {
 	if err := s.cfg.Check(); err != nil {
 		return err
 	}
-	if err := s.nodes.states.load(); err != nil {
-		s.log.Warn("the Origin-State-Ids from before are lost", "err", err)
-	}
-	defer s.saveStates()
 	g, ctx := errgroup.WithContext(ctx)
 	defer s.close()
 	if err := s.bind(ctx); err != nil {
@@ -227,22 +225,38 @@ func pause(ctx context.Context, d time.Duration) bool {
 func (s *Server) opened(c *conn, said *capabilities, now time.Time) {
 	s.counts.accepted.Add(1)
 	c.log.Info("peer connected", "realm", said.realm, "product", said.product, "state", said.state)
-	if err := s.nodes.setBack(c.peer.host, said.state, now); err != nil {
+	if err := s.told(c, said.state, true, now); err != nil {
 		c.end(fmt.Errorf("its restart is not taken yet: %w", err)) // it comes again
 	}
-	s.told(c, said.state)
+	s.nodes.hear(c.owner(), c.peer.host, c.peer, false, now)
+	s.nodes.regain(c.owner(), c.peer, c.rule.Load().allows)
 	s.nodes.judge(now)
 }
 
-// told notes the Origin-State-Id that a peer has itself.
-func (s *Server) told(c *conn, state uint32) {
-	if state > c.peer.state.Load() {
+// told notes the Origin-State-Id that a peer shows of itself, or zero; anew, that
+// it does so in opening a connection. Upstreams own no sessions, and a
+// connection that was replaced shows what was.
+func (s *Server) told(c *conn, state uint32, anew bool, now time.Time) error {
+	if c.peer.conn.Load() != c {
+		return nil
+	}
+	if state > c.shown {
+		c.shown = state
 		c.peer.state.Store(state)
 	}
-	if _, err := s.nodes.hear(c.peer.host, c.peer, state, false, s.now()); err != nil {
-		c.log.Warn("the restart of the peer is not taken yet", "err", err)
+	if s.isUpstream(c.peer) {
+		return nil
 	}
+	return s.nodes.restarted(binding.Event{
+		Kind: binding.NodeRestart, Source: binding.SourceGx, Owner: c.owner(), Node: c.peer.host,
+		Arrived: now, Link: c.link, OriginState: state,
+	}, anew)
 }
+
+// SharedNames are Origin-Hosts whose sessions are heard through two peers that
+// are of no common group: each is two nodes, which may contradict each other. At
+// most 64 are named.
+func (s *Server) SharedNames() []string { return s.nodes.shared() }
 
 // closed notes that a connection ended.
 func (s *Server) closed(ctx context.Context, c *conn) {
@@ -283,14 +297,7 @@ func (s *Server) sweep(ctx context.Context) error {
 			}
 			s.nodes.judge(s.now())
 			s.overdue(s.now())
-			s.saveStates()
 		}
-	}
-}
-
-func (s *Server) saveStates() {
-	if err := s.nodes.states.save(); err != nil && s.warnings.Allow() {
-		s.log.Warn("the Origin-State-Ids are not kept", "err", err)
 	}
 }
 

@@ -2,6 +2,7 @@ package diameter
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/simbind/simbind/binding"
@@ -45,7 +46,7 @@ func (c *conn) understand(m frame, now time.Time) error {
 		return err
 	}
 	rule := c.rule.Load()
-	origin := Origin{Arrived: now, MSISDNStrip: rule.MSISDNStrip, store: c.store}
+	origin := Origin{Arrived: now, Owner: c.owner(), Link: c.link, MSISDNStrip: rule.MSISDNStrip, store: c.store}
 	if err := c.request.decode(m, &c.fields, &origin); err != nil {
 		return err
 	}
@@ -72,23 +73,23 @@ func (c *conn) offer(m frame) {
 	ev.Ack, ev.Token = c.open, token
 	if err := c.server.submit(ev); err != nil {
 		c.open.settle(token, resultFor(err))
+		return
 	}
+	c.node.pass(ev.OriginState)
 }
 
-// place notes who spoke, and gives the event the time at which it belongs.
+// place notes who spoke. A peer that tells its Origin-State-Id with the
+// connection need not repeat it in each request.
 func (c *conn) place(r *Request) error {
 	ev := &r.Event
-	if !c.node.current(ev.Node, r.OriginState) {
-		nd, err := c.server.nodes.hear(ev.Node, c.peer, r.OriginState, true, ev.Arrived)
-		if err != nil {
-			return err
-		}
-		c.node = nd
+	if !c.node.current(ev.Owner, ev.Node) {
+		c.node = c.server.nodes.hear(ev.Owner, ev.Node, c.peer, true, ev.Arrived)
 	}
-	nd := c.node
-	if nd == nil {
+	if c.node == nil {
 		return binding.ErrCapacity
 	}
-	c.server.order.place(r, nd.state.Load(), nd.restart.Load())
+	if ev.OriginState == 0 && strings.EqualFold(ev.Node, c.peer.host) {
+		ev.OriginState = c.shown
+	}
 	return nil
 }

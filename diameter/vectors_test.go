@@ -35,7 +35,9 @@ func describe(r Request, err error) string {
 		}
 	}
 	add("session", ev.Session)
-	add("time", ev.Time.UTC().Format("15:04:05"))
+	if !ev.Time.IsZero() {
+		add("time", ev.Time.UTC().Format(time.RFC3339))
+	}
 	add("msisdn", ev.MSISDN.String())
 	add("imsi", ev.IMSI.String())
 	add("imei", ev.IMEI.String())
@@ -47,10 +49,9 @@ func describe(r Request, err error) string {
 	add("addrs", ev.Addrs)
 	add("complete", ev.Complete)
 	add("gone", ev.Gone)
-	add("number", r.Number)
-	add("unnumbered", !r.Numbered)
-	add("again", r.Retransmitted)
-	add("state", r.OriginState)
+	add("order", ev.Order)
+	add("again", ev.Repeated)
+	add("state", ev.OriginState)
 	add("realm", r.Realm)
 	add("serving", r.ServingNetwork)
 	add("notes", r.Notes)

@@ -124,9 +124,6 @@ func (c *conn) listen(m frame) {
 	if answer {
 		c.probed.Store(false)
 		c.peer.trip.Store(time.Now().UnixNano() - c.asked.Load())
-		if state, ok := originState(m); ok {
-			c.server.told(c, state)
-		}
 	}
 	if !answer && !c.troubled.Load() {
 		return

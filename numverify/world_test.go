@@ -27,6 +27,7 @@ import (
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/journal"
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/numverify"
 	"github.com/simbind/simbind/numverify/authz"
 	"github.com/simbind/simbind/numverify/consumer/operatortest"
@@ -50,7 +51,7 @@ const (
 // A network is a Registry behind a real socket.
 type simNetwork struct {
 	t        *testing.T
-	registry *binding.Registry
+	registry *registry.Registry
 	socket   string
 	stop     func() // of the socket
 	sessions int
@@ -68,7 +69,7 @@ func newNetwork(t *testing.T) *simNetwork {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { store.Close() })
-	registry, err := binding.NewRegistry(binding.Config{Site: "lab", Capacity: 1000}, store, quiet)
+	registry, err := registry.New(registry.Config{Site: "lab", Capacity: 1000}, store, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,7 +120,10 @@ func (a acked) Acknowledge(_ uint64, err error) { a <- err }
 func (n *simNetwork) submit(e binding.Event) {
 	n.t.Helper()
 	done := make(acked, 1)
-	e.Source, e.Arrived, e.Ack = binding.SourceGx, time.Now(), done
+	if e.Source == 0 {
+		e.Source = binding.SourceGx
+	}
+	e.Link, e.Arrived, e.Ack = 1, time.Now(), done
 	if e.Node == "" {
 		e.Node = "pgw.lab"
 	}

@@ -42,9 +42,10 @@ func (r *Request) addresses(f *fields) {
 	ev.Complete = len(ev.Addrs) > 0 && ev.Kind != binding.SessionStop && !delta && !r.Notes.Has(NoteTooManyAddresses)
 }
 
-// add keeps what a session can hold, once.
+// add keeps what a session can hold, once. Bits beyond the length say nothing,
+// also not that a prefix is somebody's.
 func (r *Request) add(p netip.Prefix) {
-	addr, err := binding.NewAddress(p)
+	addr, err := binding.NewAddress(p.Masked())
 	if err != nil {
 		r.Notes |= NoteBadAddress
 		return

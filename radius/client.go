@@ -13,6 +13,11 @@ import (
 type Client struct {
 	// Name is unique; it is the client's label in logs and metrics.
 	Name string
+	// Group names the clients that stand for each other, such as a pair of
+	// proxies: what one of them brought, another may go on with and end. Nodes of
+	// different groups are different nodes, whatever they are called. A client
+	// without one is a group of its own name.
+	Group string
 	// Prefix holds the UDP source addresses of the client; the longest prefix
 	// decides. The zero Prefix admits none (a client of RadSec alone).
 	Prefix netip.Prefix
@@ -31,11 +36,17 @@ type Client struct {
 	// Nodes are the names (NAS-Identifier, else address) that the client may
 	// speak for; none means any.
 	Nodes []string
+	// BlindDelay is how late an event may come of a NAS that tells no time at
+	// all, at most [MaxBlindDelay]; zero means the Registry's.
+	BlindDelay time.Duration
 	// LossTimeout is after how long without a request a node of the client
 	// counts as down (rule T8); zero means never. The Registry's own loss
 	// timeout runs from then on.
 	LossTimeout time.Duration
 }
+
+// MaxBlindDelay bounds Client.BlindDelay.
+const MaxBlindDelay = 10 * time.Minute
 
 // radsecSecret is the fixed shared secret of RadSec.
 const radsecSecret = "radsec"
@@ -43,6 +54,7 @@ const radsecSecret = "radsec"
 // A client is a Client as it is used. It is read-only.
 type client struct {
 	Client
+	owner  string // of the nodes that it brings: its group
 	key    *hmacKey
 	nodes  map[string]bool
 	counts *clientCounts
@@ -50,6 +62,22 @@ type client struct {
 
 // allows reports whether the client may speak for a node.
 func (c *client) allows(node string) bool { return len(c.nodes) == 0 || c.nodes[node] }
+
+// speaksFor reports whether the client may speak for a NAS. A second name that
+// it may not speak for is left out.
+func (c *client) speaksFor(who *nas) bool {
+	if !c.allows(who.also) {
+		who.also = ""
+	}
+	return c.allows(who.node)
+}
+
+// origin is what the client adds to its requests.
+func (c *client) origin(from netip.Addr, arrived time.Time, n *names) Origin {
+	return Origin{
+		From: from, Owner: c.owner, Arrived: arrived, BlindDelay: c.BlindDelay, MSISDNStrip: c.MSISDNStrip, names: n,
+	}
+}
 
 // clients finds the client of a request. It is read-only.
 type clients struct {
@@ -77,7 +105,7 @@ func newClients(list []Client, counts func(name string) *clientCounts) (*clients
 }
 
 func (t *clients) insert(def Client, counts *clientCounts) error {
-	c := &client{Client: def, counts: counts, key: newHMACKey(def.Secret)}
+	c := &client{Client: def, owner: cmp.Or(def.Group, def.Name), counts: counts, key: newHMACKey(def.Secret)}
 	if len(def.Nodes) > 0 {
 		c.nodes = map[string]bool{}
 		for _, node := range def.Nodes {
@@ -86,6 +114,9 @@ func (t *clients) insert(def Client, counts *clientCounts) error {
 	}
 	if def.LossTimeout < 0 {
 		return errors.New("the loss timeout is negative")
+	}
+	if def.BlindDelay < 0 || def.BlindDelay > MaxBlindDelay {
+		return fmt.Errorf("the blind delay %v is not within 0 to %v", def.BlindDelay, MaxBlindDelay)
 	}
 	if def.Prefix.IsValid() {
 		if err := t.insertPrefix(c); err != nil {
@@ -146,4 +177,9 @@ func (t *clients) lookup(addr netip.Addr) *client {
 		}
 	}
 	return nil
+}
+
+// mayBring reports whether a client of the owner may speak for a node.
+func (t *clients) mayBring(owner, node string) bool {
+	return slices.ContainsFunc(t.all, func(c *client) bool { return c.owner == owner && c.allows(node) })
 }

@@ -125,6 +125,8 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	}
 	metric(ch, "answers_total", "Answers sent.", prometheus.CounterValue, float64(c.s.answers.Load()))
 	metric(ch, "send_errors_total", "Answers that the kernel refused.", prometheus.CounterValue, float64(c.s.sendErrors.Load()))
+	metric(ch, "shared_nodes", "Names of nodes that clients of different groups spoke for within the last hour.",
+		prometheus.GaugeValue, float64(len(c.s.SharedNames())))
 	for _, u := range c.s.bound() {
 		u.collect(ch)
 	}

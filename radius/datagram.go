@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,8 +14,8 @@ import (
 const (
 	// batchSize is how many datagrams one system call moves.
 	batchSize = 64
-	// controlSize holds the packet info and the drop count of one datagram.
-	controlSize = 64
+	// controlSize holds packet info, drop count and time of one datagram.
+	controlSize = 96
 )
 
 // A sockaddr is the socket address of a peer as the kernel writes it.
@@ -117,36 +118,51 @@ func (b *batch) call(trap, fd uintptr, first, count int) (n int, again bool) {
 // datagram is what came as number i. It is valid until the next receive.
 func (b *batch) datagram(i int) []byte { return b.data[i][:min(b.headers[i].length, maxPacket)] }
 
-// control reads the address that was asked and, if the kernel dropped
-// datagrams, how many since the socket was made.
-func (b *batch) control(i int, asked *local) (drops uint32) {
-	*asked = local{}
+// A receipt is what the kernel tells of a datagram beside its content.
+type receipt struct {
+	asked local
+	drops uint32    // since the socket was made
+	at    time.Time // when it came, by the wall clock; zero: not told
+}
+
+// receipt reads that of number i.
+func (b *batch) receipt(i int, r *receipt) {
+	*r = receipt{}
 	rest := b.controls[i][:b.headers[i].header.Controllen]
 	for len(rest) >= unix.SizeofCmsghdr {
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&rest[0]))
 		n := int(h.Len)
 		if n < unix.SizeofCmsghdr || n > len(rest) {
-			return drops
+			return
 		}
-		drops = max(drops, asked.take(h, rest[unix.CmsgLen(0):n]))
+		r.take(h, rest[unix.CmsgLen(0):n])
 		rest = rest[min(unix.CmsgSpace(n-unix.SizeofCmsghdr), len(rest)):]
 	}
-	return drops
 }
 
-func (l *local) take(h *unix.Cmsghdr, data []byte) (drops uint32) {
+func (r *receipt) take(h *unix.Cmsghdr, data []byte) {
 	switch {
 	case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_RXQ_OVFL && len(data) >= 4:
-		return binary.NativeEndian.Uint32(data)
+		r.drops = binary.NativeEndian.Uint32(data)
+	case h.Level == unix.SOL_SOCKET && h.Type == unix.SCM_TIMESTAMPNS && len(data) == 16:
+		r.at = time.Unix(int64(binary.NativeEndian.Uint64(data)), int64(binary.NativeEndian.Uint64(data[8:])))
 	case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
-		copy(l.addr[:4], data[4:8]) // ipi_spec_dst
+		copy(r.asked.addr[:4], data[4:8]) // ipi_spec_dst
 	case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
-		copy(l.addr[:], data[:16])
+		copy(r.asked.addr[:], data[:16])
 		if data[0] == 0xfe && data[1]&0xc0 == 0x80 {
-			l.ifindex = binary.NativeEndian.Uint32(data[16:])
+			r.asked.ifindex = binary.NativeEndian.Uint32(data[16:])
 		}
 	}
-	return 0
+}
+
+// waited is for how long the datagram has been in the socket's buffer, which
+// the clock being set back hides.
+func (r *receipt) waited(wall time.Time) time.Duration {
+	if r.at.IsZero() {
+		return 0
+	}
+	return max(wall.Sub(r.at), 0)
 }
 
 // put prepares number i to be sent: what is already in its data, to the peer,

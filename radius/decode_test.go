@@ -165,11 +165,15 @@ func checkRequest(t *testing.T, r Request) {
 	t.Helper()
 	ev := r.Event
 	ofSession := ev.Kind == binding.SessionStart || ev.Kind == binding.SessionUpdate || ev.Kind == binding.SessionStop
-	if ev.Node == "" || ofSession && ev.Session == "" || ev.Time.Year() < 1999 || ev.Slack < 0 || ev.Age < 0 || ev.Lease < 0 {
+	if ev.Node == "" || ev.Also == ev.Node || ofSession && ev.Session == "" || ev.Lease < 0 ||
+		!ev.Arrived.Equal(vectorOrigin.Arrived) {
 		t.Fatalf("%+v", ev)
 	}
-	if ev.Time.After(vectorOrigin.Arrived.Add(maxAhead)) {
-		t.Fatalf("time %v is too far ahead", ev.Time)
+	if !ev.Time.IsZero() && ev.Time.Year() < 2000 || ev.Delay < 0 || ev.Delay > maxDelay || ev.Delay > 0 && !ev.Delayed {
+		t.Fatalf("time %v, delay %v", ev.Time, ev.Delay)
+	}
+	if ev.Age < 0 || ev.Age > maxAge || ev.Age > 0 && !ev.Aged || ev.Aged && !ofSession {
+		t.Fatalf("age %v of %v", ev.Age, ev.Kind)
 	}
 	if len(ev.Addrs) > maxAddresses || len(ev.Gone) > maxAddresses || ev.Complete && len(ev.Addrs) == 0 {
 		t.Fatalf("addresses %v", ev)

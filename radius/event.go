@@ -1,12 +1,10 @@
 package radius
 
 import (
+	"cmp"
 	"encoding/hex"
-	"fmt"
 	"net/netip"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/simbind/simbind/binding"
 )
@@ -25,8 +23,17 @@ type Origin struct {
 	// From is the UDP source address, unmapped; it names the node of a request
 	// that names no NAS.
 	From netip.Addr
-	// Arrived is when the request came.
+	// Owner is who brought it: the group of the client whose secret or
+	// certificate it came under.
+	Owner string
+	// Arrived is when the request came, before any queue.
 	Arrived time.Time
+	// BlindDelay is how late it may have come, if its NAS tells no time at all;
+	// zero means the Registry's.
+	BlindDelay time.Duration
+	// Held is for how long its transport may have held it, which its NAS does not
+	// know: as long as TCP tries. Zero: it came as a datagram.
+	Held time.Duration
 	// MSISDNStrip are prefixes of which the first that fits is taken off
 	// Calling-Station-Id; nil means "+" and "00".
 	MSISDNStrip []string
@@ -62,32 +69,35 @@ func Decode(datagram []byte, o Origin) (Request, error) {
 		return Request{}, err
 	}
 	var r Request
-	if err := r.decode(&f, &o, nodeName(&f, o.From)); err != nil {
+	if err := r.decode(&f, &o, o.names.nas(&f, o.From)); err != nil {
 		return Request{}, err
 	}
 	return r, nil
 }
 
-// decode builds the request of the node with that name.
-func (r *Request) decode(f *fields, o *Origin, node string) error {
+// decode builds the request of a NAS.
+func (r *Request) decode(f *fields, o *Origin, who nas) error {
 	*r = Request{Notes: f.notes}
 	kind, err := f.kind()
 	if err != nil {
 		return err
 	}
 	ev := &r.Event
-	ev.Kind, ev.Source, ev.Node, ev.Arrived = kind, binding.SourceRADIUS, node, o.Arrived
+	ev.Kind, ev.Source, ev.Owner, ev.Node, ev.Also = kind, binding.SourceRADIUS, o.Owner, who.node, who.also
+	ev.Arrived, ev.Blind = o.Arrived, o.BlindDelay
 	r.time(f)
+	r.held(o.Held)
 	if kind == 0 || kind == binding.NodeRestart {
 		return nil
 	}
 	if ev.Session, err = f.sessionID(); err != nil {
 		return err
 	}
+	r.age(f)
 	r.identities(f, o)
 	r.addresses(f)
 	r.contexts(f)
-	ev.APN = o.names.share(f.called)
+	ev.APN = o.names.text(f.called)
 	if len(f.rat) == 1 {
 		ev.RAT = binding.RAT(f.rat[0])
 	}
@@ -135,47 +145,69 @@ func (f *fields) sessionID() (string, error) {
 	return string(hex.AppendEncode(hex.AppendEncode(buf[:0], gateway), f.chargingID)), nil
 }
 
+// What is beyond these is no time but a clock that was never set, a counter
+// that ran over, or a value of all ones.
 const (
 	secondsOf2000 = 946684800
-	maxAhead      = 24 * time.Hour
-	maxDelay      = 30 * 24 * 3600 // seconds
-	maxInterim    = 30 * 24 * 3600 // seconds
+	maxDelay      = 30 * 24 * time.Hour
+	maxAge        = 10 * 365 * 24 * time.Hour
+	maxInterim    = 30 * 24 * time.Hour
 )
 
-// time sets Time, Slack and Age. RFC 2869 section 5.3 has Event-Timestamp be
-// the event's own time, but many NAS stamp it when they send: with
-// Acct-Delay-Time beside it, the event happened within that delay before it.
+// seconds is the number as a time, if it is there and not beyond the limit.
+func (n *number) seconds(limit time.Duration) (d time.Duration, ok bool) {
+	d = time.Duration(n.value) * time.Second
+	if !n.ok || d > limit {
+		return 0, false
+	}
+	return d, true
+}
+
+// time sets Time and Delay to what the NAS says. What follows from them, and
+// whether its clock can be believed, is the Registry's to decide.
 func (r *Request) time(f *fields) {
 	ev := &r.Event
-	var delay time.Duration
-	if f.delay.value > maxDelay {
-		r.Notes |= NoteBadDelay
-	} else {
-		delay = time.Duration(f.delay.value) * time.Second
-	}
-	stamp := time.Unix(int64(f.eventTime.value), 0).UTC()
 	switch {
 	case !f.eventTime.ok:
-		ev.Time = ev.Arrived.Add(-delay)
-	case f.eventTime.value < secondsOf2000 || stamp.After(ev.Arrived.Add(maxAhead)):
+	case f.eventTime.value < secondsOf2000:
 		r.Notes |= NoteBadTime
-		ev.Time = ev.Arrived.Add(-delay)
 	default:
-		ev.Time, ev.Slack = stamp.Add(-delay), delay
+		ev.Time = time.Unix(int64(f.eventTime.value), 0).UTC()
 	}
-	// A session that claims to be older than the year 2000 has no known age.
-	age, grown := int64(f.sessionTime.value), ev.Kind == binding.SessionUpdate || ev.Kind == binding.SessionStop
-	if grown && age < ev.Time.Unix()-secondsOf2000 {
-		ev.Age = time.Duration(age) * time.Second
+	if ev.Delay, ev.Delayed = f.delay.seconds(maxDelay); f.delay.ok && !ev.Delayed {
+		r.Notes |= NoteBadDelay
+	}
+}
+
+// held has a request that its transport may have held be as late as that allows,
+// unless a stamp tells: its Acct-Delay-Time is that of when it was handed to the
+// transport, which repeats nothing that could tell a greater one (RFC 6613
+// section 2.6.1).
+func (r *Request) held(most time.Duration) {
+	ev := &r.Event
+	if most == 0 || !ev.Time.IsZero() {
+		return
+	}
+	ev.Blind = cmp.Or(ev.Blind, most) + ev.Delay
+	ev.Delay, ev.Delayed = 0, false
+}
+
+// age sets Age. RFC 2866 section 5.7 gives a Start none, so that zero says
+// nothing there.
+func (r *Request) age(f *fields) {
+	ev := &r.Event
+	if ev.Kind == binding.SessionStart && f.sessionTime.value == 0 {
+		return
+	}
+	if ev.Age, ev.Aged = f.sessionTime.seconds(maxAge); f.sessionTime.ok && !ev.Aged {
+		r.Notes |= NoteBadAge
 	}
 }
 
 // lease is three times the interval at which the NAS promised to refresh.
 func lease(interim number) time.Duration {
-	if interim.value > maxInterim {
-		return 0
-	}
-	return 3 * time.Duration(interim.value) * time.Second
+	interval, _ := interim.seconds(maxInterim)
+	return 3 * interval
 }
 
 // contexts sets Contexts from 3GPP-NSAPI, one hexadecimal digit in UTF-8 (or,
@@ -204,44 +236,4 @@ func nsapi(c byte) (uint8, bool) {
 		return c - 'a' + 10, true
 	}
 	return 0, false
-}
-
-// nodeName is NAS-Identifier, else NAS-IP-Address, else NAS-IPv6-Address, else
-// the address that sent the request.
-func nodeName(f *fields, from netip.Addr) string {
-	if len(f.nasID) > 0 {
-		return printable(f.nasID)
-	}
-	if addr, ok := f.nasAddr(); ok {
-		return addr.String()
-	}
-	return from.String()
-}
-
-// nasAddr is the address that names the NAS.
-func (f *fields) nasAddr() (netip.Addr, bool) {
-	if addr, ok := nasAddress(f.nas4); ok {
-		return addr, true
-	}
-	return nasAddress(f.nas6)
-}
-
-// nasAddress reads NAS-IP-Address or NAS-IPv6-Address. The unspecified address
-// names nobody.
-func nasAddress(value []byte) (netip.Addr, bool) {
-	addr, ok := netip.AddrFromSlice(value)
-	return addr.Unmap(), ok && !addr.IsUnspecified()
-}
-
-// printable is text from the network as a string that may be shown: in
-// hexadecimal unless it is printable UTF-8.
-func printable(text []byte) string {
-	for rest := text; len(rest) > 0; {
-		c, n := utf8.DecodeRune(rest)
-		if !unicode.IsPrint(c) || c == utf8.RuneError {
-			return fmt.Sprintf("0x%x", text)
-		}
-		rest = rest[n:]
-	}
-	return string(text)
 }

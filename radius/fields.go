@@ -91,6 +91,11 @@ type fields struct {
 	notes   Notes
 }
 
+// restarts reports whether a request tells that its NAS starts or stops.
+func (f *fields) restarts() bool {
+	return f.status.ok && (f.status.value == statusOn || f.status.value == statusOff)
+}
+
 // collect walks the attributes of p.
 func (f *fields) collect(p packet) error {
 	*f = fields{}

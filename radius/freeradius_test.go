@@ -50,12 +50,13 @@ Framed-IPv6-Prefix = 2001:db8:1:2::/64
 3GPP-NSAPI = "5"
 `
 
-// checkSession compares what radclientSession says.
-func checkSession(t *testing.T, ev binding.Event, kind binding.Kind) {
+// checkSession compares what radclientSession says, and by whom it came.
+func checkSession(t *testing.T, ev binding.Event, kind binding.Kind, owner string) {
 	t.Helper()
-	got := fmt.Sprintln(ev.Kind, ev.Node, ev.Session, ev.MSISDN, ev.IMSI, ev.IMEI, ev.APN, ev.RAT, ev.Addrs, ev.Contexts)
-	want := fmt.Sprintln(kind, "pgw1", "c0000201000004d2", "+491701234567", "001010123456789", "3569380312345601", "internet", "eutran",
-		"[10.45.0.7 2001:db8:1:2::/64]", 1<<5)
+	got := fmt.Sprintln(ev.Kind, ev.Owner, ev.Node, ev.Also, ev.Session, ev.MSISDN, ev.IMSI, ev.IMEI, ev.APN, ev.RAT,
+		ev.Addrs, ev.Contexts)
+	want := fmt.Sprintln(kind, owner, "pgw1", "192.0.2.1", "c0000201000004d2", "+491701234567", "001010123456789",
+		"3569380312345601", "internet", "eutran", "[10.45.0.7 2001:db8:1:2::/64]", 1<<5)
 	if got != want {
 		t.Errorf("got  %swant %s", got, want)
 	}
@@ -71,22 +72,35 @@ func TestRadclientIsUnderstoodAndAnswered(t *testing.T) {
 	s := start(t, radius.Config{Listen: listen}, r.submit)
 	four, six := s.Addrs()[0].String(), s.Addrs()[1].String()
 	radclient(t, four, "acct", "Acct-Status-Type = Start\n"+radclientSession)
-	radclient(t, six, "acct", "Acct-Status-Type = Interim-Update\nEvent-Timestamp = 1767323040\nAcct-Session-Time = 60\n"+radclientSession)
+	radclient(t, six, "acct", "Acct-Status-Type = Interim-Update\nEvent-Timestamp = 1767323040\nAcct-Delay-Time = 0\n"+
+		"Acct-Session-Time = 60\n"+radclientSession)
 	radclient(t, four, "acct", "Acct-Status-Type = Stop\n3GPP-Session-Stop-Indicator = 255\n"+radclientSession)
-	radclient(t, four, "acct", "Acct-Status-Type = Accounting-On\nNAS-Identifier = pgw1\nProxy-State = 0x0102")
+	radclient(t, four, "acct", "Acct-Status-Type = Accounting-On\nNAS-Identifier = pgw1\nNAS-IP-Address = 192.0.2.1\n"+
+		"Event-Timestamp = 1767323040\nAcct-Delay-Time = 7\nProxy-State = 0x0102")
 	out := radclient(t, four, "status", "Message-Authenticator = 0x00")
 	if !strings.Contains(out, "Message-Authenticator") {
 		t.Errorf("the answer to Status-Server has no Message-Authenticator:\n%s", out)
 	}
 	radclient(t, four, "acct", "Acct-Status-Type = Stop\nAcct-Session-Id = x\nNAS-Identifier = pgw1\nMessage-Authenticator = 0x00")
 	events := r.wait(t, 5)
-	checkSession(t, events[0], binding.SessionStart)
-	checkSession(t, events[1], binding.SessionUpdate)
-	if events[1].Time.Unix() != 1767323040 || events[1].Age != time.Minute {
-		t.Errorf("%+v", events[1])
+	checkSession(t, events[0], binding.SessionStart, "four")
+	if ev := events[0]; !ev.Time.IsZero() || ev.Delayed || ev.Aged {
+		t.Errorf("%+v", ev)
 	}
-	checkSession(t, events[2], binding.SessionStop)
-	if !events[2].Last || events[3].Kind != binding.NodeRestart || events[3].Node != "pgw1" || len(events) != 5 {
+	other := "four"
+	if hasIPv6() {
+		other = "six"
+	}
+	checkSession(t, events[1], binding.SessionUpdate, other)
+	if ev := events[1]; ev.Time.Unix() != 1767323040 || !ev.Delayed || ev.Delay != 0 || !ev.Aged || ev.Age != time.Minute {
+		t.Errorf("%+v", ev)
+	}
+	checkSession(t, events[2], binding.SessionStop, "four")
+	if ev := events[3]; ev.Kind != binding.NodeRestart || ev.Owner != "four" || ev.Node != "pgw1" || ev.Also != "192.0.2.1" ||
+		ev.Time.Unix() != 1767323040 || ev.Delay != 7*time.Second || !ev.Delayed {
+		t.Errorf("%+v", ev)
+	}
+	if !events[2].Last || len(events) != 5 {
 		t.Errorf("%+v", events[2:])
 	}
 }
@@ -212,7 +226,7 @@ realm up {
 		t.Errorf("the NAS's Proxy-State did not come back:\n%s", out)
 	}
 	events := r.wait(t, 1)
-	checkSession(t, events[0], binding.SessionStart)
+	checkSession(t, events[0], binding.SessionStart, "four")
 }
 
 func TestFreeRADIUSMayBeTheHomeServer(t *testing.T) {
@@ -233,7 +247,7 @@ func TestFreeRADIUSMayBeTheHomeServer(t *testing.T) {
 		!strings.Contains(answer, "Proxy-State = 0x6e6173") {
 		t.Errorf("answered with\n%s", answer)
 	}
-	checkSession(t, r.wait(t, 1)[0], binding.SessionStart)
+	checkSession(t, r.wait(t, 1)[0], binding.SessionStart, "four")
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	sum, err := radiustest.Load(ctx, radiustest.LoadOptions{

@@ -44,7 +44,7 @@ func (r *Request) identities(f *fields, o *Origin) {
 		}
 		ev.IMEI = imei
 	}
-	r.HomeNetwork, r.ServingNetwork = o.names.share(f.homeNetwork), o.names.share(f.servingNetwork)
+	r.HomeNetwork, r.ServingNetwork = o.names.text(f.homeNetwork), o.names.text(f.servingNetwork)
 	if ev.IMSI != 0 && len(f.homeNetwork) > 0 && !strings.HasPrefix(string(f.imsi), r.HomeNetwork) {
 		r.Notes |= NoteOtherNetwork
 	}

@@ -18,13 +18,14 @@ type lane struct {
 	// patience is how long a full queue is waited for: on TLS, where nobody
 	// repeats, the wait holds back the peer.
 	patience time.Duration
+	// held is for how long TLS may have held a request, see Origin.Held.
+	held time.Duration
 
 	// Owned by the reader.
 	digest  *digester
 	names   *names
 	fields  fields
 	request Request
-	family  []string
 }
 
 func newLane(s *Server, transactions int) *lane {
@@ -42,10 +43,12 @@ func (l *lane) settle(token uint64, o outcome) {
 	l.done.put(completion{token, o}, int(l.table.capacity))
 }
 
-// receive takes one datagram of a client. It reports whether it began a
-// transaction, which will end; an error means that the datagram is not an
-// authentic request.
-func (l *lane) receive(datagram []byte, c *client, from netip.Addr, peer *sockaddr, asked *local, now time.Time) (began bool, err error) {
+// receive takes one datagram of a client, which arrived then. It reports whether
+// it began a transaction, which will end; an error means that the datagram is
+// not an authentic request.
+func (l *lane) receive(
+	datagram []byte, c *client, from netip.Addr, peer *sockaddr, asked *local, arrived time.Time,
+) (began bool, err error) {
 	s := l.server
 	p, err := newPacket(datagram)
 	if err != nil {
@@ -62,10 +65,19 @@ func (l *lane) receive(datagram []byte, c *client, from netip.Addr, peer *sockad
 	if s.home != nil && p.code() == codeAccountingRequest {
 		waits = 2
 	}
-	token, v := l.table.begin(&key, asked, c, p, waits, now)
+	// A NAS that starts anew may repeat itself to the octet: the sessions since are
+	// gone with each Accounting-On. One that is only a repetition costs those
+	// sessions a doubt.
+	each := p.code() == codeAccountingRequest && l.fields.restarts()
+	token, v := l.table.begin(&key, asked, c, p, waits, each, arrived)
 	switch v {
 	case fresh:
-		return l.process(token, p, c, from, now), nil
+		return l.process(token, p, c, from, arrived), nil
+	case another:
+		if s.home != nil {
+			s.home.again(l, token, p)
+		}
+		l.restarted(token, c, from, arrived)
 	case open:
 		c.counts.dropped[dropInFlight].Add(1)
 		if s.home != nil {
@@ -116,21 +128,21 @@ func check(d *digester, f *fields, p packet, c *client) (dropReason, error) {
 
 // process takes a request that is new. It reports whether the transaction goes
 // on.
-func (l *lane) process(token uint64, p packet, c *client, from netip.Addr, now time.Time) bool {
-	s := l.server
+func (l *lane) process(token uint64, p packet, c *client, from netip.Addr, arrived time.Time) bool {
+	s, who := l.server, l.names.nas(&l.fields, from)
 	if p.code() == codeStatusServer {
-		s.nodes.alive(&l.fields, from, now)
+		s.nodes.alive(c, who, arrived)
 		l.settle(token, outcomeDurable)
 		return true
 	}
-	node, ok := s.nodes.heard(&l.fields, from, c, now)
-	if !ok {
+	if !c.speaksFor(&who) {
 		l.table.forget(token)
 		s.drop(c, dropNode, from, errNode)
 		return false
 	}
-	origin := Origin{From: from, Arrived: now, MSISDNStrip: c.MSISDNStrip, names: l.names}
-	err := l.request.decode(&l.fields, &origin, node)
+	s.nodes.heard(c, who, arrived)
+	origin := l.origin(c, from, arrived)
+	err := l.request.decode(&l.fields, &origin, who)
 	if err != nil {
 		s.drop(c, dropMalformed, from, err)
 		if s.home == nil {
@@ -142,34 +154,31 @@ func (l *lane) process(token uint64, p packet, c *client, from netip.Addr, now t
 	if s.home != nil {
 		s.home.forward(l, token, p)
 	}
-	ev := &l.request.Event
-	switch {
-	case err != nil || ev.Kind == 0:
+	if err != nil || l.request.Event.Kind == 0 {
 		l.settle(token, outcomeDurable)
-	case ev.Kind == binding.NodeRestart:
-		l.restart(token, c, from)
-	default:
-		l.offer(token, ev)
+	} else {
+		l.offer(token, &l.request.Event)
 	}
 	return true
 }
 
-// restart ends the sessions of every node that the NAS is known as.
-func (l *lane) restart(token uint64, c *client, from netip.Addr) {
-	l.family = l.server.nodes.family(&l.fields, from, l.request.Event.Node, l.family[:0])
-	n := 0
-	for _, name := range l.family {
-		if c.allows(name) {
-			l.family[n] = name
-			n++
-		}
+// origin is what a request of a client does not say about itself.
+func (l *lane) origin(c *client, from netip.Addr, arrived time.Time) Origin {
+	o := c.origin(from, arrived, l.names)
+	o.Held = l.held
+	return o
+}
+
+// restarted takes an Accounting-On or -Off once more, of a transaction that goes
+// on.
+func (l *lane) restarted(token uint64, c *client, from netip.Addr, arrived time.Time) {
+	who := l.names.nas(&l.fields, from)
+	origin := l.origin(c, from, arrived)
+	if !c.speaksFor(&who) || l.request.decode(&l.fields, &origin, who) != nil {
+		l.settle(token, outcomeDurable) // the clients changed meanwhile
+		return
 	}
-	l.table.await(token, n-1)
-	for _, name := range l.family[:n] {
-		ev := l.request.Event
-		ev.Node = name
-		l.offer(token, &ev)
-	}
+	l.offer(token, &l.request.Event)
 }
 
 // offer submits an event; what becomes of it is settled exactly once.

@@ -1,8 +1,8 @@
 package radius
 
 import (
-	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -10,177 +10,162 @@ import (
 )
 
 const (
-	// maxNodes bounds the names and addresses of NAS that are remembered.
+	// maxNodes bounds the names of nodes that are remembered.
 	maxNodes = 8192
-	// maxLinks bounds how many names one address has, and the reverse.
-	maxLinks = 64
+	// remembered is for how long a name is, of a node that cannot be lost.
+	remembered = time.Hour
 )
 
-// A node is a name under which sessions are known: a NAS-Identifier or an
-// address. Those that came in one request are linked: they are one NAS.
+// A nodeName is the name of a node of one owner: two owners that use one name
+// are two nodes.
+type nodeName struct{ owner, name string }
+
+// A node is what is remembered of a name: when it was heard. Which names are
+// one NAS is the Registry's to know; here it only means that a NAS which goes
+// on under another one of its names is not lost.
 type node struct {
-	name   string
-	speaks bool // sessions came under this name
-	links  []*node
-	client *client   // that it was last heard by
-	heard  time.Time // when
-	down   bool      // the Registry was told so
+	speaks  bool          // it was the node of a request, not only a second name
+	timeout time.Duration // of the client that it was last heard by; zero: it cannot be lost
+	heard   time.Time     // when, by this name
+	beside  time.Time     // when, as the second name of another node
+	also    *node         // its own second name, nil for none
+	down    bool          // the Registry was told so
 }
 
-// nodes knows under which names each NAS is known, and when it was heard. All
-// lanes share it.
+// last is when the NAS was last heard, by any of its names.
+func (nd *node) last() time.Time {
+	last := later(nd.heard, nd.beside)
+	if nd.also != nil {
+		last = later(last, nd.also.heard)
+	}
+	return last
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// nodes knows when each node was heard. All lanes share it.
 type nodes struct {
 	submit binding.SubmitFunc
 
-	mu     sync.Mutex
-	byName map[string]*node
-	byAddr map[netip.Addr]*node
+	mu    sync.Mutex
+	known map[nodeName]*node
 }
 
 func newNodes(submit binding.SubmitFunc) *nodes {
-	return &nodes{submit: submit, byName: map[string]*node{}, byAddr: map[netip.Addr]*node{}}
+	return &nodes{submit: submit, known: map[nodeName]*node{}}
 }
 
-// heard names the node of a request and remembers that it spoke, unless the
-// client may not speak for it.
-func (n *nodes) heard(f *fields, from netip.Addr, c *client, now time.Time) (name string, ok bool) {
-	if len(c.nodes) > 0 {
-		if name = nodeName(f, from); !c.allows(name) {
-			return name, false
-		}
-	}
+// heard remembers that the NAS of a client's request spoke.
+func (n *nodes) heard(c *client, who nas, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	nd := n.speaker(f, from)
+	name := nodeName{c.owner, who.node}
+	nd := n.named(name)
 	if nd == nil {
-		return nodeName(f, from), true
+		return
 	}
-	nd.speaks, nd.client = true, c
-	n.hearFrom(nd, now)
-	return nd.name, true
+	nd.speaks, nd.timeout, nd.heard = true, c.LossTimeout, later(nd.heard, now)
+	n.judge(name, nd, now)
+	if who.also == "" {
+		return
+	}
+	name.name = who.also
+	if other := n.named(name); other != nil {
+		nd.also, other.beside = other, later(other.beside, now)
+		n.judge(name, other, now)
+	}
 }
 
 // alive notes a sign of life (Status-Server) of a NAS that spoke before. It
 // makes no node: proxies send it under names of their own.
-func (n *nodes) alive(f *fields, from netip.Addr, now time.Time) {
+func (n *nodes) alive(c *client, who nas, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	nd := n.named(f, from)
-	if nd == nil {
+	name := nodeName{c.owner, who.node}
+	if nd := n.known[name]; nd != nil {
+		nd.heard = later(nd.heard, now)
+		n.judge(name, nd, now)
+	}
+}
+
+// named finds a name, or makes it; it is nil when there is no more room.
+func (n *nodes) named(name nodeName) *node {
+	nd := n.known[name]
+	if nd == nil && len(n.known) < maxNodes {
+		nd = &node{}
+		n.known[name] = nd
+	}
+	return nd
+}
+
+// judge tells the Registry of a node that has been silent for too long, and of
+// one that is heard again. What it does not take is told again.
+func (n *nodes) judge(name nodeName, nd *node, now time.Time) {
+	lost := nd.timeout > 0 && now.Sub(nd.last()) >= nd.timeout
+	if !nd.speaks || lost == nd.down {
 		return
 	}
-	n.hearFrom(nd, now)
-	for _, other := range nd.links {
-		n.hearFrom(other, now)
+	kind := binding.NodeUp
+	if lost {
+		kind = binding.NodeDown
+	}
+	ev := binding.Event{Kind: kind, Source: binding.SourceRADIUS, Owner: name.owner, Node: name.name, Arrived: now}
+	if n.submit(ev) == nil {
+		nd.down = lost
 	}
 }
 
-func (n *nodes) hearFrom(nd *node, now time.Time) {
-	nd.heard = now
-	if nd.down {
-		up := binding.Event{Kind: binding.NodeUp, Source: binding.SourceRADIUS, Node: nd.name, Time: now, Arrived: now}
-		nd.down = n.submit(up) != nil
-	}
-}
-
-// named finds the node that a request names, or nil.
-func (n *nodes) named(f *fields, from netip.Addr) *node {
-	if len(f.nasID) > 0 {
-		return n.byName[string(f.nasID)]
-	}
-	if addr, ok := f.nasAddr(); ok {
-		from = addr
-	}
-	return n.byAddr[from]
-}
-
-// speaker finds the node of a request and links its names. It is nil when
-// there is no more room.
-func (n *nodes) speaker(f *fields, from netip.Addr) *node {
-	if len(f.nasID) == 0 {
-		addr, named := f.nasAddr()
-		if !named {
-			addr = from
-		}
-		return n.address(addr)
-	}
-	nd := n.identifier(f.nasID)
-	for _, value := range [2][]byte{f.nas4, f.nas6} {
-		addr, named := nasAddress(value)
-		if !named || nd == nil {
-			continue
-		}
-		if at := n.address(addr); at != nil {
-			link(nd, at)
-		}
-	}
-	return nd
-}
-
-func (n *nodes) identifier(id []byte) *node {
-	nd := n.byName[string(id)]
-	if nd == nil && n.room() {
-		nd = &node{name: printable(id)}
-		n.byName[string(id)] = nd
-	}
-	return nd
-}
-
-func (n *nodes) address(addr netip.Addr) *node {
-	nd := n.byAddr[addr]
-	if nd == nil && n.room() {
-		nd = &node{name: addr.String()}
-		n.byAddr[addr] = nd
-	}
-	return nd
-}
-
-func (n *nodes) room() bool { return len(n.byName)+len(n.byAddr) < maxNodes }
-
-func link(a, b *node) {
-	if slices.Contains(a.links, b) || len(a.links) == maxLinks || len(b.links) == maxLinks {
-		return
-	}
-	a.links, b.links = append(a.links, b), append(b.links, a)
-}
-
-// family appends the nodes that a restart of the NAS ends: the one that the
-// request names; the address of the NAS, where sessions came under that; and,
-// if the request gives only an address, every identifier that came with it.
-// Identifiers that merely share an address stay apart.
-func (n *nodes) family(f *fields, from netip.Addr, self string, list []string) []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	list = append(list, self)
-	nd := n.named(f, from)
-	if nd == nil {
-		return list
-	}
-	for _, other := range nd.links {
-		if other.speaks && !slices.Contains(list, other.name) {
-			list = append(list, other.name)
-		}
-	}
-	return list
-}
-
-// sweep tells the Registry of nodes that have been silent for too long. What
-// it does not take is told again.
+// sweep looks for nodes that have been silent for too long, and forgets names
+// that have been and cannot be lost.
 func (n *nodes) sweep(now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, nd := range n.byName {
-		n.judge(nd, now)
-	}
-	for _, nd := range n.byAddr {
-		n.judge(nd, now)
+	for name, nd := range n.known {
+		n.judge(name, nd, now)
+		if !nd.down && (!nd.speaks || nd.timeout == 0) && now.Sub(nd.last()) >= remembered {
+			delete(n.known, name)
+		}
 	}
 }
 
-func (n *nodes) judge(nd *node, now time.Time) {
-	if !nd.speaks || nd.down || nd.client.LossTimeout == 0 || now.Sub(nd.heard) < nd.client.LossTimeout {
-		return
+// spoken has the owners of each node that was heard of late.
+func (n *nodes) spoken(now time.Time) map[string][]string {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	owners := map[string][]string{}
+	for name, nd := range n.known {
+		if nd.speaks && now.Sub(nd.heard) < remembered {
+			owners[name.name] = append(owners[name.name], name.owner)
+		}
 	}
-	down := binding.Event{Kind: binding.NodeDown, Source: binding.SourceRADIUS, Node: nd.name, Time: now, Arrived: now}
-	nd.down = n.submit(down) == nil
+	return owners
+}
+
+// A SharedName is the name of a node that several owners speak for. To the
+// Registry it is a node of each of them. Where they are the ways of one NAS,
+// their clients belong in one group; where not, Client.Nodes keeps them apart.
+type SharedName struct {
+	Node   string
+	Owners []string // groups, or names of clients without one; sorted
+}
+
+// SharedNames are the names of nodes that more than one owner has spoken for
+// within the last hour, as far as the clients of now still may; sorted.
+func (s *Server) SharedNames() []SharedName {
+	table := s.clients.Load()
+	var list []SharedName
+	for name, owners := range s.nodes.spoken(s.now()) {
+		owners = slices.DeleteFunc(owners, func(owner string) bool { return !table.mayBring(owner, name) })
+		if len(owners) > 1 {
+			slices.Sort(owners)
+			list = append(list, SharedName{name, owners})
+		}
+	}
+	slices.SortFunc(list, func(a, b SharedName) int { return strings.Compare(a.Node, b.Node) })
+	return list
 }

@@ -16,8 +16,9 @@ const (
 	NoteBadIMSI                            // 3GPP-IMSI is not 6 to 15 digits
 	NoteBadIMEI                            // 3GPP-IMEISV is not 14 to 16 digits
 	NoteConflict                           // an identity is given twice, differently, and so counts as absent
-	NoteBadTime                            // Event-Timestamp before 2000 or a day ahead of our clock
+	NoteBadTime                            // Event-Timestamp before 2000
 	NoteBadDelay                           // Acct-Delay-Time of more than 30 days
+	NoteBadAge                             // Acct-Session-Time of more than ten years
 	NoteBadAddress                         // an address that no session can hold
 	NoteTooManyAddresses                   // more addresses than are taken from one request
 	NotePortProtocol                       // a port range of one transport protocol only
@@ -27,7 +28,8 @@ const (
 )
 
 var noteNames = [noteCount]string{
-	"no-identity", "bad-msisdn", "bad-imsi", "bad-imei", "conflicting-identity", "bad-timestamp", "bad-delay",
+	"no-identity", "bad-msisdn", "bad-imsi", "bad-imei", "conflicting-identity",
+	"bad-timestamp", "bad-delay", "bad-session-time",
 	"bad-address", "too-many-addresses", "port-protocol", "bad-vendor-specific", "other-network",
 }
 

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"time"
-
-	"github.com/simbind/simbind/binding"
 )
 
 // Why an observed request does not count.
@@ -21,23 +19,21 @@ var (
 )
 
 // An Observer reads the accounting that others exchange, as a [Server] reads
-// its own: the same requests become the same events of the same nodes. It is
-// owned by one goroutine and does no I/O.
+// its own: the same requests become the same events, of the same nodes where a
+// client has the same name or group here and there. It is owned by one goroutine
+// and does no I/O.
 type Observer struct {
 	clients *clients // nil: anybody, unchecked
 	anybody *client
-	nodes   *nodes
 	digest  *digester
 	names   *names
 	fields  fields
-	request Request
-	family  []string
 }
 
 // NewObserver makes an Observer. Without clients it takes what anybody sends
 // and can check no authenticator; with clients it takes only what is theirs.
 func NewObserver(list []Client) (*Observer, error) {
-	o := &Observer{anybody: &client{}, nodes: newNodes(nil), digest: newDigester(), names: newNames()}
+	o := &Observer{anybody: &client{}, digest: newDigester(), names: newNames()}
 	if len(list) == 0 {
 		return o, nil
 	}
@@ -99,44 +95,32 @@ func (o *Observer) Answers(response, request []byte, from netip.Addr) bool {
 	return o.clients == nil || o.digest.checkResponse(p, (*authenticator)(q.authenticator()), c.Secret)
 }
 
-// Decode makes events of a request that passed Check and was answered; arrived
-// is when it came. A restart ends the sessions of every name that the NAS is
-// known by, so that there may be several events; for a status that is no event
-// there is none. They keep nothing of the datagram and are valid until the next
-// call. The error wraps [ErrMalformed], [ErrUnknownClient] or [ErrNode].
-func (o *Observer) Decode(datagram []byte, from netip.Addr, arrived time.Time, events []binding.Event) ([]binding.Event, Notes, error) {
+// Decode reads a request that passed Check and was answered; arrived is when it
+// was captured. Its event is owned by the client or, where none is configured,
+// by the address that sent it. The Request keeps nothing of the datagram. The
+// error wraps [ErrMalformed], [ErrUnknownClient] or [ErrNode].
+func (o *Observer) Decode(datagram []byte, from netip.Addr, arrived time.Time) (r Request, err error) {
 	c := o.clientOf(from)
 	if c == nil {
-		return events, 0, ErrUnknownClient
+		return Request{}, ErrUnknownClient
 	}
 	p, err := newPacket(datagram)
 	if err != nil {
-		return events, 0, err
+		return Request{}, err
 	}
 	if err := o.fields.collect(p); err != nil {
-		return events, 0, err
+		return Request{}, err
 	}
-	node, ok := o.nodes.heard(&o.fields, from, c, arrived)
-	if !ok {
-		return events, 0, ErrNode
+	who := o.names.nas(&o.fields, from)
+	if !c.speaksFor(&who) {
+		return Request{}, ErrNode
 	}
-	origin := Origin{From: from, Arrived: arrived, MSISDNStrip: c.MSISDNStrip, names: o.names}
-	if err := o.request.decode(&o.fields, &origin, node); err != nil {
-		return events, 0, err
+	origin := c.origin(from, arrived, o.names)
+	if o.clients == nil {
+		origin.Owner = o.names.addr(from)
 	}
-	ev := o.request.Event
-	switch ev.Kind {
-	case 0:
-		return events, o.request.Notes, nil
-	case binding.NodeRestart:
-		o.family = o.nodes.family(&o.fields, from, ev.Node, o.family[:0])
-		for _, name := range o.family {
-			if c.allows(name) {
-				ev.Node = name
-				events = append(events, ev)
-			}
-		}
-		return events, o.request.Notes, nil
+	if err := r.decode(&o.fields, &origin, who); err != nil {
+		return Request{}, err
 	}
-	return append(events, ev), o.request.Notes, nil
+	return r, nil
 }

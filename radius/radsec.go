@@ -33,6 +33,10 @@ type RadSec struct {
 	IdleTimeout time.Duration
 	// WriteTimeout ends a connection whose peer does not read, 10 s by default.
 	WriteTimeout time.Duration
+	// MaxDelay is how late a request may come of a NAS that stamps none, as TCP
+	// holds what it cannot deliver; 5 minutes by default. Client.BlindDelay says
+	// otherwise.
+	MaxDelay time.Duration
 }
 
 const (
@@ -56,6 +60,9 @@ func (r RadSec) withDefaults() RadSec {
 	if r.WriteTimeout == 0 {
 		r.WriteTimeout = 10 * time.Second
 	}
+	if r.MaxDelay == 0 {
+		r.MaxDelay = 5 * time.Minute
+	}
 	return r
 }
 
@@ -67,7 +74,7 @@ func (r *RadSec) check() error {
 		return errors.New("radsec: no authority for client certificates")
 	case len(r.TLS.Certificates) == 0 && r.TLS.GetCertificate == nil:
 		return errors.New("radsec: no certificate")
-	case r.MaxConnections < 0 || r.IdleTimeout < 0 || r.WriteTimeout < 0:
+	case r.MaxConnections < 0 || r.IdleTimeout < 0 || r.WriteTimeout < 0 || r.MaxDelay < 0:
 		return errors.New("radsec: a limit is negative")
 	}
 	return nil
@@ -180,7 +187,7 @@ func (s *Server) serveRadSec(ctx context.Context, raw net.Conn, cfg RadSec) {
 		server: s, conn: conn, cfg: cfg, name: name, lane: newLane(s, 2*connectionWindow),
 		window: make(chan struct{}, connectionWindow),
 	}
-	c.lane.patience = connectionPatience
+	c.lane.patience, c.lane.held = connectionPatience, cfg.MaxDelay
 	var g errgroup.Group
 	g.Go(func() error {
 		defer cancel()
@@ -260,14 +267,14 @@ func (c *connection) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := c.take(ctx, datagram, from); err != nil {
+		if err := c.take(ctx, datagram, from, c.server.now()); err != nil {
 			return err
 		}
 	}
 }
 
 // take waits for room among the open requests, which holds the peer back.
-func (c *connection) take(ctx context.Context, datagram []byte, from netip.Addr) error {
+func (c *connection) take(ctx context.Context, datagram []byte, from netip.Addr, arrived time.Time) error {
 	client := c.server.clients.Load().byCertificate[c.name]
 	if client == nil {
 		return errors.New("the client is no longer configured")
@@ -277,7 +284,7 @@ func (c *connection) take(ctx context.Context, datagram []byte, from netip.Addr)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	began, err := c.lane.receive(datagram, client, from, &c.peer, &c.asked, c.server.now())
+	began, err := c.lane.receive(datagram, client, from, &c.peer, &c.asked, arrived)
 	if !began {
 		<-c.window
 	}

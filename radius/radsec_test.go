@@ -19,6 +19,7 @@ import (
 
 	layeh "layeh.com/radius"
 	"layeh.com/radius/rfc2866"
+	"layeh.com/radius/rfc2869"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/radius"
@@ -85,7 +86,8 @@ func startRadSec(t testing.TB, change func(*radius.RadSec)) (*radius.Server, *fa
 		change(cfg)
 	}
 	r := newFakeRegistry()
-	s := start(t, radius.Config{RadSec: cfg, Clients: []radius.Client{{Name: "a", Certificate: "nas1.example"}}}, r.submit)
+	clients := []radius.Client{{Name: "a", Group: "pair", Certificate: "nas1.example"}}
+	s := start(t, radius.Config{RadSec: cfg, Clients: clients}, r.submit)
 	return s, r, ca
 }
 
@@ -153,7 +155,7 @@ func TestRadSecAnswersAnAdmittedClient(t *testing.T) {
 			if err != nil || !layeh.IsAuthenticResponse(answer, wire, []byte("radsec")) {
 				t.Fatalf("%x, %v", answer, err)
 			}
-			if ev := r.wait(t, 1)[0]; ev.Session != "a" || ev.Node != "pgw1" {
+			if ev := r.wait(t, 1)[0]; ev.Session != "a" || ev.Node != "pgw1" || ev.Owner != "pair" {
 				t.Errorf("%+v", ev)
 			}
 			expectMetric(t, s, "radsec_connections{}", 1)
@@ -331,6 +333,32 @@ func TestRadSecRepeatsWhatAFullQueueRefused(t *testing.T) {
 	r.set(func(r *fakeRegistry) { r.refuse = nil })
 	if answer, err := readPacket(conn); err != nil || !layeh.IsAuthenticResponse(answer, wire, []byte("radsec")) {
 		t.Errorf("%x, %v", answer, err)
+	}
+}
+
+func TestRadSecMayHaveHeldARequest(t *testing.T) {
+	for claim, c := range map[string]struct{ configured, want time.Duration }{
+		"for five minutes by default": {0, 5 * time.Minute},
+		"for as long as configured":   {time.Minute, time.Minute},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			s, r, ca := startRadSec(t, func(cfg *radius.RadSec) { cfg.MaxDelay = c.configured })
+			conn := mustConnect(t, s, ca)
+			p, _ := radsecRequest(t, "a")
+			p.Del(rfc2869.EventTimestamp_Type)
+			p.Set(rfc2866.AcctDelayTime_Type, layeh.NewInteger(3))
+			for _, status := range []rfc2866.AcctStatusType{1, 7} {
+				p.Set(rfc2866.AcctStatusType_Type, layeh.NewInteger(uint32(status)))
+				if _, err := conn.Write(encode(t, p)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for _, ev := range r.wait(t, 2) {
+				if ev.Blind != c.want+3*time.Second || ev.Delayed || ev.Delay != 0 || !ev.Time.IsZero() {
+					t.Errorf("%v: %v, %v, %v, at %v", ev.Kind, ev.Blind, ev.Delayed, ev.Delay, ev.Time)
+				}
+			}
+		})
 	}
 }
 

@@ -37,7 +37,9 @@ type Config struct {
 	ProxyTo *Proxy
 	// RadSec hears requests over TLS. Nil: it does not.
 	RadSec *RadSec
-	// Now is the clock, time.Now by default.
+	// Now is the clock, time.Now by default. A datagram arrived when the kernel
+	// had it or, by another clock, which the kernel does not know, when it is
+	// read.
 	Now func() time.Time
 }
 
@@ -85,6 +87,7 @@ type Server struct {
 	submit binding.SubmitFunc
 	log    *slog.Logger
 	now    func() time.Time
+	kernel bool // now is the kernel's clock as well
 	nodes  *nodes
 	home   *home // nil without a proxy
 	ready  chan struct{}
@@ -110,9 +113,11 @@ var errUnknownClient = errors.New("no client has this address")
 
 // New makes the edge. It does no I/O; Run reports a bad configuration.
 func New(cfg Config, submit binding.SubmitFunc, log *slog.Logger) *Server {
+	kernel := cfg.Now == nil
 	cfg = cfg.withDefaults()
 	s := &Server{
-		cfg: cfg, submit: submit, log: log.With("source", binding.SourceRADIUS), now: cfg.Now, nodes: newNodes(submit),
+		kernel: kernel,
+		cfg:    cfg, submit: submit, log: log.With("source", binding.SourceRADIUS), now: cfg.Now, nodes: newNodes(submit),
 		ready: make(chan struct{}), warnings: rate.NewLimiter(1, 10), strangers: &clientCounts{},
 	}
 	s.clients.Store(&clients{})
@@ -176,7 +181,7 @@ func (s *Server) Run(ctx context.Context) error {
 		g.Go(func() error { return endOf(ctx, u.write(ctx)) })
 	}
 	for _, l := range s.listeners {
-		s.log.Info("listening for RadSec", "address", l.Addr())
+		s.log.Info("listening for RadSec", "address", l.Addr().String())
 		g.Go(func() error { return endOf(ctx, s.acceptRadSec(ctx, l)) })
 	}
 	if s.home != nil {

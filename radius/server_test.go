@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -331,41 +332,148 @@ func TestTheAnswerComesFromTheAddressThatWasAsked(t *testing.T) {
 	}
 }
 
-func TestARestartIsAnsweredWhenEveryNameOfTheNASIsDurable(t *testing.T) {
+func TestARestartIsOneEventWithTheNamesOfItsNAS(t *testing.T) {
 	_, r, c := startOne(t, radius.Config{})
 	addr := netip.MustParseAddr("192.0.2.1")
-	for _, name := range []string{"ctx1", "ctx2"} {
-		session := aSession(name)
-		session.NAS, session.NASAddr = name, addr
-		exchange(t, c, request(t, session, radiustest.Start))
+	session := aSession("a")
+	session.NASAddr = addr
+	exchange(t, c, request(t, session, radiustest.Start))
+	for _, status := range []radiustest.Status{radiustest.On, radiustest.Off} {
+		for _, name := range []string{"pgw1", ""} {
+			p, err := radiustest.NodeRequest(status, name, addr, time.Time{}, []byte(secret))
+			if err != nil {
+				t.Fatal(err)
+			}
+			exchange(t, c, p)
+		}
 	}
+	var got []string
+	for _, ev := range r.wait(t, 5)[1:] {
+		got = append(got, fmt.Sprint(ev.Kind, " ", ev.Owner, "/", ev.Node, "/", ev.Also, ev.Session))
+	}
+	named, alone := "node-restart four/pgw1/192.0.2.1", "node-restart four/192.0.2.1/"
+	if want := []string{named, alone, named, alone}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A fakeClock is a clock that the test sets.
+type fakeClock struct{ nanoseconds atomic.Int64 }
+
+func newFakeClock() *fakeClock {
+	c := &fakeClock{}
+	c.nanoseconds.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixNano())
+	return c
+}
+
+func (c *fakeClock) now() time.Time          { return time.Unix(0, c.nanoseconds.Load()) }
+func (c *fakeClock) advance(d time.Duration) { c.nanoseconds.Add(int64(d)) }
+
+func TestEachAccountingOnCounts(t *testing.T) {
+	const window = 20 * time.Second
+	for _, tt := range []struct {
+		claim  string
+		after  time.Duration
+		change func(*layeh.Packet)
+	}{
+		{"to the octet, within the window", window - time.Second, nil},
+		{"to the octet, after it", window + time.Second, nil},
+		{"with another identifier", time.Second, func(p *layeh.Packet) { p.Identifier++ }},
+		{"with another content, and so another authenticator", time.Second, func(p *layeh.Packet) { addProxyState(p, "x") }},
+	} {
+		t.Run(tt.claim, func(t *testing.T) {
+			clock := newFakeClock()
+			_, r, c := startOne(t, radius.Config{DuplicateWindow: window, Now: clock.now})
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			for i := range 20 { // others are answered before it
+				exchange(t, c, request(t, aSession(fmt.Sprint(i)), radiustest.Start))
+			}
+			p, err := radiustest.NodeRequest(radiustest.On, "pgw1", netip.Addr{}, time.Unix(1767323040, 0), []byte(secret))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Identifier = 7
+			for range 2 {
+				wire := encode(t, p)
+				answer, err := c.ExchangeRaw(ctx, wire)
+				if err != nil || !layeh.IsAuthenticResponse(answer, wire, []byte(secret)) {
+					t.Fatalf("%x, %v", answer, err)
+				}
+				clock.advance(tt.after)
+				if tt.change != nil {
+					tt.change(p)
+				}
+			}
+			restarts := 0
+			for _, ev := range r.wait(t, 22) {
+				if ev.Kind == binding.NodeRestart {
+					restarts++
+				}
+			}
+			if restarts != 2 {
+				t.Errorf("%d restarts, want 2", restarts)
+			}
+		})
+	}
+}
+
+func TestTheAnswerToAnAccountingOnWaitsForEachThatCame(t *testing.T) {
+	s, r, c := startOne(t, radius.Config{})
 	r.set(func(r *fakeRegistry) { r.hold = true })
-	p, err := radiustest.NodeRequest(radiustest.On, "", addr, time.Time{}, []byte(secret))
+	p, err := radiustest.NodeRequest(radiustest.On, "pgw1", netip.Addr{}, time.Time{}, []byte(secret))
 	if err != nil {
 		t.Fatal(err)
 	}
-	answered := make(chan struct{})
-	go func() {
-		defer close(answered)
-		exchange(t, c, p)
-	}()
-	var names []string
-	for i, ev := range r.wait(t, 5)[2:] {
-		if ev.Kind != binding.NodeRestart || ev.Session != "" {
-			t.Errorf("%+v", ev)
+	wire := encode(t, p)
+	silent(t, c, wire)
+	silent(t, c, wire)
+	events := r.wait(t, 2)
+	events[0].Ack.Acknowledge(events[0].Token, nil)
+	expectMetric(t, s, "answers_total{}", 0)
+	events[1].Ack.Acknowledge(events[1].Token, nil)
+	expectMetric(t, s, "answers_total{}", 1)
+}
+
+func TestADatagramArrivedBeforeItWaitedForUs(t *testing.T) {
+	r := newFakeRegistry()
+	busy, free := make(chan struct{}), make(chan struct{})
+	s := start(t, radius.Config{}, func(ev binding.Event) error {
+		if ev.Session == "first" {
+			busy <- struct{}{}
+			<-free
 		}
-		names = append(names, ev.Node)
-		select {
-		case <-answered:
-			t.Errorf("answered after %d of 3", i)
-		default:
+		return r.submit(ev)
+	})
+	conn, err := net.Dial("udp", s.Addrs()[0].String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	send := func(id string, round int) {
+		p := request(t, aSession(id), radiustest.Start)
+		p.Identifier = byte(round)
+		if _, err := conn.Write(encode(t, p)); err != nil {
+			t.Fatal(err)
 		}
-		ev.Ack.Acknowledge(ev.Token, nil)
 	}
-	<-answered
-	if slices.Sort(names); !slices.Equal(names, []string{"192.0.2.1", "ctx1", "ctx2"}) {
-		t.Error(names)
+	// The kernel begins to note the time some moments after it was asked to.
+	for round := range 100 {
+		send("first", round)
+		<-busy
+		before := time.Now()
+		send("second", round)
+		after := time.Now()
+		free <- struct{}{}
+		arrived := r.wait(t, 2*round+2)[2*round+1].Arrived
+		if arrived.Before(before.Add(-time.Millisecond)) {
+			t.Fatalf("sent at %v, arrived at %v", before, arrived)
+		}
+		if !arrived.After(after) {
+			return
+		}
 	}
+	t.Error("it arrived when it was read")
 }
 
 func TestAStatusThatIsNoEventIsAnswered(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -91,6 +92,11 @@ func (u *socket) setOptions(fd int) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RXQ_OVFL, 1); err != nil {
 		return fmt.Errorf("drop count: %w", err)
 	}
+	if u.server.kernel {
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+			return fmt.Errorf("time of arrival: %w", err)
+		}
+	}
 	if !u.addr.Addr().IsUnspecified() {
 		return nil
 	}
@@ -104,21 +110,22 @@ func (u *socket) setOptions(fd int) error {
 	return nil
 }
 
-// read takes datagrams until the socket is closed.
+// read takes datagrams until the socket is closed. Each arrived when the kernel
+// had it, however long it then waited for us.
 func (u *socket) read() error {
 	s, in := u.server, newBatch(u.raw, receiveStep)
-	var asked local
+	var r receipt
 	var drops uint32
 	for {
 		n, err := in.receive()
 		if err != nil {
 			return err
 		}
-		now, table := s.now(), s.clients.Load()
+		now, wall, table := s.now(), time.Now(), s.clients.Load()
 		for i := range n {
-			if d := in.control(i, &asked); d != drops && d != 0 {
-				u.drops.Add(uint64(d - drops))
-				drops = d
+			if in.receipt(i, &r); r.drops != drops && r.drops != 0 {
+				u.drops.Add(uint64(r.drops - drops))
+				drops = r.drops
 			}
 			from := in.peers[i].addr()
 			c := table.lookup(from)
@@ -126,7 +133,7 @@ func (u *socket) read() error {
 				s.drop(nil, dropUnknownClient, from, errUnknownClient)
 				continue
 			}
-			u.lane.receive(in.datagram(i), c, from, &in.peers[i], &asked, now)
+			u.lane.receive(in.datagram(i), c, from, &in.peers[i], &r.asked, now.Add(-r.waited(wall)))
 		}
 	}
 }

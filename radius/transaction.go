@@ -2,6 +2,7 @@ package radius
 
 import (
 	"hash/maphash"
+	"math"
 	"sync"
 	"time"
 )
@@ -13,6 +14,7 @@ const (
 	fresh    verdict = iota // not seen before
 	open                    // seen, and its answer will come
 	answered                // seen and answered: the same answer goes out again
+	another                 // the same octets as an open one, whose answer waits for this one too
 	full                    // no room for another open request
 )
 
@@ -97,22 +99,34 @@ func (x *transactions) bucket(k *requestKey) *uint32 {
 }
 
 // begin looks a request up. A fresh one is open from now on and waits for
-// waits outcomes; the token names it. The answer will leave from asked.
-func (x *transactions) begin(k *requestKey, asked *local, c *client, p packet, waits int, now time.Time) (token uint64, v verdict) {
+// waits outcomes; the token names it. The answer will leave from asked. One that
+// counts each time it comes is never a repetition.
+func (x *transactions) begin(
+	k *requestKey, asked *local, c *client, p packet, waits int, each bool, now time.Time,
+) (token uint64, v verdict) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.expire(now)
 	bucket := x.bucket(k)
-	for slot := *bucket; slot != 0; slot = x.at(slot).chain {
+	if slot := x.same(k); slot != 0 {
 		t := x.at(slot)
-		if t.key != *k {
-			continue
-		}
 		t.asked = *asked
-		if t.state == txAnswered {
+		switch {
+		case t.state == txOpen && each && t.waits < math.MaxUint16:
+			t.waits++
+			return t.token(slot), another
+		case t.state == txOpen:
+			return t.token(slot), open
+		case each:
+			t.key.code = 0 // it is found no more
+		case !x.over(t, now):
 			return t.token(slot), answered
+		default:
+			// It is forgotten, and so is what was answered before it.
+			for t.state != txFree {
+				x.dropOldest()
+			}
 		}
-		return t.token(slot), open
 	}
 	slot := x.alloc()
 	if slot == 0 {
@@ -128,13 +142,14 @@ func (x *transactions) begin(k *requestKey, asked *local, c *client, p packet, w
 	return t.token(slot), fresh
 }
 
-// await adds outcomes to wait for.
-func (x *transactions) await(token uint64, more int) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if t := x.find(token); t != nil {
-		t.waits += uint16(more)
+// same finds a request of the same octets, zero for none; the caller holds the
+// mutex.
+func (x *transactions) same(k *requestKey) uint32 {
+	slot := *x.bucket(k)
+	for slot != 0 && x.at(slot).key != *k {
+		slot = x.at(slot).chain
 	}
+	return slot
 }
 
 // setHome notes where the request waits at the home server; homeOf tells.
@@ -248,11 +263,16 @@ func (x *transactions) alloc() uint32 {
 // expire drops answers that are older than the window, a few at a time.
 func (x *transactions) expire(now time.Time) {
 	for range 4 {
-		if x.oldest == 0 || int64(now.Sub(x.began))-x.at(x.oldest).answeredAt < int64(x.window) {
+		if x.oldest == 0 || !x.over(x.at(x.oldest), now) {
 			return
 		}
 		x.dropOldest()
 	}
+}
+
+// over reports whether the answer is older than the window.
+func (x *transactions) over(t *transaction, now time.Time) bool {
+	return int64(now.Sub(x.began))-t.answeredAt >= int64(x.window)
 }
 
 func (x *transactions) dropOldest() {

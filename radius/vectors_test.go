@@ -30,10 +30,17 @@ func describe(r Request, err error) string {
 			words = append(words, name+"="+s)
 		}
 	}
+	add("also", ev.Also)
 	add("session", ev.Session)
-	add("time", ev.Time.UTC().Format("15:04:05"))
-	add("slack", ev.Slack)
-	add("age", ev.Age)
+	if !ev.Time.IsZero() {
+		add("time", ev.Time.Format(time.DateTime))
+	}
+	if ev.Delayed {
+		words = append(words, "delay="+ev.Delay.String())
+	}
+	if ev.Aged {
+		words = append(words, "age="+ev.Age.String())
+	}
 	add("msisdn", ev.MSISDN.String())
 	add("imsi", ev.IMSI.String())
 	add("imei", ev.IMEI.String())

@@ -14,6 +14,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/journal"
+	"github.com/simbind/simbind/binding/registry"
 )
 
 // A station is a whole site without edges: a Registry, its journal and its
@@ -26,8 +27,9 @@ type station struct {
 	follows []string
 	change  func(*Config) // before each start; may be nil
 
-	*binding.Registry
-	running atomic.Pointer[binding.Registry] // the same, for another goroutine
+	*registry.Registry
+	link    uint64                            // of its gateway, a new one with each start
+	running atomic.Pointer[registry.Registry] // the same, for another goroutine
 	feed    *Feed
 	stop    func()
 }
@@ -39,6 +41,9 @@ func newStation(t testing.TB, name, url string, follows ...string) *station {
 	return s
 }
 
+// links numbers the connections of gateways.
+var links atomic.Uint64
+
 // stationLoss is the loss_timeout of stations.
 const stationLoss = 2 * time.Second
 
@@ -49,7 +54,7 @@ func (s *station) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	reg, err := binding.NewRegistry(binding.Config{Site: s.name, Capacity: 1 << 17, LossTimeout: stationLoss, Domains: []binding.Domain{
+	reg, err := registry.New(registry.Config{Site: s.name, Capacity: 1 << 17, LossTimeout: stationLoss, Domains: []binding.Domain{
 		{Name: "internet", APNs: []string{"internet"}, Pools: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}},
 	}}, store, log)
 	if err != nil {
@@ -59,7 +64,7 @@ func (s *station) start() {
 		Site: s.name, Journal: store.Meta(), PublishMSISDN: Clear, URL: s.url, Service: true,
 		Follow: Follow{Sites: s.follows, File: filepath.Join(s.dir, "follow.json"), Submit: reg.Submit},
 	}
-	s.Registry = reg
+	s.Registry, s.link = reg, links.Add(1)
 	s.running.Store(reg)
 	if s.change != nil {
 		s.change(&cfg)
@@ -100,7 +105,7 @@ func (s *station) says(kind binding.Kind, session, addr string, n int) {
 	s.t.Helper()
 	who := person(n)
 	ev := binding.Event{
-		Kind: kind, Source: binding.SourceGx, Node: "pgw." + s.name, Session: session, Time: time.Now(), Arrived: time.Now(),
+		Kind: kind, Source: binding.SourceGx, Node: "pgw." + s.name, Session: session, Arrived: time.Now(), Link: s.link,
 		MSISDN: who.MSISDN, IMSI: who.IMSI, APN: "internet",
 	}
 	if addr != "" {

@@ -14,17 +14,33 @@ import (
 	"github.com/simbind/simbind/binding"
 )
 
-// A gateway says the same to every member, to each at its own pace.
+// A gateway says the same to every member, to each at its own pace. Like those
+// of the field it rests addresses before it gives them out again, so that what
+// became of each is certain also to a member that was away in between and hears
+// it by another connection.
 type gateway struct {
 	t      testing.TB
 	random *rand.Rand
 
 	mu     sync.Mutex
 	said   []binding.Event
-	live   []string // sessions
+	live   []stay
+	used   map[netip.Addr]time.Time // when each address was last spoken of
+	seen   map[int]time.Time        // and each person
 	opened int
 	over   bool
 }
+
+// A stay is one session.
+type stay struct {
+	session string
+	addr    netip.Addr
+	who     int
+}
+
+// rested is for how long a gateway says nothing more of an address or a person:
+// longer than what it says may be on its way.
+const rested = 500 * time.Millisecond
 
 // run speaks until finish is called.
 func (g *gateway) run() {
@@ -44,26 +60,40 @@ func (g *gateway) run() {
 
 func (g *gateway) speak() {
 	now := time.Now()
-	ev := binding.Event{Kind: binding.SessionStart, Source: binding.SourceGx, Node: "pgw.north", Time: now, APN: "internet"}
+	ev := binding.Event{Kind: binding.SessionStart, Source: binding.SourceGx, Node: "pgw.north", Arrived: now, APN: "internet"}
+	var of stay
 	if len(g.live) > 150 || len(g.live) > 0 && g.random.IntN(3) == 0 {
 		i := g.random.IntN(len(g.live))
-		ev.Kind, ev.Session = binding.SessionStop, g.live[i]
+		if of = g.live[i]; !g.mayName(of, now) {
+			return
+		}
+		ev.Kind, ev.Session = binding.SessionStop, of.session
 		g.live = append(g.live[:i], g.live[i+1:]...)
 	} else {
+		n := g.random.IntN(1000)
+		of = stay{fmt.Sprint(g.opened + 1), netip.AddrFrom4([4]byte{10, 1, byte(n >> 8), byte(n)}), g.random.IntN(2000)}
+		there := func(other stay) bool { return other.who == of.who }
+		if !g.mayName(of, now) || slices.ContainsFunc(g.live, there) {
+			return
+		}
 		g.opened++
-		ev.Session = fmt.Sprint(g.opened)
-		who := person(g.random.IntN(1000))
-		addr, err := binding.IPv4(netip.AddrFrom4([4]byte{10, 1, 0, byte(1 + g.random.IntN(200))}))
+		addr, err := binding.IPv4(of.addr)
 		if err != nil {
 			g.t.Error(err)
 		}
+		who := person(of.who)
 		if g.random.IntN(50) == 0 {
 			who.IMSI = person(10000 + g.opened).IMSI // the number has got another card
 		}
-		ev.MSISDN, ev.IMSI, ev.Addrs = who.MSISDN, who.IMSI, []binding.Address{addr}
-		g.live = append(g.live, ev.Session)
+		ev.Session, ev.MSISDN, ev.IMSI, ev.Addrs = of.session, who.MSISDN, who.IMSI, []binding.Address{addr}
+		g.live = append(g.live, of)
 	}
+	g.used[of.addr], g.seen[of.who] = now, now
 	g.said = append(g.said, ev)
+}
+
+func (g *gateway) mayName(s stay, now time.Time) bool {
+	return now.Sub(g.used[s.addr]) > rested && now.Sub(g.seen[s.who]) > rested
 }
 
 func (g *gateway) finish() {
@@ -103,7 +133,7 @@ func (h *hearing) start() {
 		for {
 			some, over := h.g.after(int(h.at.Load()))
 			for _, ev := range some {
-				ev.Arrived, ev.Ack, ev.Token = time.Now(), h, uint64(h.at.Load()+1)
+				ev.Link, ev.Ack, ev.Token = h.s.link, h, uint64(h.at.Load()+1)
 				if err := binding.SubmitFunc(h.s.Submit).Wait(h.g.t.Context(), ev); err != nil {
 					return // the member is stopping: said again later
 				}
@@ -254,7 +284,7 @@ func testPairUnderLoad(t *testing.T, missed bool) {
 	both := newCouple(t, op.url())
 	lone := newOperator(t, nil)
 	one := newStation(t, "north", lone.url())
-	g := &gateway{t: t, random: rand.New(rand.NewPCG(1, 2))}
+	g := &gateway{t: t, random: rand.New(rand.NewPCG(1, 2)), used: map[netip.Addr]time.Time{}, seen: map[int]time.Time{}}
 	var speaking sync.WaitGroup
 	speaking.Go(g.run)
 	still := &calm{}

@@ -175,12 +175,12 @@ func TestATakeoverDoesNotBringAFormerHolderBack(t *testing.T) {
 	until(t, "b knows that it differs", func() bool { return b.feed.State().Differ > 0 })
 	a.stop()
 	until(t, "b is active", func() bool { return b.feed.State().Role == RoleActive && b.published() })
-	before := b.Status().JournalSeq
 	centre.awaits("10.1.0.1", 1, "stale/unconfirmed")
 	if got := b.verdict("10.1.0.1", 1); got != "stale/unconfirmed" {
 		t.Errorf("b itself says %s", got)
 	}
 	centre.awaits("10.1.0.2", 2, "match/bound")
+	before := b.Status().JournalSeq                   // the takeover has told what it had to
 	b.says(binding.SessionUpdate, "1", "10.1.0.1", 1) // the gateway confirms it
 	centre.awaits("10.1.0.1", 1, "match/bound")
 	if got := b.Status().JournalSeq; got != before+1 {

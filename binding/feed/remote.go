@@ -99,6 +99,9 @@ func (r *toldRow) answer() (a binding.Answer, err error) {
 		return a, err
 	}
 	a.Reason, a.Verdict = reason, reason.Verdict()
+	if state == binding.StateAmbiguous && reason.Fits(binding.Ambiguous) {
+		a.Verdict = binding.Ambiguous
+	}
 	if a.Verdict == binding.Match && state != binding.StateBound || a.Verdict == binding.Mismatch {
 		return a, fmt.Errorf("state %s with reason %s", r.State, r.Reason)
 	}
@@ -116,11 +119,11 @@ func (f *Feed) AskVerify(ctx context.Context, site string, q binding.Query, n bi
 	if err := f.askSite(ctx, site, "verify", verifyRequest{queryRequest{q.Addr.String(), q.Port, q.Domain}, number}, &reply); err != nil {
 		return a, err
 	}
-	reason, err := binding.ParseReason(reply.Reason)
-	if err != nil || reason.Verdict().String() != reply.Verdict {
-		return a, fmt.Errorf("%s answers %q with the reason %q", site, reply.Verdict, reply.Reason)
+	if a, err = binding.ParseAnswer(reply.Verdict, reply.Reason); err != nil {
+		return a, fmt.Errorf("%s answers: %w", site, err)
 	}
-	return binding.Answer{Verdict: reason.Verdict(), Reason: reason, Age: time.Duration(max(reply.AgeMS, 0)) * time.Millisecond, Version: reply.Version}, nil
+	a.Age, a.Version = time.Duration(max(reply.AgeMS, 0))*time.Millisecond, reply.Version
+	return a, nil
 }
 
 func (f *Feed) askSite(ctx context.Context, site, endpoint string, request, reply any) error {

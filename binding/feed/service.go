@@ -224,26 +224,7 @@ func (s *service) lookup(data []byte) (any, error) {
 	}
 	b, a := s.asker.Lookup(query)
 	if !b.Addr.Prefix.IsValid() {
-		return bindingReply{State: binding.StateUnknown.String(), Reason: a.Reason.String()}, nil
+		return bindingReply{State: a.Verdict.String(), Reason: a.Reason.String()}, nil
 	}
-	return s.binding(settle(b, a)), nil
-}
-
-// settle makes a binding that looks sure show the doubt of the answer. That
-// the number is not known is no doubt about the SIM: only the reason tells it.
-func settle(b binding.Binding, a binding.Answer) binding.Binding {
-	if b.State != binding.StateBound || a.Verdict == binding.Match {
-		return b
-	}
-	b.Reason = a.Reason
-	switch {
-	case a.Reason == binding.ReasonNoMSISDN:
-	case a.Verdict == binding.Ambiguous:
-		b.State = binding.StateAmbiguous
-	case a.Verdict == binding.Stale:
-		b.State = binding.StateStale
-	default:
-		b.State = binding.StateUnknown
-	}
-	return b
+	return s.binding(b.Under(a)), nil
 }

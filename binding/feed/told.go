@@ -140,26 +140,26 @@ func (t *told) session(site string, now time.Time) (ev binding.Event, err error)
 	if t.RAT != "" {
 		ev.RAT = binding.ParseRAT(t.RAT)
 	}
-	if ev.Doubt, err = t.doubt(); err != nil {
-		return ev, err
-	}
+	ev.Doubt = t.doubt()
 	return ev, t.identify(&ev)
 }
 
-// doubt is why the site does not rely on it.
-func (t *told) doubt() (binding.Reason, error) {
+// doubt is why the site does not rely on it. A state or a reason that is not
+// known here, of a later version, is a doubt too: to refuse it would leave what
+// was said before in force.
+func (t *told) doubt() binding.Reason {
 	if t.State == "" {
-		return binding.ReasonBound, nil
+		return binding.ReasonBound
 	}
 	state, err := binding.ParseState(t.State)
-	if err != nil || state == binding.StateBound {
-		return binding.ReasonBound, err
+	if err == nil && state == binding.StateBound {
+		return binding.ReasonBound
 	}
-	reason, err := binding.ParseReason(t.Reason)
-	if err == nil && (reason == binding.ReasonBound || !reason.IsDoubt()) {
-		reason = binding.ReasonUnconfirmed // in whatever state it is, it is not to be relied on
+	reason, unknown := binding.ParseReason(t.Reason)
+	if err != nil || unknown != nil || reason == binding.ReasonBound || !reason.IsDoubt() {
+		return binding.ReasonUnconfirmed // in whatever state it is, it is not to be relied on
 	}
-	return reason, err
+	return reason
 }
 
 // identify reads who it is. A number that is hidden is not known.

@@ -154,3 +154,10 @@ func (t *Table) after(at uint64) uint64 {
 	}
 	return at
 }
+
+// Lengths are the lengths in use in a class: bit n of the first word is length
+// n+1, of the second n+65. Any goroutine may ask.
+func (t *Table) Lengths(class uint8) (low, high uint64) {
+	lengths := t.head[headLengths+2*int(class):]
+	return load(&lengths[0]), load(&lengths[1])
+}

@@ -90,6 +90,16 @@ func (s *Slab) Load(id uint32, word int) uint64 {
 	return atomic.LoadUint64(&s.records[(int(id)-1)*s.width+word])
 }
 
+// LoadAll loads the words of a record, as many as list holds. Any goroutine may
+// call it.
+func (s *Slab) LoadAll(id uint32, list []uint64) {
+	at := (int(id) - 1) * s.width
+	record := s.records[at : at+len(list)]
+	for i := range list {
+		list[i] = atomic.LoadUint64(&record[i])
+	}
+}
+
 // Store changes one word of a record. Only the writer may call it.
 func (s *Slab) Store(id uint32, word int, v uint64) {
 	atomic.StoreUint64(&s.records[(int(id)-1)*s.width+word], v)

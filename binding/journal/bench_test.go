@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
 )
 
 // sampleSession is a row as it is in production: one IPv4 address, all
@@ -19,16 +20,22 @@ func sampleSession(n uint64, holds []binding.HoldRow) binding.SessionRow {
 	var row binding.SessionRow
 	binary.BigEndian.PutUint64(row.Key[:], n*0x9E3779B97F4A7C15)
 	binary.BigEndian.PutUint64(row.Key[8:], n)
-	row.Node, row.Epoch, row.APN, row.RAT = 12, 3, 2, 6
-	row.Start = now + int64(n%86_400_000)
-	row.Last, row.Seen = row.Start+60_000, row.Start+60_123
+	row.Node, row.Restarts, row.APN, row.RAT = 12, 2, 2, 6
+	row.Seen = now + int64(n%86_400_000)
+	// What an accounting start and one interim of a settled clock leave.
+	at := func(ms int64) uint64 {
+		return clock.Bound{Our: row.Seen + ms, Node: row.Seen + ms + 90, Epoch: 1}.Pack()
+	}
+	row.BegunFrom, row.BegunBy, row.HeldAt, row.Last = at(-61_200), at(-60_000), at(-1_200), at(0)
+	row.Age = 61
 	row.Lease = 86_400
 	row.MSISDN = binding.MSISDN(4_917_000_000_000 + n)
 	row.IMSI = binding.IMSI(0x2620_1000_0000_000F + n<<4)
 	row.IMEI = binding.IMEI(0x3569_3803_5643_809F)
 	addr := netip.AddrFrom4([4]byte{10, byte(n >> 16), byte(n >> 8), byte(n)})
 	row.Holds = append(holds[:0], binding.HoldRow{
-		Domain: 1, Addr: binding.Address{Prefix: netip.PrefixFrom(addr, 32)}, Since: row.Start, Version: 1_000_000 + n,
+		Domain: 1, Addr: binding.Address{Prefix: netip.PrefixFrom(addr, 32)}, Since: row.Seen - 60_000, Version: 1_000_000 + n,
+		HeldBy: row.BegunBy, HeldAt: row.HeldAt,
 	})
 	return row
 }
@@ -144,5 +151,6 @@ func (c *counting) APN(*binding.NameRow) error              { return nil }
 func (c *counting) Domain(*binding.NameRow) error           { return nil }
 func (c *counting) Subscriber(*binding.SubscriberRow) error { return nil }
 func (c *counting) Block(*binding.BlockRow) error           { return nil }
+func (c *counting) Forgotten(*binding.ForgottenRow) error   { return nil }
 func (c *counting) Memo(*binding.MemoRow) error             { return nil }
 func (c *counting) Session(*binding.SessionRow) error       { c.sessions++; return nil }

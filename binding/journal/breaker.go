@@ -156,9 +156,33 @@ func (b *breaker) Open(name string, opts ...vfs.OpenOption) (vfs.File, error) {
 	return f, err
 }
 
-// Create implements vfs.FS.
+// markerOfManifest starts the name of the file that says which MANIFEST counts.
+const markerOfManifest = "marker.manifest."
+
+// Create implements vfs.FS. What a marker names is durable before it: Pebble
+// syncs the directory only after both, which a trip in between would drop, and a
+// power failure may then keep the one and lose the other.
 func (b *breaker) Create(name string, c vfs.DiskWriteCategory) (vfs.File, error) {
-	return b.open("create", name, c, func() (vfs.File, error) { return b.FS.Create(name, c) })
+	return b.open("create", name, c, func() (vfs.File, error) {
+		if strings.HasPrefix(b.FS.PathBase(name), markerOfManifest) {
+			if err := syncDir(b.FS, b.FS.PathDir(name)); err != nil {
+				return nil, err
+			}
+		}
+		return b.FS.Create(name, c)
+	})
+}
+
+func syncDir(fs vfs.FS, dir string) error {
+	d, err := fs.OpenDir(dir)
+	if err != nil {
+		return err
+	}
+	err = d.Sync()
+	if e := d.Close(); err == nil {
+		err = e
+	}
+	return err
 }
 
 // OpenReadWrite implements vfs.FS.

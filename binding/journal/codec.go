@@ -14,8 +14,12 @@ import (
 // written.
 var errMalformed = errors.New("malformed")
 
-// format is the version of every value's encoding, its first byte.
-const format = 1
+// format is the version of every value's encoding, its first byte; formatBounds
+// that of sessions and nodes since they have bounds in place of times.
+const (
+	format       = 1
+	formatBounds = 2
+)
 
 // An input is what is left of a value to decode. After the first read beyond
 // its end it is bad and every read returns zero.
@@ -25,12 +29,15 @@ type input struct {
 }
 
 // openValue checks the version of a value.
-func openValue(value []byte) (input, error) {
+func openValue(value []byte) (input, error) { return openFormat(value, format) }
+
+// openFormat checks that a value is of that version.
+func openFormat(value []byte, want byte) (input, error) {
 	if len(value) == 0 {
 		return input{}, errMalformed
 	}
-	if value[0] != format {
-		return input{}, fmt.Errorf("format %d, this program knows %d", value[0], format)
+	if value[0] != want {
+		return input{}, fmt.Errorf("format %d, this program knows %d", value[0], want)
 	}
 	return input{b: value[1:]}, nil
 }

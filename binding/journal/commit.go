@@ -136,13 +136,19 @@ func (w *writer) rows(b *binding.Batch) {
 		w.put()
 	}
 	for i := range b.Blocks {
-		r := &b.Blocks[i]
-		w.key = appendBlockKey(w.key[:0], r.Domain, &r.Addr)
-		if r.Gone {
+		if r := &b.Blocks[i]; r.Gone {
+			w.key = appendBlockKey(w.key[:0], r.Domain, &r.Addr)
+			w.drop()
+		}
+	}
+	for i := range b.Remains {
+		r := &b.Remains[i]
+		w.key = appendForgottenKey(w.key[:0], r)
+		if r.At == 0 {
 			w.drop()
 			continue
 		}
-		w.value = appendBlock(w.value[:0], r)
+		w.value = appendForgotten(w.value[:0], r)
 		w.put()
 	}
 	for i := range b.Sessions {

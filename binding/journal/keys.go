@@ -12,6 +12,7 @@ const (
 	kindAPN        = 'a' // APN id, 2 bytes
 	kindBlock      = 'b' // domain id, 2 bytes, and an address as in rows
 	kindDomain     = 'd' // domain id, 2 bytes
+	kindForgotten  = 'f' // table, 1 byte, and slot, 2 bytes
 	kindMemo       = 'e' // session key, 16 bytes
 	kindMeta       = 'm' // one of the meta keys
 	kindNode       = 'n' // node id, 2 bytes
@@ -48,6 +49,10 @@ func appendSubscriberKey(b []byte, s *binding.Subscriber) []byte {
 
 func appendBlockKey(b []byte, domain uint16, addr *binding.Address) []byte {
 	return appendAddress(appendIDKey(b, kindBlock, domain), addr)
+}
+
+func appendForgottenKey(b []byte, r *binding.ForgottenRow) []byte {
+	return binary.BigEndian.AppendUint16(append(b, kindForgotten, r.Table), r.Slot)
 }
 
 func appendOutboxKey(b []byte, first uint64) []byte {

@@ -9,7 +9,7 @@ import (
 )
 
 // Load replays the state as it is at the call: nodes, APNs, domains,
-// subscribers and blocks before the first session, memos after the last; sessions
+// subscribers, blocks and remains before the first session, memos after the last; sessions
 // in the order of their keys. It stops at the first error of fn, at a row that cannot be
 // decoded, and with ErrClosed when Close is called. Commits go on meanwhile. A
 // row handed to fn is reused after the call; fn may commit, but not load or use
@@ -50,6 +50,9 @@ func (l loading) all(fn binding.Loader) error {
 		return err
 	}
 	if err := each(l, kindBlock, "block", decodeBlock, fn.Block); err != nil {
+		return err
+	}
+	if err := each(l, kindForgotten, "remains", decodeForgotten, fn.Forgotten); err != nil {
 		return err
 	}
 	if err := each(l, kindSession, "session", decodeSession, fn.Session); err != nil {

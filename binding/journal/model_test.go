@@ -22,7 +22,7 @@ type model struct {
 	apns        map[uint16]binding.NameRow
 	domains     map[uint16]binding.NameRow
 	subscribers map[string]binding.SubscriberRow
-	blocks      map[string]binding.BlockRow
+	remains     map[string]binding.ForgottenRow
 	memos       map[binding.SessionKey]binding.MemoRow
 	changes     []binding.Change
 	alive       int64
@@ -32,7 +32,7 @@ func newModel() *model {
 	return &model{
 		sessions: map[binding.SessionKey]binding.SessionRow{}, nodes: map[uint16]binding.NodeRow{},
 		apns: map[uint16]binding.NameRow{}, domains: map[uint16]binding.NameRow{},
-		subscribers: map[string]binding.SubscriberRow{}, blocks: map[string]binding.BlockRow{},
+		subscribers: map[string]binding.SubscriberRow{}, remains: map[string]binding.ForgottenRow{},
 		memos: map[binding.SessionKey]binding.MemoRow{},
 	}
 }
@@ -44,7 +44,7 @@ func subscriberName(s binding.Subscriber) string {
 	return s.IMSI.String()
 }
 
-func blockName(r binding.BlockRow) string { return fmt.Sprint(r.Domain, r.Addr) }
+func slotName(r binding.ForgottenRow) string { return fmt.Sprint(r.Table, r.Slot) }
 
 func (m *model) apply(b *binding.Batch) {
 	for _, r := range b.Sessions {
@@ -66,12 +66,12 @@ func (m *model) apply(b *binding.Batch) {
 	for _, r := range b.Subscribers {
 		m.subscribers[subscriberName(r.Subscriber)] = r
 	}
-	for _, r := range b.Blocks {
-		if r.Gone {
-			delete(m.blocks, blockName(r))
+	for _, r := range b.Remains {
+		if r.At == 0 {
+			delete(m.remains, slotName(r))
 			continue
 		}
-		m.blocks[blockName(r)] = r
+		m.remains[slotName(r)] = r
 	}
 	for _, r := range b.Memos {
 		if r.Gone {
@@ -89,7 +89,7 @@ func (m *model) seq() uint64 { return uint64(len(m.changes)) }
 func (m *model) clone() *model {
 	return &model{
 		maps.Clone(m.sessions), maps.Clone(m.nodes), maps.Clone(m.apns), maps.Clone(m.domains),
-		maps.Clone(m.subscribers), maps.Clone(m.blocks), maps.Clone(m.memos), slices.Clone(m.changes), m.alive,
+		maps.Clone(m.subscribers), maps.Clone(m.remains), maps.Clone(m.memos), slices.Clone(m.changes), m.alive,
 	}
 }
 
@@ -150,8 +150,8 @@ func exported(m *model, name string) any {
 		return m.domains
 	case "subscribers":
 		return m.subscribers
-	case "blocks":
-		return m.blocks
+	case "remains":
+		return m.remains
 	case "memos":
 		return m.memos
 	case "changes":
@@ -207,8 +207,13 @@ func (l *modelLoader) Subscriber(r *binding.SubscriberRow) error {
 }
 
 func (l *modelLoader) Block(r *binding.BlockRow) error {
-	l.at(4, "block")
-	l.m.blocks[blockName(*r)] = *r
+	l.wrong = "a block, which is not written any more"
+	return nil
+}
+
+func (l *modelLoader) Forgotten(r *binding.ForgottenRow) error {
+	l.at(4, "remains")
+	l.m.remains[slotName(*r)] = *r
 	return nil
 }
 
@@ -285,27 +290,78 @@ func (h *history) subscriber() binding.Subscriber {
 	return s
 }
 
+// bound is a packed bound: none, one near the others, or any.
+func (h *history) bound() uint64 {
+	switch h.IntN(8) {
+	case 0:
+		return 0
+	case 1:
+		return h.Uint64()
+	}
+	return uint64(h.millis())<<24 | h.Uint64N(1<<24)
+}
+
 func (h *history) session() binding.SessionRow {
 	var r binding.SessionRow
 	r.Key = h.sessionKey()
-	r.Node, r.Epoch = uint16(h.IntN(1<<16)), h.Uint32()>>uint(h.IntN(32))
-	r.Start, r.Last, r.Seen = h.millis(), h.millis(), h.millis()
+	r.Node, r.Restarts = uint16(h.IntN(1<<16)), uint16(h.Uint32()>>uint(16+h.IntN(16)))
+	r.BegunFrom, r.BegunBy, r.HeldAt, r.Last = h.bound(), h.bound(), h.bound(), h.bound()
+	if h.IntN(3) == 0 {
+		r.After, r.Doubt = h.bound(), binding.Reason(h.IntN(int(binding.ReasonMultiSIM)+1))
+		if r.Doubt != binding.ReasonBound {
+			r.EndedBy = binding.SourceSet(h.IntN(128))
+		}
+	}
+	r.Seen = h.millis()
 	r.Lease = h.Uint32() >> uint(h.IntN(32))
+	r.Age, r.Order = h.Uint32()>>uint(h.IntN(32)), h.Uint32()>>uint(h.IntN(32))
 	if h.IntN(2) == 0 {
 		r.Contexts = uint16(h.IntN(1 << 16))
 	}
-	r.Ended = h.IntN(4) == 0
-	s := h.subscriber()
-	r.MSISDN, r.IMSI, r.IMEI = s.MSISDN, s.IMSI, s.IMEI
-	r.APN, r.RAT = uint16(h.IntN(300)), binding.RAT(h.IntN(256))
+	if h.IntN(4) == 0 {
+		r.Via = uint16(h.IntN(1 << 16))
+	}
+	r.Ended, r.Stopped, r.Reused, r.Again = h.IntN(4) == 0, h.IntN(4) == 0, h.IntN(4) == 0, h.IntN(4) == 0
+	r.Directory, r.Listed = h.IntN(4) == 0, uint8(h.IntN(8))
+	h.describe(&r)
 	for range h.IntN(4) {
-		hold := binding.HoldRow{Domain: uint16(h.IntN(300)), Addr: h.address(), Since: h.millis(), Version: h.Uint64() >> uint(h.IntN(64))}
-		if h.IntN(4) == 0 {
-			hold.Ending = h.millis()
+		hold := binding.HoldRow{
+			Domain: uint16(h.IntN(300)), Addr: h.address(), Since: h.millis(), Version: h.Uint64() >> uint(h.IntN(64)),
+			HeldBy: h.bound(), HeldAt: h.bound(),
+		}
+		if h.IntN(3) == 0 {
+			hold.Told, hold.Shared, hold.Given = binding.Reason(h.IntN(int(binding.ReasonMultiSIM)+1)), h.IntN(2) == 0, h.IntN(2) == 0
 		}
 		r.Holds = append(r.Holds, hold)
 	}
 	return r
+}
+
+// describe says whose session it is, and of what.
+func (h *history) describe(r *binding.SessionRow) {
+	s := h.subscriber()
+	r.MSISDN, r.IMSI, r.IMEI = s.MSISDN, s.IMSI, s.IMEI
+	r.APN, r.RAT = uint16(h.IntN(300)), binding.RAT(h.IntN(256))
+}
+
+func (h *history) node(id uint16) binding.NodeRow {
+	r := binding.NodeRow{
+		ID: id, Source: binding.Source(1 + h.IntN(5)), Name: fmt.Sprintf("node%d.example", id), Owner: h.word("", "gateways", "192.0.2.7"),
+		Restarts: h.Uint64N(100), OriginState: h.Uint32() >> uint(h.IntN(32)), SameAs: uint16(h.IntN(3)),
+		NoName: h.IntN(4) == 0, Plain: h.IntN(4) == 0, Former: h.IntN(4) == 0, Observed: h.IntN(2) == 0,
+		Down: int64(h.IntN(3)) * h.millis(), Trust: int64(h.IntN(3)) * h.millis(),
+	}
+	if h.IntN(2) == 0 {
+		r.RestartFrom, r.RestartBy, r.Restart = h.bound(), h.bound(), h.millis()
+	}
+	for range h.IntN(3) {
+		r.Clock = append(r.Clock, byte(h.Uint32()))
+	}
+	return r
+}
+
+func (h *history) forgotten() binding.ForgottenRow {
+	return binding.ForgottenRow{Table: uint8(h.IntN(3)), Slot: uint16(h.IntN(200)), At: h.millis(), Of: h.Uint32() >> uint(h.IntN(32))}
 }
 
 func (h *history) sessionKey() (k binding.SessionKey) {
@@ -368,8 +424,11 @@ func (h *history) extend(b *binding.Batch, seq uint64) {
 		b.Subscribers = append(b.Subscribers, r)
 	}
 	for range h.IntN(3) {
-		r := binding.BlockRow{Domain: uint16(h.IntN(2)), Addr: h.address(), Since: h.millis(), Until: h.millis(), Gone: h.IntN(3) == 0}
-		b.Blocks = append(slices.DeleteFunc(b.Blocks, func(o binding.BlockRow) bool { return blockName(o) == blockName(r) }), r)
+		r := h.forgotten()
+		if h.IntN(3) == 0 {
+			r.At, r.Of = 0, 0
+		}
+		b.Remains = append(slices.DeleteFunc(b.Remains, func(o binding.ForgottenRow) bool { return slotName(o) == slotName(r) }), r)
 	}
 	for range h.IntN(4) {
 		r := h.memo(h.sessionKey())
@@ -397,10 +456,7 @@ func (h *history) memo(key binding.SessionKey) binding.MemoRow {
 
 func (h *history) extendNames(b *binding.Batch) {
 	id := uint16(1 + h.IntN(300))
-	b.Nodes = append(slices.DeleteFunc(b.Nodes, func(o binding.NodeRow) bool { return o.ID == id }), binding.NodeRow{
-		ID: id, Source: binding.Source(1 + h.IntN(5)), Name: fmt.Sprintf("node%d.example", id),
-		Epoch: h.Uint32(), Restart: h.millis(), Restarts: h.Uint64N(100), Observed: id%2 == 0, Down: int64(id%3) * h.millis(), Trust: int64(id%5) * h.millis(),
-	})
+	b.Nodes = append(slices.DeleteFunc(b.Nodes, func(o binding.NodeRow) bool { return o.ID == id }), h.node(id))
 	b.APNs = append(slices.DeleteFunc(b.APNs, func(o binding.NameRow) bool { return o.ID == id }), binding.NameRow{ID: id, Name: fmt.Sprintf("apn%d", h.IntN(99))})
 	b.Domains = append(slices.DeleteFunc(b.Domains, func(o binding.NameRow) bool { return o.ID == id }), binding.NameRow{ID: id, Name: ""})
 }

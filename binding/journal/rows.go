@@ -13,104 +13,175 @@ import (
 const (
 	sessionEnded = 1 << iota
 	sessionContexts
-	sessionFollowed // Via and Doubt follow
-	sessionTold     // each hold has Told
+	sessionVia
+	sessionTold // each hold has Told and Shared
 	sessionDirectory
+	sessionStopped
+	sessionReused
+	sessionDoubt // Doubt and After follow
 )
 
 // holdMin is the least number of bytes that a hold takes, which bounds what a
 // malformed count can make us allocate.
 const holdMin = 5
 
+// Marks in the octet of Told.
+const (
+	holdShared    = 0x80
+	holdGiven     = 0x40
+	holdContested = 0x20
+)
+
 func appendSession(b []byte, r *binding.SessionRow) []byte {
 	var flags byte
-	if r.Ended {
-		flags |= sessionEnded
-	}
-	if r.Contexts != 0 {
-		flags |= sessionContexts
-	}
-	if r.Directory {
-		flags |= sessionDirectory
-	}
-	if r.Via != 0 || r.Doubt != 0 {
-		flags |= sessionFollowed
-	}
-	for i := range r.Holds {
-		if r.Holds[i].Told != 0 {
-			flags |= sessionTold
+	set := func(flag byte, is bool) {
+		if is {
+			flags |= flag
 		}
 	}
-	b = append(b, format, flags)
-	b = binary.AppendUvarint(b, uint64(r.Node))
-	b = binary.AppendUvarint(b, uint64(r.Epoch))
-	b = binary.AppendVarint(b, r.Start)
-	b = binary.AppendVarint(b, r.Last-r.Start)
-	b = binary.AppendVarint(b, r.Seen-r.Last)
+	set(sessionEnded, r.Ended)
+	set(sessionContexts, r.Contexts != 0)
+	set(sessionVia, r.Via != 0)
+	set(sessionDirectory, r.Directory)
+	set(sessionStopped, r.Stopped)
+	set(sessionReused, r.Reused)
+	set(sessionDoubt, r.Doubt != 0 || r.After != 0)
+	for i := range r.Holds {
+		h := &r.Holds[i]
+		set(sessionTold, h.Told != 0 || h.Shared || h.Given || h.Contested)
+	}
+	b = append(b, formatBounds, flags)
+	node := uint64(r.Node) << 1
+	if r.Again {
+		node |= 1
+	}
+	b = binary.AppendUvarint(b, node)
+	b = binary.AppendUvarint(b, uint64(r.Restarts))
+	// Bounds lie close together, but for those that are none.
+	b = binary.BigEndian.AppendUint64(b, r.HeldAt)
+	for _, w := range [...]uint64{r.BegunFrom, r.BegunBy, r.Last} {
+		b = binary.AppendVarint(b, int64(w-r.HeldAt))
+	}
+	if flags&sessionDoubt != 0 {
+		b = append(binary.AppendVarint(b, int64(r.After-r.HeldAt)), byte(r.Doubt), byte(r.EndedBy))
+	}
+	b = binary.AppendVarint(b, r.Seen)
 	b = binary.AppendUvarint(b, uint64(r.Lease))
+	b = binary.AppendUvarint(b, uint64(r.Age))
+	b = binary.AppendUvarint(b, uint64(r.Order))
 	if flags&sessionContexts != 0 {
 		b = binary.AppendUvarint(b, uint64(r.Contexts))
 	}
-	if flags&sessionFollowed != 0 {
-		b = append(binary.AppendUvarint(b, uint64(r.Via)), byte(r.Doubt))
+	if flags&sessionVia != 0 {
+		b = binary.AppendUvarint(b, uint64(r.Via))
 	}
 	b = appendSubscriber(b, &binding.Subscriber{MSISDN: r.MSISDN, IMSI: r.IMSI, IMEI: r.IMEI})
 	b = binary.AppendUvarint(b, uint64(r.APN))
-	b = append(b, byte(r.RAT))
+	b = append(b, byte(r.RAT), r.Listed)
 	b = binary.AppendUvarint(b, uint64(len(r.Holds)))
 	for i := range r.Holds {
 		h := &r.Holds[i]
 		b = binary.AppendUvarint(b, uint64(h.Domain))
 		b = appendAddress(b, &h.Addr)
-		b = binary.AppendVarint(b, h.Since-r.Start)
+		b = binary.AppendVarint(b, h.Since-r.Seen)
+		b = binary.AppendVarint(b, int64(h.HeldAt-r.HeldAt))
+		b = binary.AppendVarint(b, int64(h.HeldBy-r.BegunBy))
 		b = binary.AppendUvarint(b, h.Version)
-		b = binary.AppendVarint(b, h.Ending)
-		if flags&sessionTold != 0 {
-			b = append(b, byte(h.Told))
+		if flags&sessionTold == 0 {
+			continue
 		}
+		told := byte(h.Told)
+		if h.Shared {
+			told |= holdShared
+		}
+		if h.Given {
+			told |= holdGiven
+		}
+		if h.Contested {
+			told |= holdContested
+		}
+		b = append(b, told)
 	}
 	return b
 }
 
 // decodeSession fills r, reusing its Holds.
 func decodeSession(key, value []byte, r *binding.SessionRow) error {
-	in, err := openValue(value)
-	if err != nil {
-		return err
-	}
 	holds := r.Holds[:0]
 	*r = binding.SessionRow{}
 	if len(key) != 1+len(r.Key) || key[0] != kindSession {
 		return errMalformed
 	}
 	copy(r.Key[:], key[1:])
-	flags := in.byte()
-	if flags&^(sessionEnded|sessionContexts|sessionFollowed|sessionTold|sessionDirectory) != 0 {
-		return errMalformed
+	if len(value) > 0 && value[0] == format {
+		return decodeFormerSession(value, r, holds)
 	}
+	in, err := openFormat(value, formatBounds)
+	if err != nil {
+		return err
+	}
+	flags := in.byte()
 	r.Ended, r.Directory = flags&sessionEnded != 0, flags&sessionDirectory != 0
-	r.Node = uint16(in.uint(16))
-	r.Epoch = uint32(in.uint(32))
-	r.Start = in.int()
-	r.Last = r.Start + in.int()
-	r.Seen = r.Last + in.int()
+	r.Stopped, r.Reused = flags&sessionStopped != 0, flags&sessionReused != 0
+	node := in.uint(17)
+	r.Node, r.Again = uint16(node>>1), node&1 != 0
+	r.Restarts = uint16(in.uint(16))
+	r.HeldAt = in.word()
+	for _, w := range [...]*uint64{&r.BegunFrom, &r.BegunBy, &r.Last} {
+		*w = r.HeldAt + uint64(in.int())
+	}
+	if flags&sessionDoubt != 0 {
+		r.After, r.Doubt, r.EndedBy = r.HeldAt+uint64(in.int()), in.reason(), binding.SourceSet(in.byte())
+	}
+	r.Seen = in.int()
 	r.Lease = uint32(in.uint(32))
+	r.Age = uint32(in.uint(32))
+	r.Order = uint32(in.uint(32))
 	if flags&sessionContexts != 0 {
 		r.Contexts = uint16(in.uint(16))
 	}
-	if flags&sessionFollowed != 0 {
-		r.Via, r.Doubt = uint16(in.uint(16)), binding.Reason(in.byte())
+	if flags&sessionVia != 0 {
+		r.Via = uint16(in.uint(16))
 	}
+	in.subject(r)
+	r.Listed = in.byte()
+	r.Holds = in.holds(holds, func(h *binding.HoldRow) {
+		h.Since = r.Seen + in.int()
+		h.HeldAt = r.HeldAt + uint64(in.int())
+		h.HeldBy = r.BegunBy + uint64(in.int())
+		h.Version = in.uint(64)
+		if flags&sessionTold == 0 {
+			return
+		}
+		told := in.byte()
+		h.Shared, h.Given, h.Contested = told&holdShared != 0, told&holdGiven != 0, told&holdContested != 0
+		if h.Told = binding.Reason(told &^ (holdShared | holdGiven | holdContested)); !h.Told.Valid() {
+			in.fail()
+		}
+	})
+	return in.close()
+}
+
+// subject reads whose session it is, and of what.
+func (in *input) subject(r *binding.SessionRow) {
 	var who binding.Subscriber
 	in.subscriber(&who)
 	r.MSISDN, r.IMSI, r.IMEI = who.MSISDN, who.IMSI, who.IMEI
 	r.APN = uint16(in.uint(16))
 	r.RAT = binding.RAT(in.byte())
-	r.Holds = in.holds(holds, r.Start, flags&sessionTold != 0)
-	return in.close()
 }
 
-func (in *input) holds(holds []binding.HoldRow, start int64, told bool) []binding.HoldRow {
+func (in *input) reason() binding.Reason {
+	r := binding.Reason(in.byte())
+	if !r.Valid() {
+		in.fail()
+	}
+	return r
+}
+
+// holds reads the holds of a session, of which rest reads what follows the
+// address.
+func (in *input) holds(holds []binding.HoldRow, rest func(*binding.HoldRow)) []binding.HoldRow {
 	n := in.uint(32)
 	if n > uint64(len(in.b)/holdMin) {
 		in.fail()
@@ -121,71 +192,86 @@ func (in *input) holds(holds []binding.HoldRow, start int64, told bool) []bindin
 		h := &holds[len(holds)-1]
 		h.Domain = uint16(in.uint(16))
 		in.address(&h.Addr)
-		h.Since = start + in.int()
-		h.Version = in.uint(64)
-		h.Ending = in.int()
-		if told {
-			if h.Told = binding.Reason(in.byte()); !h.Told.Valid() {
-				in.fail()
-			}
-		}
+		rest(h)
 	}
 	return holds
 }
 
-// Flags beside the source of a node.
+// Flags of a node.
 const (
-	nodeObserved = 0x80 // it is only overheard
-	nodeDoubted  = 0x40 // Down and Trust follow
-	nodeForgot   = 0x20 // Forgot follows
+	nodeObserved  = 1 << iota // it is only overheard
+	nodeDoubted               // Down and Trust follow
+	nodeRestarted             // what is known of its last restart follows
+	nodeNoName
+	nodePlain
+	nodeFormer
+	nodeFlags = nodeObserved | nodeDoubted | nodeRestarted | nodeNoName | nodePlain | nodeFormer
 )
 
 func appendNode(b []byte, r *binding.NodeRow) []byte {
-	source := byte(r.Source)
-	if r.Observed {
-		source |= nodeObserved
+	var flags byte
+	set := func(flag byte, is bool) {
+		if is {
+			flags |= flag
+		}
 	}
-	doubted := r.Down != 0 || r.Trust != 0
-	if doubted {
-		source |= nodeDoubted
+	set(nodeObserved, r.Observed)
+	set(nodeDoubted, r.Down != 0 || r.Trust != 0)
+	set(nodeRestarted, r.Restarts != 0 || r.RestartBy != 0 || r.Restart != 0)
+	set(nodeNoName, r.NoName)
+	set(nodePlain, r.Plain)
+	set(nodeFormer, r.Former)
+	b = append(b, formatBounds, byte(r.Source), flags)
+	if flags&nodeRestarted != 0 {
+		b = binary.AppendUvarint(b, r.Restarts)
+		b = binary.AppendUvarint(b, r.RestartFrom)
+		b = binary.AppendUvarint(b, r.RestartBy)
+		b = binary.AppendVarint(b, r.Restart)
 	}
-	if r.Forgot != 0 {
-		source |= nodeForgot
-	}
-	b = append(b, format, source)
-	b = binary.AppendUvarint(b, uint64(r.Epoch))
-	b = binary.AppendVarint(b, r.Restart)
-	b = binary.AppendUvarint(b, r.Restarts)
-	if doubted {
+	if flags&nodeDoubted != 0 {
 		b = binary.AppendVarint(b, r.Down)
 		b = binary.AppendVarint(b, r.Trust)
 	}
-	if r.Forgot != 0 {
-		b = binary.AppendVarint(b, r.Forgot)
-	}
+	b = binary.AppendUvarint(b, uint64(r.OriginState))
+	b = binary.AppendUvarint(b, uint64(r.SameAs))
+	b = appendString(b, string(r.Clock))
+	b = appendString(b, r.Owner)
 	return appendString(b, r.Name)
 }
 
-func decodeNode(key, value []byte, r *binding.NodeRow) error {
-	in, err := openValue(value)
-	if err != nil {
-		return err
-	}
+func decodeNode(key, value []byte, r *binding.NodeRow) (err error) {
 	*r = binding.NodeRow{}
 	if r.ID, err = decodeID(key, kindNode); err != nil {
 		return err
 	}
-	source := in.byte()
-	r.Source, r.Observed = binding.Source(source&^(nodeObserved|nodeDoubted|nodeForgot)), source&nodeObserved != 0
-	r.Epoch = uint32(in.uint(32))
-	r.Restart = in.int()
-	r.Restarts = in.uint(64)
-	if source&nodeDoubted != 0 {
+	if len(value) > 0 && value[0] == format {
+		return decodeFormerNode(value, r)
+	}
+	in, err := openFormat(value, formatBounds)
+	if err != nil {
+		return err
+	}
+	r.Source = binding.Source(in.byte())
+	flags := in.byte()
+	if flags&^nodeFlags != 0 {
+		return errMalformed
+	}
+	r.Observed, r.NoName = flags&nodeObserved != 0, flags&nodeNoName != 0
+	r.Plain, r.Former = flags&nodePlain != 0, flags&nodeFormer != 0
+	if flags&nodeRestarted != 0 {
+		r.Restarts = in.uint(64)
+		r.RestartFrom, r.RestartBy = in.uint(64), in.uint(64)
+		r.Restart = in.int()
+	}
+	if flags&nodeDoubted != 0 {
 		r.Down, r.Trust = in.int(), in.int()
 	}
-	if source&nodeForgot != 0 {
-		r.Forgot = in.int()
+	r.OriginState = uint32(in.uint(32))
+	r.SameAs = uint16(in.uint(16))
+	if clock := in.string(); clock != "" {
+		r.Clock = []byte(clock)
 	}
+	r.Owner = in.string()
 	r.Name = in.string()
 	return in.close()
 }
@@ -254,9 +340,24 @@ func decodeMemo(key, value []byte, r *binding.MemoRow) error {
 	return in.close()
 }
 
-func appendBlock(b []byte, r *binding.BlockRow) []byte {
-	b = binary.AppendVarint(append(b, format), r.Since)
-	return binary.AppendVarint(b, r.Until)
+func appendForgotten(b []byte, r *binding.ForgottenRow) []byte {
+	b = binary.AppendVarint(append(b, format), r.At)
+	return binary.AppendUvarint(b, uint64(r.Of))
+}
+
+func decodeForgotten(key, value []byte, r *binding.ForgottenRow) error {
+	in, err := openValue(value)
+	if err != nil {
+		return err
+	}
+	*r = binding.ForgottenRow{}
+	if len(key) != 4 || key[0] != kindForgotten {
+		return errMalformed
+	}
+	r.Table, r.Slot = key[1], binary.BigEndian.Uint16(key[2:])
+	r.At = in.int()
+	r.Of = uint32(in.uint(32))
+	return in.close()
 }
 
 func decodeBlock(key, value []byte, r *binding.BlockRow) error {
@@ -275,6 +376,6 @@ func decodeBlock(key, value []byte, r *binding.BlockRow) error {
 		return err
 	}
 	r.Since = in.int()
-	r.Until = in.int()
+	in.int() // until when
 	return in.close()
 }

@@ -41,31 +41,12 @@ func (s *Server) describe(w *reply, g *given, b binding.Binding, a binding.Answe
 	case asked && known && g.at.Before(b.Since), asked && !known && a.Reason == binding.ReasonNoBinding:
 		w.doubt(binding.Unknown.String(), "no-history")
 	case known:
-		w.binding(settle(b, a))
+		w.binding(b.Under(a))
 	case a.Reason == binding.ReasonNoBinding:
 		w.null()
 	default:
 		w.doubt(a.Verdict.String(), a.Reason.String())
 	}
-}
-
-// settle makes a binding that looks sure show the answer's doubt. A missing
-// number is no doubt about the SIM: only the reason tells it.
-func settle(b binding.Binding, a binding.Answer) binding.Binding {
-	if b.State != binding.StateBound || a.Verdict == binding.Match {
-		return b
-	}
-	b.Reason = a.Reason
-	switch {
-	case a.Reason == binding.ReasonNoMSISDN:
-	case a.Verdict == binding.Ambiguous:
-		b.State = binding.StateAmbiguous
-	case a.Verdict == binding.Stale:
-		b.State = binding.StateStale
-	default:
-		b.State = binding.StateUnknown
-	}
-	return b
 }
 
 func (w *reply) doubt(state, reason string) {

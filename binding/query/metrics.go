@@ -11,7 +11,7 @@ import (
 
 const (
 	verdictCount = int(binding.Stale) + 1
-	reasonCount  = int(binding.ReasonSiteUnreachable) + 1
+	reasonCount  = int(binding.ReasonMultiSIM) + 1
 	// sampleEvery is how many fast commands share one measurement of their time.
 	sampleEvery = 128
 )

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/simbind/simbind/binding"
 )
 
 // gathered are the metrics by name and labels.
@@ -97,5 +99,11 @@ func TestHistogramBounds(t *testing.T) {
 	}
 	if h.counts[0].Load() != 6 || h.counts[buckets].Load() == 0 { // 1, 3, 9, 27, 81, 243 ns
 		t.Errorf("counts %v", fmt.Sprint(h.counts[0].Load(), h.counts[buckets].Load(), last))
+	}
+}
+
+func TestEveryReasonHasAPlace(t *testing.T) {
+	if binding.Reason(reasonCount).Valid() || !binding.Reason(reasonCount-1).Valid() {
+		t.Errorf("%d reasons have one", reasonCount)
 	}
 }

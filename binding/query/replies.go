@@ -110,6 +110,16 @@ type NodeReply struct {
 	// was lost, zero if none is missing.
 	Observed bool      `json:"observed"`
 	Degraded time.Time `json:"degraded,omitzero"`
+	// Owner is who brings its events, empty if it speaks itself; Also are other
+	// names of it. Shared: others brought its name too, within the last hour.
+	Owner  string   `json:"owner"`
+	Also   []string `json:"also"`
+	Shared bool     `json:"shared"`
+	// Timeless: its words tell no time. OffsetMS is how far its clock is ahead of
+	// the daemon's, if OffsetKnown.
+	Timeless    bool  `json:"timeless"`
+	OffsetKnown bool  `json:"offset_known"`
+	OffsetMS    int64 `json:"offset_ms"`
 	// Link is the connection to it; nil if there is none.
 	Link *LinkReply `json:"link,omitempty"`
 }

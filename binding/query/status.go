@@ -17,8 +17,10 @@ func nodes(_ context.Context, s *Server, w *reply, _ *request) {
 	list := s.reg.Nodes()
 	w.array(len(list))
 	for _, n := range list {
-		w.object(12)
+		w.object(18)
 		w.textField("name", n.Name)
+		w.textField("owner", n.Owner)
+		w.wordsField("also", n.Also)
 		w.textField("source", n.Source.String())
 		w.boolField("up", n.Up)
 		w.timeField("since", n.Since)
@@ -29,6 +31,10 @@ func nodes(_ context.Context, s *Server, w *reply, _ *request) {
 		w.uintField("events", n.Events)
 		w.boolField("observed", n.Observed)
 		w.timeField("degraded", n.Degraded)
+		w.boolField("timeless", n.Timeless)
+		w.boolField("offset_known", n.OffsetKnown)
+		w.intField("offset_ms", int(n.Offset.Milliseconds()))
+		w.boolField("shared", n.Shared)
 		w.bulk("link")
 		link(w, n.Link)
 	}

@@ -6,8 +6,10 @@
 // Identifier. Where the clients' secrets are configured, both authenticators
 // must be of them; without any, whoever can send on the observed link is
 // believed. What a request says is decoded by package radius, so that a session
-// seen here and one reported to the accounting edge are the same session.
+// seen here and one reported to the accounting edge are the same session where
+// the client that brings it has the same name or group in both. Without clients
+// the address that sent a request owns its node.
 //
 // A repetition of a request changes nothing: neither while it waits nor for
-// some time after it was answered.
+// some time after it was answered. Later it is another request.
 package accounting

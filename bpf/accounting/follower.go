@@ -51,7 +51,6 @@ type Follower struct {
 	observer *radius.Observer
 	open     *pairing.Table[exchange, packet]
 	secrets  bool
-	events   []binding.Event
 	counts   counts
 }
 
@@ -107,8 +106,14 @@ func (f *Follower) Recall(binding.Source, []byte) bool { return false }
 func (f *Follower) request(now time.Time, key exchange, p []byte) {
 	known := f.open.Get(key)
 	if known != nil && known.state != orphan && bytes.Equal(known.data, p) {
-		f.counts.add(repeated)
-		return
+		again := f.restarts(known, key)
+		if again && known.state == waiting {
+			known.arrived = now // the sessions since are gone, if it is another one
+		}
+		if !again || known.state == waiting {
+			f.counts.add(repeated)
+			return
+		}
 	}
 	if err := f.observer.Check(p, key.client.Addr()); err != nil {
 		f.counts.add(reasonOf(err))
@@ -130,6 +135,13 @@ func (f *Follower) request(now time.Time, key exchange, p []byte) {
 	}
 }
 
+// restarts reports whether a request tells of a restart: a NAS that starts anew
+// may repeat itself to the octet.
+func (f *Follower) restarts(request *packet, key exchange) bool {
+	r, err := f.observer.Decode(request.data, key.client.Addr(), request.arrived)
+	return err == nil && r.Event.Kind == binding.NodeRestart
+}
+
 func (f *Follower) response(now time.Time, key exchange, p []byte) {
 	switch known := f.open.Get(key); {
 	case known == nil || known.state == orphan:
@@ -147,25 +159,25 @@ func (f *Follower) response(now time.Time, key exchange, p []byte) {
 	}
 }
 
-// take tells what a request says that was answered.
+// take tells what a request says that was answered. It arrived when it was
+// captured, not when its answer was.
 func (f *Follower) take(request *packet, key exchange) {
 	request.state = answered
-	events, notes, err := f.observer.Decode(request.data, key.client.Addr(), request.arrived, f.events[:0])
+	r, err := f.observer.Decode(request.data, key.client.Addr(), request.arrived)
 	if err != nil {
 		f.counts.add(reasonOf(err))
 		return
 	}
 	f.counts.add(paired)
-	if notes != 0 {
+	if r.Notes != 0 {
 		f.counts.add(noted)
 	}
-	for _, ev := range events {
-		ev.Observed = true
-		f.emit(ev)
-		f.counts.add(told)
+	if r.Event.Kind == 0 {
+		return
 	}
-	clear(events)
-	f.events = events[:0]
+	r.Event.Observed = true
+	f.emit(r.Event)
+	f.counts.add(told)
 }
 
 // forgotten counts a request that was never answered, as far as we saw.

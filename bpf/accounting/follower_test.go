@@ -121,10 +121,81 @@ func TestARequestCountsWhenItIsAnswered(t *testing.T) {
 		r.answer(append(slices.Clone(response), 0, 0)) // with padding
 		r.want(started)
 		ev := r.events[0]
-		if ev.Source != binding.SourceRADIUS || ev.MSISDN != 447700900001 || ev.APN != "internet" || !ev.Arrived.Equal(began) || !ev.Time.Equal(began) ||
-			len(ev.Addrs) != 1 || ev.Addrs[0].String() != "10.45.0.7" {
+		if ev.Source != binding.SourceRADIUS || ev.MSISDN != 447700900001 || ev.APN != "internet" ||
+			len(ev.Addrs) != 1 || ev.Addrs[0].String() != "10.45.0.7" || !ev.Observed {
 			t.Errorf("%+v", ev)
 		}
+	}
+}
+
+func TestARequestArrivedWhenItWasCaptured(t *testing.T) {
+	timed := session
+	timed.Time, timed.Delay, timed.Age = began.Add(time.Hour), 3*time.Second, time.Minute
+	request, response := pair(t, timed, radiustest.Interim, 7)
+	for claim, run := range map[string]func(*rig) time.Time{
+		"though its answer came seconds later": func(r *rig) time.Time {
+			r.ask(request)
+			r.now = r.now.Add(5 * time.Second)
+			r.answer(response)
+			return began
+		},
+		"the first time, if it was repeated": func(r *rig) time.Time {
+			r.ask(request)
+			r.now = r.now.Add(5 * time.Second)
+			r.ask(request)
+			r.answer(response)
+			return began
+		},
+		"though its answer was captured first": func(r *rig) time.Time {
+			r.answer(response)
+			at := r.now
+			r.ask(request)
+			return at
+		},
+	} {
+		t.Run(claim, func(t *testing.T) {
+			r := newRig(t, Options{Clients: []radius.Client{client}})
+			at := run(r)
+			if len(r.events) != 1 {
+				t.Fatalf("%d events", len(r.events))
+			}
+			ev := r.events[0]
+			if !ev.Arrived.Equal(at) || !ev.Time.Equal(timed.Time) || ev.Delay != 3*time.Second || !ev.Delayed ||
+				ev.Age != time.Minute || !ev.Aged {
+				t.Errorf("captured at %v: %+v", at, ev)
+			}
+		})
+	}
+}
+
+func TestWhoOwnsAnObservedNode(t *testing.T) {
+	grouped, other := client, client
+	grouped.Group, grouped.BlindDelay = "pair", time.Minute
+	other.Name, other.Group, other.Prefix = "pgw1b", "pair", netip.MustParsePrefix("198.51.100.0/24")
+	elsewhere := netip.MustParseAddrPort("198.51.100.7:40000")
+	for _, c := range []struct {
+		claim   string
+		clients []radius.Client
+		from    netip.AddrPort
+		owner   string
+		blind   time.Duration
+	}{
+		{"the address that sent it, if there are no clients", nil, nas, "192.0.2.10", 0},
+		{"another address is another owner", nil, elsewhere, "198.51.100.7", 0},
+		{"the client", []radius.Client{client}, nas, "pgw1", 0},
+		{"the client's group", []radius.Client{grouped, other}, nas, "pair", time.Minute},
+		{"which another client may share", []radius.Client{grouped, other}, elsewhere, "pair", 0},
+	} {
+		t.Run(c.claim, func(t *testing.T) {
+			r := newRig(t, Options{Clients: c.clients})
+			request, response := pair(t, session, radiustest.Start, 7)
+			r.put(c.from, server, request)
+			r.put(server, c.from, response)
+			r.want(started)
+			if ev := r.events[0]; ev.Owner != c.owner || ev.Also != "192.0.2.10" || ev.Blind != c.blind {
+				t.Errorf("%s/%s/%s, blind for %v", ev.Owner, ev.Node, ev.Also, ev.Blind)
+			}
+		})
 	}
 }
 
@@ -134,7 +205,7 @@ func TestThePassiveViewIsTheActiveView(t *testing.T) {
 	for _, s := range []radiustest.Session{session, {ID: "2", IPv4: session.IPv4, IMSI: session.IMSI}, {ID: "3", NASAddr: netip.MustParseAddr("2001:db8::1")}} {
 		r := newRig(t, Options{})
 		request, response := pair(t, s, radiustest.Interim, 1)
-		want, err := radius.Decode(request, radius.Origin{From: nas.Addr(), Arrived: began})
+		want, err := radius.Decode(request, radius.Origin{From: nas.Addr(), Owner: "192.0.2.10", Arrived: began})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -283,16 +354,71 @@ func TestAResponseMayBeCapturedFirst(t *testing.T) {
 	})
 }
 
-func TestARestartEndsEveryNameOfTheNAS(t *testing.T) {
+func TestARestartIsOneEventWithTheNamesOfItsNAS(t *testing.T) {
 	r := newRig(t, Options{})
 	request, response := pair(t, session, radiustest.Start, 1)
 	r.ask(request)
 	r.answer(response)
-	p, err := radiustest.NodeRequest(radiustest.On, "", nas.Addr(), time.Time{}, []byte(secret))
-	request, response = encoded(t, p, err, 2)
-	r.ask(request)
-	r.answer(response)
+	for id, name := range []string{"", "pgw1"} {
+		p, err := radiustest.NodeRequest(radiustest.On, name, nas.Addr(), began, []byte(secret))
+		request, response = encoded(t, p, err, byte(2+id))
+		r.ask(request)
+		r.answer(response)
+	}
 	r.want(started, "node-restart 192.0.2.10", "node-restart pgw1")
+	if ev := r.events[2]; ev.Also != "192.0.2.10" || ev.Owner != "192.0.2.10" || !ev.Time.Equal(began) {
+		t.Errorf("%+v", ev)
+	}
+}
+
+func TestEachAccountingOnThatIsAnsweredCounts(t *testing.T) {
+	const timeout = 20 * time.Second
+	on := func(id byte) (request, response []byte) {
+		p, err := radiustest.NodeRequest(radiustest.On, "pgw1", netip.Addr{}, began, []byte(secret))
+		return encoded(t, p, err, id)
+	}
+	for _, c := range []struct {
+		claim string
+		after time.Duration
+		id    byte
+	}{
+		{"to the octet, within the timeout", timeout - time.Second, 7},
+		{"to the octet, after it", timeout, 7},
+		{"with another identifier", time.Second, 8},
+	} {
+		t.Run(c.claim, func(t *testing.T) {
+			r := newRig(t, Options{Timeout: timeout})
+			for n := range byte(20) { // others come before it
+				request, response := pair(t, session, radiustest.Start, 100+n)
+				r.ask(request)
+				r.answer(response)
+			}
+			r.events = nil
+			request, response := on(7)
+			r.ask(request)
+			r.answer(response)
+			r.now = r.now.Add(c.after)
+			request, response = on(c.id)
+			r.ask(request)
+			r.answer(response)
+			if len(r.events) != 2 {
+				t.Errorf("%d restarts, want 2", len(r.events))
+			}
+		})
+	}
+	t.Run("and arrived when it came last, before its answer", func(t *testing.T) {
+		r := newRig(t, Options{})
+		request, response := on(7)
+		r.ask(request)
+		r.now = r.now.Add(time.Second)
+		last := r.now
+		r.ask(request)
+		r.answer(response)
+		r.answer(response)
+		if len(r.events) != 1 || !r.events[0].Arrived.Equal(last) {
+			t.Errorf("%+v", r.events)
+		}
+	})
 }
 
 func TestWhatWaitsIsBounded(t *testing.T) {
@@ -363,7 +489,8 @@ func FuzzDatagram(f *testing.F) {
 	f.Add(request, []byte{codeResponse, request[1], 0, 20, 19: 0}, false)
 	f.Fuzz(func(t *testing.T, first, second []byte, swap bool) {
 		follower := New(func(ev binding.Event) {
-			if !ev.Observed || ev.Node == "" || ev.Kind != binding.NodeRestart && ev.Session == "" {
+			if !ev.Observed || ev.Owner != nas.Addr().String() && ev.Owner != server.Addr().String() || ev.Node == "" ||
+				ev.Kind != binding.NodeRestart && ev.Session == "" {
 				t.Errorf("an event that says nothing: %+v", ev)
 			}
 		}, Options{Pending: 2})

@@ -17,16 +17,19 @@ type Counts struct {
 	// started later than they did.
 	Unresolved uint64
 	Evicted    uint64 // sessions given up for newer ones
+	Replaced   uint64 // sessions of a SIM that attached again
 	Refused    uint64 // for lack of room for another node
 	Restarts   uint64 // of nodes, by their restart counter
 	Sessions   int    // remembered now
 	Waiting    int    // requests that wait now
+	Ending     int    // ends, and what is told after them, that wait now
+	Silent     int    // nodes from which nothing is heard any more
 }
 
 // Counts returns what was counted so far.
 func (f *Follower) Counts() Counts {
 	c := f.counts
-	c.Waiting = f.requests.Len()
+	c.Waiting, c.Ending, c.Silent = f.requests.Len(), f.outbox.Len(), f.peers.watch.Silent()
 	c.Unpaired += uint64(f.early.Len())
 	for _, table := range f.sessions {
 		c.Sessions += table.Len()

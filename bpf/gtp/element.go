@@ -38,9 +38,10 @@ type endpoint struct {
 
 // Interface types of F-TEID.
 const (
-	kindMME  = 10 // S11 MME GTP-C
-	kindSGW  = 11 // S11/S4 SGW GTP-C
-	kindSGSN = 17 // S4 SGSN GTP-C
+	kindS5SGW = 6  // S5/S8 SGW GTP-C
+	kindMME   = 10 // S11 MME GTP-C
+	kindSGW   = 11 // S11/S4 SGW GTP-C
+	kindSGSN  = 17 // S4 SGSN GTP-C
 )
 
 func newEndpoint(b []byte) (e endpoint, ok bool) {

@@ -2,6 +2,7 @@ package gtp
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/bpf/wire"
@@ -56,7 +57,7 @@ func (f *Follower) answered1(p *wire.Packet, m *message1) {
 			f.updated1(r, m)
 		}
 	case accepted1(m.cause) || m.cause == causeNonExistent:
-		f.finish1(r)
+		f.finish1(r, f.now)
 	default:
 		f.counts.Rejected++
 	}
@@ -111,7 +112,7 @@ func (f *Follower) grant1(p *wire.Packet, req *message1, gateway endpoint, addrs
 	s := f.sessions[0].Find(gateway.addr(), uint64(gateway.teid), sub)
 	known := s != nil && s.Data.same(req.imsi, addrs)
 	if s != nil && !known {
-		f.end(s)
+		f.end(s, f.now)
 	}
 	if !known {
 		if s = f.begin(1, gateway.addr(), gateway.teid, sub, session{imsi: req.imsi, addrs: addrs}); s == nil {
@@ -120,10 +121,11 @@ func (f *Follower) grant1(p *wire.Packet, req *message1, gateway endpoint, addrs
 	}
 	d := &s.Data
 	d.direct, d.contexts = true, d.contexts|1<<req.nsapi
+	f.replace(s, connectionOf1(req), req.nsapi)
 	f.sessions[0].Touch(s)
 	f.served1(s, req, p.Src.Addr())
 	f.peers.answersFor(p.Src.Addr(), d.server)
-	ev := f.event(binding.SessionStart, s)
+	ev := f.event(binding.SessionStart, s, f.now)
 	if known {
 		ev.Kind = binding.SessionUpdate
 	}
@@ -160,7 +162,7 @@ func (f *Follower) secondary(r *request) {
 		f.call(s, endpoint{teid: uint32(d.gateway.ID), v4: d.server}, r.v1.nsapi+1)
 		f.served1(s, r.v1, d.served)
 		f.sessions[0].Touch(s)
-		ev := f.event(binding.SessionUpdate, s)
+		ev := f.event(binding.SessionUpdate, s, f.now)
 		ev.Contexts, ev.Memo = 1<<r.v1.nsapi, f.memo(s)
 		f.tell(ev)
 	}
@@ -176,7 +178,7 @@ func (f *Follower) updated1(r *request, resp *message1) {
 		}
 		d, req := &s.Data, r.v1
 		f.sessions[0].Touch(s)
-		ev := f.event(binding.SessionUpdate, s)
+		ev := f.event(binding.SessionUpdate, s, f.now)
 		if r.key.asked == d.server {
 			f.served1(s, req, d.served)
 			if resp.hasTEID {
@@ -197,17 +199,17 @@ func (f *Follower) updated1(r *request, resp *message1) {
 
 // finish1 ends what a Delete PDP Context released: with Teardown Ind all
 // contexts of the address, else one of them (clause 7.3.5).
-func (f *Follower) finish1(r *request) {
+func (f *Follower) finish1(r *request, at time.Time) {
 	for _, s := range r.of {
 		if !s.Live() {
 			continue
 		}
 		d, bit := &s.Data, uint16(1)<<r.v1.nsapi
 		if d.contexts &^= bit; r.v1.teardown || d.contexts == 0 {
-			f.end(s)
+			f.end(s, at)
 			continue
 		}
-		ev := f.event(binding.SessionStop, s)
+		ev := f.event(binding.SessionStop, s, at)
 		ev.Contexts, ev.Memo = bit, f.memo(s)
 		f.tell(ev)
 	}

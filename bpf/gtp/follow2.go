@@ -3,6 +3,7 @@ package gtp
 import (
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/bpf/pairing"
@@ -20,7 +21,7 @@ func (f *Follower) follow2(p *wire.Packet, m *message2, digest uint64) {
 	case createSessionResponse, modifyBearerResponse, deleteSessionResponse, deleteBearerResponse, deleteConnectionSetAnswer:
 		f.answered2(p, m)
 	case restartNotification:
-		f.restartOf(m.gone)
+		f.restartOf(f.peers.byAddr[m.gone])
 	}
 }
 
@@ -112,7 +113,7 @@ func (f *Follower) created(p *wire.Packet, req, resp *message2) {
 	s := f.sessions[1].Find(gateway.addr(), uint64(gateway.teid), 0)
 	known := s != nil && s.Data.same(req.imsi, resp.addrs)
 	if s != nil && !known {
-		f.end(s) // the gateway gave its TEID away again: an end was missed
+		f.end(s, f.now) // the gateway gave its TEID away again: an end was missed
 	}
 	if !known {
 		if len(resp.addrs) == 0 {
@@ -124,10 +125,18 @@ func (f *Follower) created(p *wire.Packet, req, resp *message2) {
 			return
 		}
 	}
+	ebi := req.ebi()
+	if ebi == 0 {
+		ebi = resp.ebi()
+	}
+	f.replace(s, connectionOf2(req), ebi)
 	f.reach(p, s, req, resp, gateway)
-	ev := f.event(binding.SessionStart, s)
+	ev := f.event(binding.SessionStart, s, f.now)
 	if known {
 		ev.Kind = binding.SessionUpdate
+	}
+	if ebi != 0 {
+		ev.Contexts = 1 << ebi
 	}
 	ev.IMSI, ev.MSISDN, ev.IMEI, ev.APN, ev.RAT = req.imsi, req.msisdn, req.imei, req.apn, req.rat
 	ev.Addrs, ev.Memo = resp.addrs, f.memo(s)
@@ -217,7 +226,7 @@ func (f *Follower) modified(r *request, resp *message2) {
 		} else if r.v2.sender.valid() {
 			f.anotherMME(s, r.v2)
 		}
-		ev := f.event(binding.SessionUpdate, s)
+		ev := f.event(binding.SessionUpdate, s, f.now)
 		ev.RAT, ev.MSISDN, ev.Memo = r.v2.rat, resp.msisdn, f.memo(s)
 		f.tell(ev)
 	}
@@ -241,7 +250,7 @@ func (f *Follower) anotherMME(s *entry, m *message2) {
 // node has no such session.
 func (f *Follower) deleted(r *request, m *message2) {
 	if accepted2(m.cause) || m.cause == causeNoContext {
-		f.finish(r)
+		f.finish(r, f.now)
 	} else {
 		f.counts.Rejected++
 	}
@@ -258,16 +267,18 @@ func (r *request) ends() bool {
 	return false
 }
 
-// finish does what a release asked for.
-func (f *Follower) finish(r *request) {
+// finish does what a release asked for, at that time.
+func (f *Follower) finish(r *request, at time.Time) {
 	switch {
 	case r.v1 != nil:
-		f.finish1(r)
+		f.finish1(r, at)
 	case r.v2.kind == deleteConnectionSetRequest:
-		f.endAll(2, func(s *entry) bool { return shares(s.Data.sets, r.v2.sets) })
+		// Not those that began since it was asked for.
+		asked := r.at.UnixMilli()
+		f.endAll(2, at, func(s *entry) bool { return s.Data.began < asked && shares(s.Data.sets, r.v2.sets) })
 	default:
 		for _, s := range r.of {
-			f.release(s, r)
+			f.release(s, r, at)
 		}
 	}
 }
@@ -275,7 +286,7 @@ func (f *Follower) finish(r *request) {
 // release ends a session, or only an access to it: an MME that leaves an SGW
 // for another one releases the old access alone (Operation Indication not set,
 // or Scope Indication set, TS 29.274 clause 7.2.9.1).
-func (f *Follower) release(s *entry, r *request) {
+func (f *Follower) release(s *entry, r *request, at time.Time) {
 	m := r.v2
 	if !s.Live() {
 		return
@@ -290,14 +301,14 @@ func (f *Follower) release(s *entry, r *request) {
 		}
 	}
 	if i < 0 || m.operation && !m.scope {
-		f.end(s)
+		f.end(s, at)
 		return
 	}
 	f.sessions[1].Uncall(s, d.accesses[i].server)
 	f.sessions[1].Uncall(s, d.accesses[i].client)
 	d.accesses = append(d.accesses[:i], d.accesses[i+1:]...)
 	if len(d.accesses) == 0 && !d.direct {
-		f.end(s) // nothing would show its end any more
+		f.end(s, at) // nothing would show its end any more
 	}
 }
 

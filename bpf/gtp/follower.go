@@ -1,6 +1,7 @@
 package gtp
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
@@ -14,6 +15,13 @@ type Options struct {
 	Sessions int           // that are remembered, of each version: 1 000 000
 	Requests int           // that wait for their response: 65 536
 	Wait     time.Duration // how long they wait, retransmissions included: 30 s
+	// Link is the number of the capture; see [binding.Event].
+	Link uint64
+	// Silence is how long a node without a rhythm has to be silent; see package
+	// silence. Zero: it never is.
+	Silence time.Duration
+	// Room says whether the ends of many sessions can be told; nil: always.
+	Room func() bool
 }
 
 func (o Options) withDefaults() Options {
@@ -32,12 +40,12 @@ func (o Options) withDefaults() Options {
 // A Follower pairs requests with responses and knows the sessions they made.
 // One goroutine at a time uses it.
 type Follower struct {
-	emit     func(binding.Event)
 	sessions [2]*pairing.Sessions[session] // of GTPv1 and GTPv2
 	requests *pairing.Table[requestKey, request]
 	early    pairing.Early[requestKey]
 	peers    peers
-	ending   []*entry // sessions that ended together, to be told one after another
+	outbox   pairing.Outbox[session]
+	link     uint64
 	now      time.Time
 	counts   Counts
 }
@@ -57,6 +65,7 @@ type requestKey struct {
 // A request waits for its response.
 type request struct {
 	key      requestKey
+	at       time.Time
 	digest   uint64 // a repetition is equal, octet for octet
 	answered bool
 	v1       *message1
@@ -69,7 +78,9 @@ type request struct {
 // New makes a Follower whose events go to emit.
 func New(emit func(binding.Event), o Options) *Follower {
 	o = o.withDefaults()
-	f := &Follower{emit: emit, peers: peers{byAddr: map[netip.Addr]*peer{}}}
+	f := &Follower{link: o.Link}
+	f.outbox = pairing.NewOutbox(emit, o.Room, f.stopped)
+	f.peers = newPeers(o.Silence, f.heardOrNot)
 	for i := range f.sessions {
 		f.sessions[i] = pairing.NewSessions(o.Sessions, f.evict)
 	}
@@ -86,7 +97,8 @@ func (f *Follower) Packet(p *wire.Packet) {
 	f.now = p.Time
 	f.requests.Expire(p.Time)
 	f.early.Expire(p.Time)
-	f.tellEndings(endingsAtOnce)
+	f.peers.watch.Advance(p.Time)
+	f.outbox.Drain(endingsAtOnce)
 	b := p.Payload
 	for range maxMessages {
 		h, body, rest, err := next(b)
@@ -102,6 +114,7 @@ func (f *Follower) Packet(p *wire.Packet) {
 			return
 		}
 		f.counts.Messages++
+		f.peers.heard(p.Src.Addr(), h.kind <= echoResponse, p.Time)
 		f.message(p, h, body, hash(b[:len(b)-len(rest)]))
 		if b = rest; len(b) < 8 {
 			return // padding, if anything
@@ -140,7 +153,8 @@ func (f *Follower) Advance(now time.Time) {
 	f.now = now
 	f.requests.Expire(now)
 	f.early.Expire(now)
-	f.tellEndings(16 * endingsAtOnce)
+	f.peers.watch.Advance(now)
+	f.outbox.Drain(math.MaxInt)
 }
 
 // ask remembers a request. It returns nil for a repetition.
@@ -150,7 +164,7 @@ func (f *Follower) ask(p *wire.Packet, h header, digest uint64) *request {
 		f.counts.Repeated++
 		return nil
 	}
-	return f.requests.Put(p.Time, key, request{key: key, digest: digest})
+	return f.requests.Put(p.Time, key, request{key: key, at: p.Time, digest: digest})
 }
 
 // answer finds the request of a response. It returns nil if it was answered
@@ -172,38 +186,51 @@ func (f *Follower) answer(p *wire.Packet, h header, kind uint8, again func(*wire
 }
 
 // unanswered is told of requests that are given up. One that ends sessions
-// counts as answered: the asker gives the session up, and nobody says more of
-// it, so it can no longer be vouched for.
+// counts as answered when it was sent: the asker gives the session up, and
+// nobody says more of it, so it can no longer be vouched for.
 func (f *Follower) unanswered(_ requestKey, r *request) {
 	if r.answered {
 		return
 	}
 	f.counts.Unanswered++
 	if r.ends() {
-		f.finish(r)
+		f.finish(r, r.at)
 	}
 }
 
 // event makes an event of a session.
-func (f *Follower) event(kind binding.Kind, s *entry) binding.Event {
-	return binding.Event{Kind: kind, Source: s.Data.source(), Node: s.Node, Session: s.ID, Time: f.now, Arrived: f.now}
+func (f *Follower) event(kind binding.Kind, s *entry, at time.Time) binding.Event {
+	return binding.Event{Kind: kind, Source: s.Data.source(), Node: s.Node, Session: s.ID, Arrived: at, Link: f.link}
 }
 
-// tell submits an event.
+// stopped makes the event of an end. Of GTPv1 it is that of all contexts.
+func (f *Follower) stopped(s *entry, at time.Time) (binding.Event, bool) {
+	f.counts.Events++
+	ev := f.event(binding.SessionStop, s, at)
+	ev.Last = s.Data.version == 1
+	return ev, true
+}
+
+// tell hands an event on.
 func (f *Follower) tell(ev binding.Event) {
 	f.counts.Events++
-	f.emit(ev)
+	ev.Link = f.link
+	f.outbox.Tell(ev)
 }
 
-// end forgets a session and tells so.
-func (f *Follower) end(s *entry) {
+// tellEnd tells of a session that was forgotten.
+func (f *Follower) tellEnd(s *entry, at time.Time) {
+	ev, _ := f.stopped(s, at)
+	f.outbox.Tell(ev)
+}
+
+// end forgets a session that ended at a time, and tells so.
+func (f *Follower) end(s *entry, at time.Time) {
 	if !s.Live() {
 		return
 	}
 	f.table(s).Remove(s)
-	ev := f.event(binding.SessionStop, s)
-	ev.Last = s.Data.version == 1
-	f.tell(ev)
+	f.tellEnd(s, at)
 }
 
 func (f *Follower) table(s *entry) *pairing.Sessions[session] { return f.sessions[s.Data.version-1] }
@@ -212,34 +239,21 @@ func (f *Follower) table(s *entry) *pairing.Sessions[session] { return f.session
 // recognised.
 func (f *Follower) evict(s *entry) {
 	f.counts.Evicted++
-	ev := f.event(binding.SessionStop, s)
-	ev.Last = s.Data.version == 1
-	f.tell(ev)
+	f.tellEnd(s, f.now)
 }
 
 // endingsAtOnce is how many ends of many are told at each packet.
 const endingsAtOnce = 256
 
-// endAll forgets the sessions for which pick is true. They are told bit by bit.
-func (f *Follower) endAll(version uint8, pick func(*entry) bool) {
+// endAll forgets the sessions for which pick is true, which ended at that time.
+// They are told bit by bit.
+func (f *Follower) endAll(version uint8, at time.Time, pick func(*entry) bool) {
 	table := f.sessions[version-1]
 	table.All(func(s *entry) {
 		if pick(s) {
 			table.Remove(s)
-			f.ending = append(f.ending, s)
+			f.outbox.End(s, at)
 		}
 	})
-	f.tellEndings(endingsAtOnce)
-}
-
-func (f *Follower) tellEndings(most int) {
-	n := min(most, len(f.ending))
-	for _, s := range f.ending[:n] {
-		ev := f.event(binding.SessionStop, s)
-		ev.Last = s.Data.version == 1
-		f.tell(ev)
-	}
-	if f.ending = f.ending[n:]; len(f.ending) == 0 {
-		f.ending = nil
-	}
+	f.outbox.Drain(endingsAtOnce)
 }

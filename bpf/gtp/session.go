@@ -12,6 +12,7 @@ import (
 // A session is what must be known of one to recognise its end.
 type session struct {
 	version uint8
+	began   int64          // unix ms; zero if the journal kept it
 	gateway pairing.Handle // the PGW's or GGSN's control endpoint
 	// direct: the gateway's own interface was seen to name it.
 	direct   bool
@@ -33,8 +34,10 @@ type access struct {
 	server, client pairing.Handle
 }
 
-func (s *session) source() binding.Source {
-	if s.version == 1 {
+func (s *session) source() binding.Source { return sourceOf(s.version) }
+
+func sourceOf(version uint8) binding.Source {
+	if version == 1 {
 		return binding.SourceGTPv1
 	}
 	return binding.SourceGTPv2
@@ -55,7 +58,7 @@ func (f *Follower) begin(version uint8, at netip.Addr, teid uint32, sub uint8, d
 		f.counts.Refused++
 		return nil
 	}
-	data.version, data.gateway, data.server = version, h, at
+	data.version, data.began, data.gateway, data.server = version, f.now.UnixMilli(), h, at
 	s := &entry{Node: at.String(), ID: fmt.Sprintf("%08x-%x", teid, f.now.UnixMilli()), Data: data}
 	if sub != 0 {
 		s.ID = fmt.Sprintf("%08x-%d-%x", teid, sub, f.now.UnixMilli())

@@ -1,9 +1,11 @@
 package gx
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"io/fs"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -110,4 +112,44 @@ func TestMagmaOverTCP(t *testing.T) {
 		r.answer(cca(t, requests[i], diametertest.Success), cca(t, requests[i+1], diametertest.Success))
 	}
 	checkMagma(t, r.events)
+}
+
+// TestMagmaOfTwoSendersOfOneName has every other UE of the capture at a second
+// gateway that calls itself the same and started earlier.
+func TestMagmaOfTwoSendersOfOneName(t *testing.T) {
+	requests := magma(t)
+	r := newRig(t, Options{})
+	const host = "string"
+	state, earlier := []byte{0x60, 0x92, 0x08, 0x84}, []byte{0x60, 0x92, 0x00, 0x01}
+	talks := []*talk{r.dial(pcef), r.dial(netip.MustParseAddrPort("192.0.2.11:40000"))}
+	talks[0].tell(commandCapabilities, host, binary.BigEndian.Uint32(state))
+	talks[1].tell(commandCapabilities, host, binary.BigEndian.Uint32(earlier))
+	at := map[binding.IMSI]int{}
+	for _, request := range requests {
+		decoded, err := diameter.Decode(request, diameter.Origin{Arrived: r.now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		who := decoded.Event.IMSI
+		if _, known := at[who]; !known {
+			at[who] = len(at) % 2
+		}
+		if at[who] == 1 {
+			request = bytes.Replace(request, state, earlier, 1)
+		}
+		talks[at[who]].ask(request)
+		talks[at[who]].answer(cca(t, request, diametertest.Success))
+	}
+	checkMagma(t, r.events)
+	for _, ev := range r.events {
+		want := []binding.Event{
+			{Owner: "192.0.2.10", OriginState: binary.BigEndian.Uint32(state)}, {Owner: "192.0.2.11",
+				OriginState: binary.BigEndian.Uint32(earlier)},
+		}[at[ev.IMSI]]
+		if ev.Owner != want.Owner || ev.OriginState != want.OriginState || ev.Node != host {
+			t.Errorf("%+v", ev)
+		}
+	}
+	r.counted(restarts, 0)
+	r.counted(contradictions, 0)
 }

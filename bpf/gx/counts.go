@@ -27,6 +27,9 @@ const (
 	noted
 	told
 	newsLost
+	restarts
+	contradictions
+	silences
 	droppedMalformed
 	droppedLong
 	boundaryLost
@@ -51,6 +54,9 @@ var counted = [countCount]struct{ metric, value string }{
 	noted:            {"exchanges", "noted"},
 	told:             {"events", "told"},
 	newsLost:         {"events", "news-lost"},
+	restarts:         {"epochs", "restart"},
+	contradictions:   {"epochs", "contradicted"},
+	silences:         {"senders", "silent"},
 	droppedMalformed: {"dropped", "malformed"},
 	droppedLong:      {"dropped", "too-long"},
 	boundaryLost:     {"streams", "boundary-lost"},
@@ -62,6 +68,8 @@ var helps = map[string]string{
 	"messages":  "Observed Diameter messages.",
 	"exchanges": "Observed Credit-Control-Requests, by what became of them.",
 	"events":    "Events of observed Gx, and how often messages were not captured.",
+	"epochs":    "Restarts that observed Origin-State-Ids told of, and how often one was contradicted by what followed.",
+	"senders":   "How often an observed sender of Gx fell silent.",
 	"dropped":   "Observed Diameter messages that cannot be read.",
 	"streams":   "Where a stream was not understood, and understood again.",
 	"tcp":       "Observed TCP: what was followed, and what is missing of it.",

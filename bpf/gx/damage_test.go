@@ -109,25 +109,30 @@ func TestDamagedConversations(t *testing.T) {
 func judge(t *testing.T, which string, events []binding.Event, want []string, lost bool) {
 	t.Helper()
 	left := slices.Clone(want)
-	ended := map[string]time.Time{}
+	ended := map[string]uint32{}
+	links := map[uint64]bool{}
 	got := 0
 	for _, ev := range events {
 		if ev.Kind == binding.NewsLost {
 			continue
 		}
 		got++
+		links[ev.Link] = true
 		i := slices.Index(left, describe(ev))
 		if i < 0 {
 			t.Fatalf("%s: %q is not true, or came twice", which, describe(ev))
 		}
 		left[i] = ""
 		// What comes after the end of its session says that it was before.
-		if end, ok := ended[ev.Session]; ok && !ev.Time.Before(end) {
-			t.Fatalf("%s: %q at %v, and the session ended at %v", which, describe(ev), ev.Time, end)
+		if end, ok := ended[ev.Session]; ok && ev.Order >= end {
+			t.Fatalf("%s: %q is number %d, and the session ended with %d", which, describe(ev), ev.Order, end)
 		}
 		if ev.Kind == binding.SessionStop {
-			ended[ev.Session] = ev.Time
+			ended[ev.Session] = ev.Order
 		}
+	}
+	if got > 0 && (len(links) != 1 || links[0]) {
+		t.Fatalf("%s: one connection has the numbers %v", which, links)
 	}
 	if !lost && got != len(want) {
 		t.Fatalf("%s: %d of %d events, and nothing was lost", which, got, len(want))

@@ -6,9 +6,10 @@
 // cut into messages (framer.go), and after a gap the next message is looked for
 // with care; a Credit-Control-Request and its answer are paired by connection
 // and Hop-by-Hop Identifier (exchange.go); and a larger Origin-State-Id of a
-// host tells of its restart (node.go). Messages are decoded by package diameter,
-// so that a session seen here and one reported to the Gx edge are the same
-// session.
+// host tells of its restart, if it can be believed (state.go). Messages are
+// decoded by package diameter, which the Gx edge uses too. What is heard belongs
+// to the address that sent it (package sender), so that two hosts that call
+// themselves alike are two.
 //
 // A request counts when its answer says success. One that ends something counts
 // with any answer: the gateway has given the address up, whatever the policy

@@ -43,10 +43,23 @@ const (
 // A link is one TCP connection or SCTP association. It lasts as long as that.
 type link struct {
 	follower *Follower
-	id       uint64
-	framers  [2]framer // of TCP
-	proven   bool      // it is Diameter
-	sessions bool      // it carries Gx
+	id       uint64      // see [binding.Event]
+	owners   [2]string   // of what each end sends
+	speakers [2]*speaker // of that, once it is known
+	at       time.Time   // of the last message
+	framers  [2]framer   // of TCP
+	asked    [2]asked
+	midway   bool // it was there before it was heard
+	proven   bool // it is Diameter
+	sessions bool // it carries Gx
+	closed   bool
+}
+
+// An asked request of the base protocol is the last that an end sent.
+type asked struct {
+	header diameter.Header
+	peer   diameter.PeerState
+	open   bool
 }
 
 // Data takes octets of a TCP connection.
@@ -60,7 +73,10 @@ func (l *link) Data(side tcp.Side, at time.Time, b []byte) {
 }
 
 // Midway notes that a stream is not heard from its beginning.
-func (l *link) Midway(side tcp.Side) { l.framers[side].gap() }
+func (l *link) Midway(side tcp.Side) {
+	l.midway = true
+	l.framers[side].gap()
+}
 
 // Gap notes that octets are missing.
 func (l *link) Gap(side tcp.Side, at time.Time) {
@@ -94,9 +110,10 @@ func (l *link) Proven() bool { return l.proven }
 
 // Close is called when the connection ends, which ends nothing else (rule T7):
 // requests that still wait are forgotten in their time.
-func (l *link) Close() {}
+func (l *link) Close() { l.closed, l.framers = true, [2]framer{} }
 
-// message takes one message that an end sent.
+// message takes one message that an end sent. What waited behind a hole came
+// when the hole was filled: a connection is in order.
 func (l *link) message(side tcp.Side, at time.Time, b []byte) {
 	f := l.follower
 	h, err := diameter.DecodeHeader(b)
@@ -104,23 +121,71 @@ func (l *link) message(side tcp.Side, at time.Time, b []byte) {
 		f.counts.add(droppedMalformed)
 		return
 	}
+	if at.Before(l.at) {
+		at = l.at
+	}
+	l.at = at
 	f.counts.add(messages)
 	f.open.Expire(at)
+	l.alive(side, at, h.KeepsAlive())
 	switch {
 	case h.TellsState():
-		if name, state, err := diameter.PeerState(b); err == nil {
-			l.proven = true
-			if h.Opens() {
-				f.setBack(name, state, at)
-			}
-			f.hear(name, state, at)
-		}
+		l.base(side, at, b, h)
 	case !h.CreditControl():
 		f.counts.add(others)
 	case h.Request:
 		l.request(side, at, b, h)
 	default:
 		l.answer(side, at, b)
+	}
+}
+
+// alive notes a sign of life of an end.
+func (l *link) alive(side tcp.Side, at time.Time, keepAlive bool) {
+	if l.speakers[side] == nil {
+		l.speakers[side] = l.follower.speakers[l.owners[side]]
+	}
+	if s := l.speakers[side]; s != nil {
+		l.follower.watch.Heard(s.pulse, at, keepAlive)
+	}
+}
+
+// base takes a message in which an end speaks of itself. It counts with its
+// answer, which is that of the last request of the other end.
+func (l *link) base(side tcp.Side, at time.Time, b []byte, h diameter.Header) {
+	peer, err := diameter.DecodePeerState(b)
+	if err != nil {
+		l.follower.counts.add(droppedMalformed)
+		return
+	}
+	l.proven = true
+	if h.Request {
+		l.asked[side] = asked{h, peer, true}
+		return
+	}
+	q := &l.asked[side.Other()]
+	if !q.open || q.header.Command != h.Command || q.header.HopByHop != h.HopByHop || q.header.EndToEnd != h.EndToEnd {
+		return
+	}
+	q.open = false
+	if !peer.Success {
+		return
+	}
+	how := watchdog
+	if h.Opens() && !l.midway {
+		how = opening
+	}
+	l.shows(side.Other(), &q.peer, how, at)
+	l.shows(side, &peer, how, at)
+}
+
+// shows takes what an end shows of its own state.
+func (l *link) shows(side tcp.Side, peer *diameter.PeerState, how proof, at time.Time) {
+	if peer.OriginState == 0 {
+		return
+	}
+	if nd := l.follower.node(l.owners[side], peer.Host); nd != nil {
+		l.follower.shows(nd, l, peer.OriginState, how, at, false)
 	}
 }
 
@@ -132,7 +197,9 @@ func (l *link) request(side tcp.Side, at time.Time, b []byte, h diameter.Header)
 		f.counts.add(repeated)
 		return
 	}
-	r, err := diameter.Decode(b, diameter.Origin{Arrived: at, MSISDNStrip: f.options.MSISDNStrip})
+	r, err := diameter.Decode(b, diameter.Origin{
+		Arrived: at, Owner: l.owners[side], Link: l.id, MSISDNStrip: f.options.MSISDNStrip,
+	})
 	if err != nil {
 		f.counts.add(droppedMalformed)
 		return
@@ -144,7 +211,6 @@ func (l *link) request(side tcp.Side, at time.Time, b []byte, h diameter.Header)
 	}
 	l.proven, l.sessions = true, true
 	f.counts.add(requests)
-	f.hear(ev.Node, r.OriginState, at)
 	var first *diameter.Answer
 	if known != nil && known.state == orphan && at.Sub(known.at) <= early {
 		first = &diameter.Answer{}
@@ -154,7 +220,7 @@ func (l *link) request(side tcp.Side, at time.Time, b []byte, h diameter.Header)
 	}
 	kept := f.open.Put(at, key, half{request: r, at: at})
 	if first != nil && fits(&kept.request, first) {
-		f.take(kept, first)
+		l.take(kept, first)
 	}
 }
 
@@ -179,7 +245,7 @@ func (l *link) answer(side tcp.Side, at time.Time, b []byte) {
 	case !fits(&known.request, &a):
 		f.counts.add(mismatched)
 	default:
-		f.take(known, &a)
+		l.take(known, &a)
 	}
 }
 
@@ -187,27 +253,34 @@ func (l *link) answer(side tcp.Side, at time.Time, b []byte) {
 // equal.
 func fits(r *diameter.Request, a *diameter.Answer) bool {
 	return r.EndToEnd == a.EndToEnd && (a.Session == "" || a.Session == r.Event.Session) &&
-		(!a.Numbered || !r.Numbered || a.Number == r.Number)
+		(a.Order == 0 || r.Event.Order == 0 || a.Order == r.Event.Order)
 }
 
-// take tells what a request says that was answered.
-func (f *Follower) take(h *half, a *diameter.Answer) {
+// take tells what a request says that was answered. Its node lives, whatever the
+// answer is.
+func (l *link) take(h *half, a *diameter.Answer) {
+	f := l.follower
 	h.state = answered
 	r := h.request
 	h.request = diameter.Request{EndToEnd: r.EndToEnd}
 	ev := r.Event
-	if !a.Success() {
-		f.counts.add(failed)
-		if ev.Kind != binding.SessionStop && len(ev.Gone) == 0 {
-			return
+	counts := a.Success() || ev.Kind == binding.SessionStop || len(ev.Gone) > 0
+	if nd := f.node(ev.Owner, ev.Node); nd != nil {
+		if counts {
+			f.speaks(nd)
 		}
-	} else {
+		f.shows(nd, l, ev.OriginState, creditControl, ev.Arrived, counts)
+	}
+	if a.Success() {
 		f.counts.add(paired)
+	} else {
+		f.counts.add(failed)
+	}
+	if !counts {
+		return
 	}
 	if r.Notes != 0 {
 		f.counts.add(noted)
 	}
-	nd := f.nodes[ev.Node]
-	f.sequence.Place(&r, nd.state, nd.restart)
-	f.tell(r.Event)
+	f.tell(ev)
 }

@@ -2,14 +2,17 @@ package gx
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"net/netip"
 	"time"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/bpf/pairing"
 	"github.com/simbind/simbind/bpf/sctp"
+	"github.com/simbind/simbind/bpf/sender"
+	"github.com/simbind/simbind/bpf/silence"
 	"github.com/simbind/simbind/bpf/tcp"
 	"github.com/simbind/simbind/bpf/wire"
-	"github.com/simbind/simbind/diameter"
 )
 
 // Options of a Follower. Zero values mean the defaults.
@@ -25,6 +28,11 @@ type Options struct {
 	// Connections bounds the TCP connections, and the SCTP associations, that
 	// are followed at a time; 1024 each by default.
 	Connections int
+	// Groups are senders that stand for each other, or addresses of one.
+	Groups sender.Groups
+	// Silence is how long a sender without a rhythm has to be silent; see package
+	// silence. Zero: it never is.
+	Silence time.Duration
 }
 
 func (o Options) withDefaults() Options {
@@ -51,7 +59,7 @@ func (o Options) Check() error {
 	case o.Timeout < 0:
 		return fmt.Errorf("the timeout %v is negative", o.Timeout)
 	}
-	return nil
+	return o.Groups.Check()
 }
 
 // A Follower turns observed packets into events. It is owned by one goroutine
@@ -60,30 +68,42 @@ type Follower struct {
 	options  Options
 	emit     func(binding.Event)
 	open     *pairing.Table[exchange, half]
-	nodes    nodes
-	sequence *diameter.Sequence
+	nodes    map[nodeKey]*node
+	speakers map[string]*speaker // by owner
+	watch    *silence.Watch[*speaker]
 	tcp      *tcp.Tracker
 	sctp     *sctp.Tracker
-	links    uint64
+	links    uint64 // of the last connection; begins anywhere, so that no other source counts there
 	counts   counts
 }
 
 // New makes a Follower that gives its events to emit.
 func New(emit func(binding.Event), o Options) *Follower {
-	f := &Follower{options: o.withDefaults(), emit: emit, nodes: nodes{}, sequence: diameter.NewSequence()}
+	f := &Follower{
+		options: o.withDefaults(), emit: emit, links: rand.Uint64(),
+		nodes: map[nodeKey]*node{}, speakers: map[string]*speaker{},
+	}
+	f.watch = silence.New(maxNodes, o.Silence, f.heardOrNot)
 	f.open = pairing.New(f.options.Pending, f.options.Timeout, f.forgotten)
-	f.tcp = tcp.New(tcp.Config{Connections: f.options.Connections}, func() tcp.Consumer { return f.link() })
-	f.sctp = sctp.New(sctp.Config{Associations: f.options.Connections}, func() sctp.Consumer { return f.link() })
+	f.tcp = tcp.New(tcp.Config{Connections: f.options.Connections}, func(e tcp.Ends) tcp.Consumer { return f.link(e) })
+	f.sctp = sctp.New(sctp.Config{Associations: f.options.Connections},
+		func(e sctp.Ends) sctp.Consumer { return f.link(e) })
 	return f
 }
 
-func (f *Follower) link() *link {
+// link makes a connection between two sockets.
+func (f *Follower) link(ends [2]netip.AddrPort) *link {
 	f.links++
-	return &link{follower: f, id: f.links}
+	l := &link{follower: f, id: f.links}
+	for side, end := range ends {
+		l.owners[side] = f.options.Groups.Owner(end.Addr())
+	}
+	return l
 }
 
 // Packet takes a packet to or from a Diameter port, and keeps nothing of it.
 func (f *Follower) Packet(p *wire.Packet) {
+	f.watch.Advance(p.Time)
 	switch p.Proto {
 	case wire.ProtoTCP:
 		_ = f.tcp.Packet(p) // what cannot be read is counted there
@@ -97,6 +117,7 @@ func (f *Follower) Advance(now time.Time) {
 	f.tcp.Advance(now)
 	f.sctp.Advance(now)
 	f.open.Expire(now)
+	f.watch.Advance(now)
 }
 
 // Recall takes back nothing: exchanges are too short to outlast the program.
@@ -112,7 +133,7 @@ func (f *Follower) tell(ev binding.Event) {
 // missed tells that messages were not captured that may have been of sessions.
 func (f *Follower) missed(at time.Time) {
 	f.counts.add(newsLost)
-	f.emit(binding.Event{Kind: binding.NewsLost, Source: binding.SourceGx, Observed: true, Time: at, Arrived: at})
+	f.emit(binding.Event{Kind: binding.NewsLost, Source: binding.SourceGx, Observed: true, Arrived: at})
 }
 
 // forgotten counts a request that was never answered, as far as we saw.

@@ -11,8 +11,8 @@ import (
 func checkEvent(t *testing.T, ev binding.Event) {
 	t.Helper()
 	ofSession := ev.Kind == binding.SessionStart || ev.Kind == binding.SessionUpdate || ev.Kind == binding.SessionStop
-	if !ev.Observed || ev.Source != binding.SourceGx || ev.Arrived.IsZero() || ev.Time.IsZero() ||
-		ev.Kind != binding.NewsLost && ev.Node == "" || ofSession != (ev.Session != "") {
+	if !ev.Observed || ev.Source != binding.SourceGx || ev.Arrived.IsZero() || ofSession && ev.Link == 0 ||
+		ev.Kind != binding.NewsLost && (ev.Node == "" || ev.Owner == "") || ofSession != (ev.Session != "") {
 		t.Errorf("an event that says nothing: %+v", ev)
 	}
 }

@@ -80,6 +80,9 @@ func base(t testing.TB, command uint32, request bool, host string, state uint32)
 	m := diam.NewMessage(command, flags, 0, 1, 1, dict.Default)
 	m.AddAVP(diam.NewAVP(avp.OriginHost, avp.Mbit, 0, datatype.DiameterIdentity(host)))
 	m.AddAVP(diam.NewAVP(avp.OriginRealm, avp.Mbit, 0, datatype.DiameterIdentity("lab")))
+	if !request {
+		m.AddAVP(diam.NewAVP(avp.ResultCode, avp.Mbit, 0, datatype.Unsigned32(diam.Success)))
+	}
 	if state != 0 {
 		m.AddAVP(diam.NewAVP(avp.OriginStateID, avp.Mbit, 0, datatype.Unsigned32(state)))
 	}

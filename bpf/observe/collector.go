@@ -39,7 +39,7 @@ func collect(out chan<- prometheus.Metric, protocol string, counts reflect.Value
 			out <- prometheus.MustNewConstMetric(messages, prometheus.CounterValue, float64(v.Uint()), name)
 			continue
 		}
-		gauge := prometheus.NewDesc(prefix+name, "Observed "+name+" remembered now.", nil, nil)
+		gauge := prometheus.NewDesc(prefix+name, "Observed "+name+", as of now.", nil, nil)
 		out <- prometheus.MustNewConstMetric(gauge, prometheus.GaugeValue, float64(v.Int()))
 	}
 }

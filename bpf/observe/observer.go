@@ -35,6 +35,9 @@ type Port struct {
 // backlogMax bounds the events that wait for the Registry.
 const backlogMax = 1 << 16
 
+// waiting is how many do.
+func (o *Observer) waiting() int { return len(o.backlog) - o.taken }
+
 // An Observer gives packets to protocols and their events to the Registry. Its
 // methods may be called by any goroutine.
 type Observer struct {
@@ -45,6 +48,7 @@ type Observer struct {
 	ports   map[Port]Protocol
 	all     []Protocol
 	backlog []binding.Event // refused by the Registry, in order
+	taken   int             // of the backlog, since
 	counts  Counts
 }
 
@@ -133,7 +137,7 @@ func (o *Observer) Counts() Counts {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	c := o.counts
-	c.Wire, c.Waiting = o.decoder.Counts(), len(o.backlog)
+	c.Wire, c.Waiting = o.decoder.Counts(), o.waiting()
 	return c
 }
 
@@ -141,15 +145,19 @@ func (o *Observer) Counts() Counts {
 // from within their methods only.
 func (o *Observer) Emit(ev binding.Event) {
 	ev.Observed = true
-	if len(o.backlog) == 0 && o.offer(ev) {
+	if o.waiting() == 0 && o.offer(ev) {
 		return
 	}
-	if len(o.backlog) >= backlogMax {
+	if o.waiting() >= backlogMax {
 		o.counts.EventsLost++
 		return
 	}
 	o.backlog = append(o.backlog, ev)
 }
+
+// Room reports that no event waits for the Registry: more than one that cannot
+// wait may be told. It is called like Emit.
+func (o *Observer) Room() bool { return o.waiting() == 0 }
 
 // offer reports whether the event needs no further care.
 func (o *Observer) offer(ev binding.Event) bool {
@@ -165,11 +173,14 @@ func (o *Observer) offer(ev binding.Event) bool {
 }
 
 func (o *Observer) flush() {
-	done := 0
-	for done < len(o.backlog) && o.offer(o.backlog[done]) {
-		done++
+	for o.waiting() > 0 && o.offer(o.backlog[o.taken]) {
+		o.backlog[o.taken] = binding.Event{}
+		o.taken++
 	}
-	if done > 0 {
-		o.backlog = append(o.backlog[:0], o.backlog[done:]...)
+	// What still waits is moved only when as much in front of it is free.
+	if o.taken >= o.waiting() {
+		n := copy(o.backlog, o.backlog[o.taken:])
+		clear(o.backlog[n:])
+		o.backlog, o.taken = o.backlog[:n], 0
 	}
 }

@@ -1,6 +1,7 @@
 package observe
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"github.com/simbind/simbind/binding"
@@ -8,6 +9,7 @@ import (
 	"github.com/simbind/simbind/bpf/gtp"
 	"github.com/simbind/simbind/bpf/gx"
 	"github.com/simbind/simbind/bpf/pfcp"
+	"github.com/simbind/simbind/bpf/sender"
 	"github.com/simbind/simbind/bpf/wire"
 	"github.com/simbind/simbind/radius"
 )
@@ -27,7 +29,15 @@ type Settings struct {
 	// MSISDNStrip are prefixes of which the first that fits is taken off a
 	// number on Gx; nil means "+" and "00".
 	MSISDNStrip []string
+	// Groups are senders of Gx and PFCP that stand for each other.
+	Groups sender.Groups
+	// Silence is how long a node without a rhythm has to be silent until it counts
+	// as down: 5 minutes. Below zero: it never does.
+	Silence time.Duration
 }
+
+// usualSilence is that of [Settings].
+const usualSilence = 5 * time.Minute
 
 // A Standard is an Observer of all protocols that are known, with their
 // followers.
@@ -41,13 +51,21 @@ type Standard struct {
 
 // NewStandard makes an Observer of all protocols that are known.
 func NewStandard(submit binding.SubmitFunc, s Settings) *Standard {
+	if s.Silence == 0 {
+		s.Silence = usualSilence
+	}
+	quiet := max(s.Silence, 0)
 	o := New(submit)
+	// One capture is in order, by a number that no other source counts at.
+	link := rand.Uint64()
 	st := &Standard{
-		Observer:   o,
-		GTP:        gtp.New(o.Emit, gtp.Options{Sessions: s.Sessions, Wait: s.Wait}),
-		PFCP:       pfcp.New(o.Emit, pfcp.Options{Sessions: s.Sessions, Wait: s.Wait}),
+		Observer: o,
+		GTP:      gtp.New(o.Emit, gtp.Options{Sessions: s.Sessions, Wait: s.Wait, Link: link, Silence: quiet, Room: o.Room}),
+		PFCP: pfcp.New(o.Emit, pfcp.Options{
+			Sessions: s.Sessions, Wait: s.Wait, Link: link, Groups: s.Groups, Silence: quiet, Room: o.Room,
+		}),
 		Accounting: accounting.New(o.Emit, accounting.Options{Clients: s.Accounting, Timeout: s.Wait}),
-		Gx:         gx.New(o.Emit, gx.Options{MSISDNStrip: s.MSISDNStrip, Timeout: s.Wait}),
+		Gx:         gx.New(o.Emit, gx.Options{MSISDNStrip: s.MSISDNStrip, Timeout: s.Wait, Groups: s.Groups, Silence: quiet}),
 	}
 	o.Follow(st.GTP, ports(wire.ProtoUDP, s.GTPC, 2123)...)
 	o.Follow(st.PFCP, ports(wire.ProtoUDP, s.PFCP, 8805)...)

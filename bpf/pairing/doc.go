@@ -9,5 +9,6 @@
 // name them by, and a [Memo] is what the journal keeps of one, so that its end
 // is recognised after a restart of the program. Of Sessions, too, the one that
 // was unheard of for the longest goes first, and its owner is told: an end that
-// can no longer be recognised must not leave a binding alive.
+// can no longer be recognised must not leave a binding alive. An [Outbox] keeps
+// their ends before whatever comes after them.
 package pairing

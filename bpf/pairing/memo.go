@@ -40,6 +40,9 @@ func (m *Memo) Bytes() []byte {
 // Read reports whether all was read, and that it was as it was written.
 func (m *Memo) Read() bool { return !m.bad && len(m.b) == 0 }
 
+// More reports whether there is more to read.
+func (m *Memo) More() bool { return !m.bad && len(m.b) > 0 }
+
 // PutUint writes a number.
 func (m *Memo) PutUint(v uint64) { m.b = binary.AppendUvarint(m.b, v) }
 

@@ -20,12 +20,14 @@ type Counts struct {
 	Restarts   uint64 // of nodes, by their Recovery Time Stamp
 	Sessions   int    // remembered now
 	Waiting    int    // requests that wait now
+	Ending     int    // ends, and what is told after them, that wait now
+	Silent     int    // nodes from which nothing is heard any more
 }
 
 // Counts returns what was counted so far.
 func (f *Follower) Counts() Counts {
 	c := f.counts
-	c.Waiting, c.Sessions = f.requests.Len(), f.sessions.Len()
+	c.Waiting, c.Sessions, c.Ending, c.Silent = f.requests.Len(), f.sessions.Len(), f.outbox.Len(), f.watch.Silent()
 	c.Unpaired += uint64(f.early.Len())
 	return c
 }

@@ -1,11 +1,14 @@
 package pfcp
 
 import (
+	"math"
 	"net/netip"
 	"time"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/bpf/pairing"
+	"github.com/simbind/simbind/bpf/sender"
+	"github.com/simbind/simbind/bpf/silence"
 	"github.com/simbind/simbind/bpf/wire"
 )
 
@@ -14,6 +17,16 @@ type Options struct {
 	Sessions int           // that are remembered: 1 000 000
 	Requests int           // that wait for their response: 65 536
 	Wait     time.Duration // how long they wait, retransmissions included: 30 s
+	// Link is the number of the capture; see [binding.Event].
+	Link uint64
+	// Groups are control plane functions that stand for each other, or addresses
+	// of one.
+	Groups sender.Groups
+	// Silence is how long a node without a rhythm has to be silent; see package
+	// silence. Zero: it never is.
+	Silence time.Duration
+	// Room says whether the ends of many sessions can be told; nil: always.
+	Room func() bool
 }
 
 func (o Options) withDefaults() Options {
@@ -32,12 +45,15 @@ func (o Options) withDefaults() Options {
 // A Follower pairs requests with responses and knows the sessions they made.
 // One goroutine at a time uses it.
 type Follower struct {
-	emit     func(binding.Event)
 	sessions *pairing.Sessions[session]
 	requests *pairing.Table[requestKey, request]
 	early    pairing.Early[requestKey]
 	peers    map[netip.Addr]*peer
-	ending   []*entry // sessions that ended together, to be told one after another
+	nodes    map[node]*silence.Pulse[node]
+	watch    *silence.Watch[node]
+	groups   sender.Groups
+	outbox   pairing.Outbox[session]
+	link     uint64
 	now      time.Time
 	counts   Counts
 }
@@ -47,7 +63,10 @@ type entry = pairing.Session[session]
 
 // A session is what must be known of one to recognise its end.
 type session struct {
+	owner  string     // who asked for it; see node
 	cp, up netip.Addr // the addresses of the two functions
+	taken  bool       // cp is not who began it: a member of the set took it over
+	began  int64      // unix ms; zero if the journal kept it
 	told   bool       // an event said that it is there
 	spoke  time.Time  // of its last event
 	who    binding.Subscriber
@@ -66,6 +85,7 @@ type requestKey struct {
 // A request waits for its response.
 type request struct {
 	key      requestKey
+	at       time.Time
 	digest   uint64 // a repetition is equal, octet for octet
 	answered bool
 	m        *message
@@ -75,7 +95,9 @@ type request struct {
 // New makes a Follower whose events go to emit.
 func New(emit func(binding.Event), o Options) *Follower {
 	o = o.withDefaults()
-	f := &Follower{emit: emit, peers: map[netip.Addr]*peer{}}
+	f := &Follower{link: o.Link, groups: o.Groups, peers: map[netip.Addr]*peer{}, nodes: map[node]*silence.Pulse[node]{}}
+	f.watch = silence.New(maxPeers, o.Silence, f.heardOrNot)
+	f.outbox = pairing.NewOutbox(emit, o.Room, f.stopped)
 	f.sessions = pairing.NewSessions(o.Sessions, f.evict)
 	f.requests = pairing.New(o.Requests, o.Wait, f.unanswered)
 	f.early = pairing.NewEarly[requestKey](func() { f.counts.Unpaired++ })
@@ -90,7 +112,8 @@ func (f *Follower) Packet(p *wire.Packet) {
 	f.now = p.Time
 	f.requests.Expire(p.Time)
 	f.early.Expire(p.Time)
-	f.tellEndings(endingsAtOnce)
+	f.watch.Advance(p.Time)
+	f.outbox.Drain(endingsAtOnce)
 	b := p.Payload
 	for range maxMessages {
 		h, body, rest, err := next(b)
@@ -129,7 +152,7 @@ func (f *Follower) follow(p *wire.Packet, m *message, digest uint64) {
 		f.answer(p, m)
 	case reportRequest:
 		if s := f.sessions.Find(p.Dst.Addr(), m.seid, 0); s != nil && m.deletedUP {
-			f.end(s)
+			f.end(s, f.now)
 		}
 	}
 }
@@ -142,7 +165,7 @@ func (f *Follower) ask(p *wire.Packet, m *message, digest uint64) *request {
 		f.counts.Repeated++
 		return nil
 	}
-	r := f.requests.Put(p.Time, key, request{key: key, digest: digest, m: m})
+	r := f.requests.Put(p.Time, key, request{key: key, at: p.Time, digest: digest, m: m})
 	if m.kind != modificationRequest && m.kind != deletionRequest {
 		return r
 	}
@@ -180,51 +203,52 @@ func (f *Follower) answered(p *wire.Packet, r *request, m *message) {
 		f.established(p, r.m, m)
 	case modificationRequest:
 		f.modified(r, m)
+	case associationRequest:
+		f.named(r.key.asker.Addr(), r.m.node)
+		f.named(r.key.asked, m.node)
+		f.finish(r, f.now)
 	default:
-		f.finish(r)
+		f.finish(r, f.now)
 	}
 }
 
-// finish does what a request that ends sessions asked for.
-func (f *Follower) finish(r *request) {
+// finish does what a request that ends sessions asked for, at that time: not to
+// those that began since it was sent.
+func (f *Follower) finish(r *request, at time.Time) {
 	asker, asked := r.key.asker.Addr(), r.key.asked
+	pick := func(s *entry) bool { return f.between(asker, asked, s) }
 	switch r.m.kind {
 	case deletionRequest:
 		if r.of != nil {
-			f.end(r.of)
+			f.end(r.of, at)
 		}
+		return
 	case setDeletionRequest:
-		f.endAll(func(s *entry) bool {
+		pick = func(s *entry) bool {
 			if len(r.m.sets) == 0 {
-				return s.Data.cp == asker || s.Data.up == asker
+				return s.Data.up == asker || f.by(asker, s)
 			}
 			return shares(s.Data.sets, r.m.sets)
-		})
-	case associationRequest:
-		if !r.m.retention {
-			f.endAll(func(s *entry) bool { return s.Data.between(asker, asked) })
 		}
-	case releaseRequest:
-		f.endAll(func(s *entry) bool { return s.Data.between(asker, asked) })
+	case associationRequest:
+		if r.m.retention {
+			return
+		}
 	}
+	f.endAll(at, func(s *entry) bool { return s.Data.began < r.at.UnixMilli() && pick(s) })
 }
 
 // unanswered is told of requests that are given up. A deletion counts as
-// answered: nobody speaks of the session any more, so it can no longer be
-// vouched for.
+// answered when it was sent: nobody speaks of the session any more, so it can no
+// longer be vouched for.
 func (f *Follower) unanswered(_ requestKey, r *request) {
 	if r.answered {
 		return
 	}
 	f.counts.Unanswered++
 	if r.m.kind == deletionRequest || r.m.kind == setDeletionRequest {
-		f.finish(r)
+		f.finish(r, r.at)
 	}
-}
-
-// between reports that a session is between two functions.
-func (s *session) between(a, b netip.Addr) bool {
-	return s.cp == a && s.up == b || s.cp == b && s.up == a
 }
 
 // Advance lets time pass.
@@ -232,31 +256,45 @@ func (f *Follower) Advance(now time.Time) {
 	f.now = now
 	f.requests.Expire(now)
 	f.early.Expire(now)
-	f.tellEndings(16 * endingsAtOnce)
+	f.watch.Advance(now)
+	f.outbox.Drain(math.MaxInt)
 }
 
 // event makes an event of a session.
-func (f *Follower) event(kind binding.Kind, s *entry) binding.Event {
-	return binding.Event{Kind: kind, Source: binding.SourcePFCP, Node: s.Node, Session: s.ID, Time: f.now, Arrived: f.now}
+func (f *Follower) event(kind binding.Kind, s *entry, at time.Time) binding.Event {
+	ev := nodeOf(s).event(kind, at)
+	ev.Session, ev.Link = s.ID, f.link
+	return ev
 }
 
-// tell submits an event.
+// stopped makes the event of an end, unless the session was never told.
+func (f *Follower) stopped(s *entry, at time.Time) (ev binding.Event, ok bool) {
+	if !s.Data.told {
+		return ev, false
+	}
+	f.counts.Events++
+	return f.event(binding.SessionStop, s, at), true
+}
+
+// tell hands an event on.
 func (f *Follower) tell(ev binding.Event) {
 	f.counts.Events++
-	f.emit(ev)
+	ev.Link = f.link
+	f.outbox.Tell(ev)
 }
 
-// end forgets a session and tells so.
-func (f *Follower) end(s *entry) {
+// end forgets a session that ended at a time, and tells so.
+func (f *Follower) end(s *entry, at time.Time) {
 	if s.Live() {
 		f.sessions.Remove(s)
-		f.tellEnd(s)
+		f.tellEnd(s, at)
 	}
 }
 
-func (f *Follower) tellEnd(s *entry) {
-	if s.Data.told {
-		f.tell(f.event(binding.SessionStop, s))
+// tellEnd tells of a session that was forgotten.
+func (f *Follower) tellEnd(s *entry, at time.Time) {
+	if ev, ok := f.stopped(s, at); ok {
+		f.outbox.Tell(ev)
 	}
 }
 
@@ -264,31 +302,22 @@ func (f *Follower) tellEnd(s *entry) {
 // recognised.
 func (f *Follower) evict(s *entry) {
 	f.counts.Evicted++
-	f.tellEnd(s)
+	f.tellEnd(s, f.now)
 }
 
 // endingsAtOnce is how many ends of many are told at each packet.
 const endingsAtOnce = 256
 
-// endAll forgets the sessions for which pick is true. They are told bit by bit.
-func (f *Follower) endAll(pick func(*entry) bool) {
+// endAll forgets the sessions for which pick is true, which ended at that time.
+// They are told bit by bit.
+func (f *Follower) endAll(at time.Time, pick func(*entry) bool) {
 	f.sessions.All(func(s *entry) {
 		if pick(s) {
 			f.sessions.Remove(s)
-			f.ending = append(f.ending, s)
+			f.outbox.End(s, at)
 		}
 	})
-	f.tellEndings(endingsAtOnce)
-}
-
-func (f *Follower) tellEndings(most int) {
-	n := min(most, len(f.ending))
-	for _, s := range f.ending[:n] {
-		f.tellEnd(s)
-	}
-	if f.ending = f.ending[n:]; len(f.ending) == 0 {
-		f.ending = nil
-	}
+	f.outbox.Drain(endingsAtOnce)
 }
 
 func shares(a, b []uint64) bool {

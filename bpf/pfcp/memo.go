@@ -38,7 +38,16 @@ func (f *Follower) memo(s *entry) []byte {
 		p = &peer{}
 	}
 	m.PutUint(uint64(p.recovery))
+	m.PutString(d.owner)
+	m.PutUint(bit(d.taken))
 	return m.Bytes()
+}
+
+func bit(b bool) uint64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // Recall takes back the memo of a session that the journal kept.
@@ -63,6 +72,9 @@ func (f *Follower) Recall(source binding.Source, memo []byte) bool {
 		d.held = append(d.held, h)
 	}
 	recovery := uint32(m.Count(1<<32 - 1))
+	if m.More() { // earlier memos had no owner, and the Registry knows of none either
+		d.owner, d.taken = m.String(), m.Count(1) == 1
+	}
 	if !m.Read() || s.Node == "" || s.ID == "" {
 		return false
 	}
@@ -70,8 +82,10 @@ func (f *Follower) Recall(source binding.Source, memo []byte) bool {
 	for _, h := range handles {
 		f.sessions.Call(s, h)
 	}
-	if p := f.peers[d.cp]; p == nil && len(f.peers) < maxPeers {
-		f.peers[d.cp] = &peer{recovery: recovery, known: recovery != 0, node: s.Node}
+	f.controls(d.cp, nodeOf(s))
+	if p := f.peer(d.cp); p != nil && !p.known {
+		p.recovery, p.known = recovery, recovery != 0
+		p.name = s.Node
 	}
 	return true
 }

@@ -23,7 +23,7 @@ func (f *Follower) established(p *wire.Packet, req, resp *message) {
 	s := f.sessions.Find(cp, req.endpoint.seid, 0)
 	known := s != nil && s.Data.who == req.who && slices.Equal(union(s.Data.held), union(list))
 	if s != nil && !known {
-		f.end(s) // the control plane uses its SEID again: an end was missed
+		f.end(s, f.now) // the control plane uses its SEID again: an end was missed
 	}
 	if !known {
 		node := req.node
@@ -31,8 +31,10 @@ func (f *Follower) established(p *wire.Packet, req, resp *message) {
 			node = cp.String()
 		}
 		s = &entry{Node: node, ID: fmt.Sprintf("%016x-%x", req.endpoint.seid, f.now.UnixMilli())}
+		s.Data.owner, s.Data.began = f.groups.Owner(cp), f.now.UnixMilli()
 		f.sessions.Add(s)
 	}
+	f.named(cp, req.node)
 	d := &s.Data
 	d.cp, d.up, d.who, d.held = cp, up, req.who, list
 	for _, set := range append(req.sets, resp.sets...) {
@@ -82,7 +84,8 @@ func (f *Follower) start(s *entry, req *message, known bool) {
 		f.counts.NoAddress++
 		return
 	}
-	ev := f.event(binding.SessionStart, s)
+	f.controls(d.cp, nodeOf(s))
+	ev := f.event(binding.SessionStart, s, f.now)
 	if known {
 		ev.Kind = binding.SessionUpdate
 	}
@@ -121,7 +124,8 @@ func (f *Follower) modified(r *request, resp *message) {
 	d, m := &s.Data, r.m
 	f.sessions.Touch(s)
 	if m.endpoint.seid != 0 {
-		d.cp = r.key.asker.Addr()
+		cp := r.key.asker.Addr()
+		d.cp, d.taken = cp, d.taken || cp != d.cp
 		f.call(s, m.endpoint, d.cp)
 		f.prune(s)
 	}
@@ -145,7 +149,8 @@ func (f *Follower) modified(r *request, resp *message) {
 		return
 	}
 	d.spoke = f.now
-	ev := f.event(binding.SessionUpdate, s)
+	f.controls(d.cp, nodeOf(s))
+	ev := f.event(binding.SessionUpdate, s, f.now)
 	ev.MSISDN, ev.IMSI, ev.IMEI, ev.RAT = m.who.MSISDN, m.who.IMSI, m.who.IMEI, m.rat
 	ev.Addrs, ev.Gone, ev.Memo = added, gone, f.memo(s)
 	f.tell(ev)

@@ -67,14 +67,15 @@ type Counts struct {
 	Packets, Malformed, Chunks, Repeated, OtherPayload, Opened, Midway, Gaps, Evicted, Refused, Associations atomic.Uint64
 }
 
-// ends are two sockets, the lesser first.
-type ends [2]netip.AddrPort
+// Ends are the two sockets, by Side, between which an association was first
+// heard; the lesser is the first. It may have others.
+type Ends [2]netip.AddrPort
 
-func endsOf(p *wire.Packet) (e ends, from Side) {
+func endsOf(p *wire.Packet) (e Ends, from Side) {
 	if p.Src.Compare(p.Dst) <= 0 {
-		return ends{p.Src, p.Dst}, 0
+		return Ends{p.Src, p.Dst}, 0
 	}
-	return ends{p.Dst, p.Src}, 1
+	return Ends{p.Dst, p.Src}, 1
 }
 
 // A direction names one direction of an association wherever its packets go:
@@ -86,7 +87,7 @@ type direction struct {
 
 // An association is one that is followed.
 type association struct {
-	ends     ends // of the packet that told of it
+	ends     Ends // of the packet that told of it
 	halves   [2]*half
 	consumer Consumer
 	heard    time.Time
@@ -106,8 +107,8 @@ const initPatience = 30 * time.Second
 // A Tracker follows associations. It is owned by one goroutine and does no I/O.
 type Tracker struct {
 	cfg         Config
-	open        func() Consumer
-	byEnds      map[ends]*association
+	open        func(Ends) Consumer
+	byEnds      map[Ends]*association
 	byDirection map[direction]*half
 	initiations *pairing.Table[direction, initiation]
 	// Associations, the last heard first.
@@ -117,10 +118,10 @@ type Tracker struct {
 }
 
 // New makes a Tracker, which asks open for the Consumer of each association.
-func New(cfg Config, open func() Consumer) *Tracker {
+func New(cfg Config, open func(Ends) Consumer) *Tracker {
 	cfg = cfg.withDefaults()
 	return &Tracker{
-		cfg: cfg, open: open, byEnds: map[ends]*association{}, byDirection: map[direction]*half{},
+		cfg: cfg, open: open, byEnds: map[Ends]*association{}, byDirection: map[direction]*half{},
 		initiations: pairing.New[direction, initiation](cfg.Associations, initPatience, nil), proven: list.New(), unproven: list.New(),
 	}
 }
@@ -288,7 +289,7 @@ func (t *Tracker) join(a *association, side Side, key direction) *half {
 
 // add makes an association, in the place of the one unproven that was not heard
 // for the longest if there are too many. It is nil where all are proven.
-func (t *Tracker) add(e ends) *association {
+func (t *Tracker) add(e Ends) *association {
 	if t.proven.Len()+t.unproven.Len() >= t.cfg.Associations {
 		oldest := t.unproven.Back()
 		if oldest == nil {
@@ -298,7 +299,7 @@ func (t *Tracker) add(e ends) *association {
 		t.Counts.Evicted.Add(1)
 		t.finish(oldest.Value.(*association))
 	}
-	a := &association{ends: e, consumer: t.open()}
+	a := &association{ends: e, consumer: t.open(e)}
 	a.place = t.unproven.PushFront(a)
 	t.byEnds[e] = a
 	t.Counts.Opened.Add(1)

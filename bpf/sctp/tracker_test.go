@@ -48,7 +48,7 @@ type rig struct {
 
 func newRig(cfg Config) *rig {
 	r := &rig{now: began}
-	r.Tracker = New(cfg, func() Consumer {
+	r.Tracker = New(cfg, func(Ends) Consumer {
 		l := &listener{}
 		r.told = append(r.told, l)
 		return l

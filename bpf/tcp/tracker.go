@@ -68,19 +68,19 @@ type Counts struct {
 	Segments, Malformed, Opened, Midway, Gaps, Evicted, Refused, Connections atomic.Uint64
 }
 
-// ends name a connection: its two sockets, the lesser first.
-type ends [2]netip.AddrPort
+// Ends are the two sockets of a connection, by Side; the lesser is the first.
+type Ends [2]netip.AddrPort
 
-func endsOf(s *segment) (e ends, from Side) {
+func endsOf(s *segment) (e Ends, from Side) {
 	if s.src.Compare(s.dst) <= 0 {
-		return ends{s.src, s.dst}, 0
+		return Ends{s.src, s.dst}, 0
 	}
-	return ends{s.dst, s.src}, 1
+	return Ends{s.dst, s.src}, 1
 }
 
 // A connection is one that is followed.
 type connection struct {
-	ends     ends
+	ends     Ends
 	halves   [2]half
 	consumer Consumer
 	heard    time.Time
@@ -95,8 +95,8 @@ type connection struct {
 // A Tracker follows connections. It is owned by one goroutine and does no I/O.
 type Tracker struct {
 	cfg    Config
-	open   func() Consumer
-	byEnds map[ends]*connection
+	open   func(Ends) Consumer
+	byEnds map[Ends]*connection
 	// Connections, the last heard first.
 	proven, unproven *list.List
 	held             int
@@ -104,8 +104,8 @@ type Tracker struct {
 }
 
 // New makes a Tracker, which asks open for the Consumer of each connection.
-func New(cfg Config, open func() Consumer) *Tracker {
-	return &Tracker{cfg: cfg.withDefaults(), open: open, byEnds: map[ends]*connection{}, proven: list.New(), unproven: list.New()}
+func New(cfg Config, open func(Ends) Consumer) *Tracker {
+	return &Tracker{cfg: cfg.withDefaults(), open: open, byEnds: map[Ends]*connection{}, proven: list.New(), unproven: list.New()}
 }
 
 // Packet takes a segment, and keeps nothing of it. Its error wraps
@@ -169,7 +169,7 @@ func (t *Tracker) take(c *connection, from Side, s *segment, now time.Time) {
 
 // synchronize takes a SYN or SYN ACK. The connection is the one that it belongs
 // to, or nil.
-func (t *Tracker) synchronize(c *connection, key ends, from Side, s *segment) *connection {
+func (t *Tracker) synchronize(c *connection, key Ends, from Side, s *segment) *connection {
 	if !s.has(bitACK) {
 		if c == nil {
 			if c = t.add(key); c != nil {
@@ -202,7 +202,7 @@ func (t *Tracker) synchronize(c *connection, key ends, from Side, s *segment) *c
 
 // add makes a connection, in the place of the one unproven that was not heard
 // for the longest if there are too many. It is nil where all are proven.
-func (t *Tracker) add(key ends) *connection {
+func (t *Tracker) add(key Ends) *connection {
 	if len(t.byEnds) >= t.cfg.Connections {
 		oldest := t.unproven.Back()
 		if oldest == nil {
@@ -212,7 +212,7 @@ func (t *Tracker) add(key ends) *connection {
 		t.Counts.Evicted.Add(1)
 		t.finish(oldest.Value.(*connection))
 	}
-	c := &connection{ends: key, consumer: t.open()}
+	c := &connection{ends: key, consumer: t.open(key)}
 	c.place = t.unproven.PushFront(c)
 	t.byEnds[key] = c
 	t.Counts.Opened.Add(1)

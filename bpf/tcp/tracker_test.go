@@ -57,7 +57,7 @@ type rig struct {
 
 func newRig(cfg Config) *rig {
 	r := &rig{now: began}
-	r.Tracker = New(cfg, func() Consumer {
+	r.Tracker = New(cfg, func(Ends) Consumer {
 		l := &listener{runs: [2][][]byte{{nil}, {nil}}}
 		r.told = append(r.told, l)
 		return l

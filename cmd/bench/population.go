@@ -19,6 +19,7 @@ const (
 	secret = "testing123"
 	apn    = "internet"
 	nas    = "bench"
+	client = "bench" // that brings nas
 )
 
 // residents are the sessions that stay bound.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
 )
 
 // imei is the device of every session of the traffic.
@@ -26,18 +27,20 @@ func (p population) identity(n uint64) binding.Subscriber {
 // by RADIUS; a test holds the two together.
 func (p population) sessionKey(n uint64) (key binding.SessionKey) {
 	id := fmt.Sprintf("%016d", p.id+n)
-	sum := sha256.Sum256([]byte(string(rune(binding.SourceRADIUS)) + string([]byte{byte(len(nas)), 0}) + nas + id))
+	node := client + "\x00" + nas // of the client that brings it
+	sum := sha256.Sum256([]byte(string(rune(binding.SourceRADIUS)) + string([]byte{byte(len(node)), 0}) + node + id))
 	copy(key[:], sum[:])
 	key[7] |= 1
 	return key
 }
 
 // residentRow is what the journal holds of resident n after its Start.
-func residentRow(n uint64, at time.Time) binding.SessionRow {
+func residentRow(n uint64, begun time.Time) binding.SessionRow {
 	p := residents()
-	who, ms := p.identity(n), at.UnixMilli()
+	who, ms := p.identity(n), begun.UnixMilli()
+	at := clock.Bound{Our: ms}
 	return binding.SessionRow{
-		Key: p.sessionKey(n), Node: 1, Epoch: 1, Start: ms, Last: ms, Seen: ms, Lease: 86_400, Contexts: 1 << 5,
+		Key: p.sessionKey(n), Node: 1, BegunFrom: at.Pack(), BegunBy: at.Pack(), HeldAt: at.Pack(), Last: at.Pack(), Seen: ms, Lease: 86_400, Contexts: 1 << 5,
 		MSISDN: who.MSISDN, IMSI: who.IMSI, IMEI: who.IMEI, APN: 1, RAT: 6,
 		Holds: []binding.HoldRow{{
 			Domain: 1, Addr: binding.Address{Prefix: netip.PrefixFrom(p.addr(n), 32)}, Since: ms, Version: n + 1,

@@ -10,6 +10,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/journal"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/radius"
 )
 
@@ -27,7 +28,7 @@ func TestRowsAreThoseOfTheRegistry(t *testing.T) {
 	}
 	defer j.Close()
 	quiet := slog.New(slog.DiscardHandler)
-	registry, err := binding.NewRegistry(binding.Config{
+	registry, err := registry.New(registry.Config{
 		Site: "bench", Capacity: sessions, Domains: []binding.Domain{{Name: "internet", APNs: []string{apn}, Pools: []netip.Prefix{residents().pool}}},
 	}, j, quiet)
 	if err != nil {
@@ -35,9 +36,9 @@ func TestRowsAreThoseOfTheRegistry(t *testing.T) {
 	}
 	edge := radius.New(radius.Config{
 		Listen:  []string{"127.0.0.1:0"},
-		Clients: []radius.Client{{Name: "bench", Prefix: netip.MustParsePrefix("127.0.0.0/8"), Secret: []byte(secret)}},
+		Clients: []radius.Client{{Name: client, Prefix: netip.MustParsePrefix("127.0.0.0/8"), Secret: []byte(secret)}},
 	}, registry.Submit, quiet)
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	ended := make(chan error, 2)
 	go func() { ended <- registry.Run(ctx) }()
 	go func() { ended <- edge.Run(ctx) }()

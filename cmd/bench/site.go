@@ -157,7 +157,7 @@ func writeJournal(ctx context.Context, dir string, sessions uint64, now time.Tim
 	defer j.Close()
 	defer runtime.GC() // the rows are garbage
 	batch := &binding.Batch{
-		Nodes:   []binding.NodeRow{{ID: 1, Source: binding.SourceRADIUS, Name: nas, Epoch: 1}},
+		Nodes:   []binding.NodeRow{{ID: 1, Source: binding.SourceRADIUS, Owner: client, Name: nas}},
 		APNs:    []binding.NameRow{{ID: 1, Name: apn}},
 		Domains: []binding.NameRow{{ID: 1, Name: "internet"}},
 	}

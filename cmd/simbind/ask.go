@@ -78,6 +78,7 @@ func (c *cli) verify(ctx context.Context, addr, number string, where place) erro
 	err = c.print(reply, func(g *grid) {
 		g.fact("verdict", reply.Verdict)
 		g.fact("reason", reply.Reason)
+		g.fact("means", meaning(reply.Reason))
 		if reply.Version != 0 {
 			g.fact("confirmed", age(time.Duration(reply.AgeMS)*time.Millisecond)+" ago")
 			g.fact("version", reply.Version)
@@ -149,6 +150,7 @@ func (c *cli) describe(g *grid, addr string, b query.BindingReply) {
 	g.fact("address", addr)
 	g.fact("state", b.State)
 	g.fact("reason", b.Reason)
+	g.fact("means", meaning(b.Reason))
 	g.fact("msisdn", b.MSISDN)
 	g.fact("imsi", b.IMSI)
 	g.fact("imei", b.IMEI)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/query"
 )
 
@@ -48,7 +50,7 @@ func (c *cli) checkDaemon(ctx context.Context) []finding {
 	findings = append(findings, checkDirectory(s)...)
 	findings = append(findings, checkPair(s)...)
 	findings = append(findings, checkSites(sites)...)
-	return append(findings, checkNodes(nodes))
+	return append(findings, checkNodes(nodes), checkClocks(nodes), checkNames(nodes))
 }
 
 // checkStatus judges the daemon's account of itself.
@@ -61,6 +63,8 @@ func checkStatus(s query.StatusReply) []finding {
 		checkJournal(s),
 		checkFeed(s),
 		checkRefused(s),
+		checkForgotten(s),
+		checkStates(s),
 	)
 }
 
@@ -142,6 +146,71 @@ func checkRefused(s query.StatusReply) finding {
 	}
 	return ok("refused", "events since the start: %s", strings.Join(refused, ", ")).
 		warn("simbind trace ADDRESS tells of each; compare with capacity, and the apns and pools of the domains in simbindd.yaml")
+}
+
+// checkForgotten tells of ended sessions that had to be forgotten before nothing
+// of before their end could come any more.
+func checkForgotten(s query.StatusReply) finding {
+	n := s.Counters["forgotten_early"]
+	if n == 0 {
+		return ok("forgotten", "no session before its time")
+	}
+	return ok("forgotten", "%d sessions before their time since the start: what is late about them is doubt", n).
+		warn("raise capacity in simbindd.yaml and restart: ended sessions need room until max_delay after their end")
+}
+
+// checkStates tells of Origin-State-Ids that went back.
+func checkStates(s query.StatusReply) finding {
+	n := s.Counters["origin_state_contradicted"]
+	if n == 0 {
+		return ok("restarts", "no Origin-State-Id went back")
+	}
+	return ok("restarts", "Origin-State-Ids went back %d times since the start: their restarts are not believed for a while", n).
+		warn("two gateways use one Origin-Host, or one does not keep its Origin-State-Id: give each a name of its own; simbind nodes shows who restarts often")
+}
+
+// checkClocks tells of nodes whose words cannot be put in order by their clock.
+func checkClocks(nodes []query.NodeReply) finding {
+	const often = 16 // words: twice what a clock takes to settle
+	var timeless, unsettled []string
+	for i := range nodes {
+		switch n := &nodes[i]; {
+		case n.Timeless:
+			timeless = append(timeless, n.Name)
+		case n.Source == binding.SourceRADIUS.String() && !n.OffsetKnown && n.Events >= often:
+			unsettled = append(unsettled, n.Name)
+		}
+	}
+	switch {
+	case len(timeless) > 0:
+		return ok("clocks", "%d of %d nodes tell no time: %s", len(timeless), len(nodes), strings.Join(timeless, ", ")).
+			warn("turn Event-Timestamp or Acct-Delay-Time on there; until then each change of holder is in doubt for blind_delay")
+	case len(unsettled) > 0:
+		return ok("clocks", "the clock of %d of %d nodes is not known: %s", len(unsettled), len(nodes), strings.Join(unsettled, ", ")).
+			warn("it was set lately, which eight more words settle; else have it synchronised (NTP) and Event-Timestamp turned on")
+	}
+	return ok("clocks", "every node that tells a time is understood")
+}
+
+// checkNames tells of names that several owners use.
+func checkNames(nodes []query.NodeReply) finding {
+	owners := map[string][]string{}
+	for _, n := range nodes {
+		if n.Shared {
+			name := fmt.Sprintf("%s (%s)", n.Name, n.Source)
+			owners[name] = append(owners[name], cmp.Or(n.Owner, "itself"))
+		}
+	}
+	if len(owners) == 0 {
+		return ok("names", "no two owners use one name")
+	}
+	var words []string
+	for _, name := range slices.Sorted(maps.Keys(owners)) {
+		slices.Sort(owners[name])
+		words = append(words, fmt.Sprintf("%s by %s", name, strings.Join(owners[name], " and ")))
+	}
+	return ok("names", "%s: each is a node of its own, and what they say of one address is a conflict where it differs", strings.Join(words, "; ")).
+		warn("if they are ways to one gateway, give their clients or peers one group; if not, one of them uses a foreign name")
 }
 
 func checkNodes(nodes []query.NodeReply) finding {

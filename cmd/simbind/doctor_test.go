@@ -114,6 +114,12 @@ func TestDoctorLooksAtTheDaemon(t *testing.T) {
 		{"addresses outside the pools", func(s *query.StatusReply) {
 			s.Counters = map[string]uint64{"feed_delivered": s.JournalSeq, "refused_pool": 3, "refused_busy": 0}
 		}, "refused warn"},
+		{"sessions that were forgotten before their time", func(s *query.StatusReply) {
+			s.Counters = map[string]uint64{"feed_delivered": s.JournalSeq, "forgotten_early": 2}
+		}, "forgotten warn"},
+		{"states that went back", func(s *query.StatusReply) {
+			s.Counters = map[string]uint64{"feed_delivered": s.JournalSeq, "origin_state_contradicted": 1}
+		}, "restarts warn"},
 	} {
 		t.Run(tc.claim, func(t *testing.T) {
 			s := well
@@ -188,6 +194,60 @@ func TestDoctorNamesTheLostNodes(t *testing.T) {
 	}
 	if f := checkNodes(nil); f.Level != levelWarn {
 		t.Errorf("without any node: %+v", f)
+	}
+}
+
+func TestDoctorNamesTheNodesWhoseClockIsNotKnown(t *testing.T) {
+	known := query.NodeReply{Name: "nas1", Source: "radius", OffsetKnown: true, Events: 100}
+	for _, tt := range []struct {
+		claim string
+		node  query.NodeReply
+		level level
+		says  string
+	}{
+		{"a known clock", query.NodeReply{Name: "nas2", Source: "radius", OffsetKnown: true, Events: 100}, levelOK, "every node"},
+		{"a clock that is ahead, and known to be", query.NodeReply{Name: "nas2", Source: "radius", OffsetKnown: true, OffsetMS: 3_600_000, Events: 100}, levelOK, "every node"},
+		{"a node that has hardly spoken", query.NodeReply{Name: "nas2", Source: "radius", Events: 15}, levelOK, "every node"},
+		{"a connection that keeps order needs no clock", query.NodeReply{Name: "pgw1", Source: "gx", Events: 100}, levelOK, "every node"},
+		{"a node that tells no time", query.NodeReply{Name: "nas2", Source: "radius", Timeless: true, Events: 1}, levelWarn, "1 of 2 nodes tell no time: nas2"},
+		{"a clock that was set, or is not told", query.NodeReply{Name: "nas2", Source: "radius", Events: 16}, levelWarn, "the clock of 1 of 2 nodes is not known: nas2"},
+	} {
+		t.Run(tt.claim, func(t *testing.T) {
+			f := checkClocks([]query.NodeReply{known, tt.node})
+			if f.Level != tt.level || !strings.HasPrefix(f.Says, tt.says) || (f.Do == "") != (tt.level == levelOK) {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+}
+
+func TestDoctorNamesTheNamesOfSeveralOwners(t *testing.T) {
+	f := checkNames([]query.NodeReply{
+		{Name: "nas1", Source: "radius", Owner: "b", Shared: true}, {Name: "nas2", Source: "radius", Owner: "a"},
+		{Name: "nas1", Source: "radius", Owner: "a", Shared: true}, {Name: "pgw1", Source: "gx", Owner: "dra1", Shared: true}, {Name: "pgw1", Source: "gx", Shared: true},
+	})
+	const want = "nas1 (radius) by a and b; pgw1 (gx) by dra1 and itself: each is a node of its own"
+	if f.Level != levelWarn || !strings.HasPrefix(f.Says, want) || !strings.Contains(f.Do, "one group") {
+		t.Errorf("%+v", f)
+	}
+	if f := checkNames([]query.NodeReply{{Name: "nas1", Source: "radius", Owner: "a"}, {Name: "nas1", Source: "gx"}}); f.Level != levelOK {
+		t.Errorf("of two sources: %+v", f)
+	}
+}
+
+func TestNodesShowTheirClocks(t *testing.T) {
+	for _, tt := range []struct {
+		want string
+		node query.NodeReply
+	}{
+		{"1.5s ahead", query.NodeReply{OffsetKnown: true, OffsetMS: 1500}},
+		{"2s behind", query.NodeReply{OffsetKnown: true, OffsetMS: -2000}},
+		{"tells no time", query.NodeReply{Timeless: true}},
+		{"", query.NodeReply{OffsetMS: 7}},
+	} {
+		if got := clock(&tt.node); got != tt.want {
+			t.Errorf("%+v: %q, want %q", tt.node, got, tt.want)
+		}
 	}
 }
 

@@ -95,12 +95,33 @@ func (c *cli) nodes(ctx context.Context) error {
 		return err
 	}
 	return c.print(nodes, func(g *grid) {
-		g.row("NODE", "SOURCE", "UP", "SINCE", "HEARD", "SESSIONS", "EVENTS", "RESTARTS", "LAST RESTART", "NEWS LOST", "LINK", "ROUND TRIP", "ORIGIN STATE", "ANSWERS")
+		g.row("NODE", "SOURCE", "UP", "SINCE", "HEARD", "SESSIONS", "EVENTS", "RESTARTS", "LAST RESTART", "NEWS LOST", "OWNER", "CLOCK", "LINK", "ROUND TRIP", "ORIGIN STATE", "ANSWERS")
 		for _, n := range nodes {
 			state, trip, origin, results := link(n.Link)
-			g.row(n.Name, n.Source, yesNo(n.Up), utc(n.Since), c.distance(n.Heard), n.Sessions, n.Events, n.Restarts, utc(n.Restart), utc(n.Degraded), state, trip, origin, results)
+			g.row(n.Name, n.Source, yesNo(n.Up), utc(n.Since), c.distance(n.Heard), n.Sessions, n.Events, n.Restarts, utc(n.Restart), utc(n.Degraded), owner(&n), clock(&n), state, trip, origin, results)
 		}
 	})
+}
+
+// owner names who brings a node's events.
+func owner(n *query.NodeReply) string {
+	if n.Shared {
+		return strings.TrimSpace(n.Owner + " (one of several)")
+	}
+	return n.Owner
+}
+
+// clock says how far a node's clock is ahead of the daemon's.
+func clock(n *query.NodeReply) string {
+	switch {
+	case n.Timeless:
+		return "tells no time"
+	case !n.OffsetKnown:
+		return ""
+	case n.OffsetMS < 0:
+		return (time.Duration(-n.OffsetMS) * time.Millisecond).String() + " behind"
+	}
+	return (time.Duration(n.OffsetMS) * time.Millisecond).String() + " ahead"
 }
 
 // link says in four words how the connection to a node is, of which the last is

@@ -16,6 +16,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/bpf/capture"
 	"github.com/simbind/simbind/bpf/observe"
 	"github.com/simbind/simbind/diameter"
@@ -24,7 +25,7 @@ import (
 // An offline is a Registry whose clock is that of a capture, and what it said
 // of each address.
 type offline struct {
-	registry *binding.Registry
+	registry *registry.Registry
 	clock    atomic.Int64 // unix ns
 	event    func(*binding.Event)
 	messages uint64 // that came without frames
@@ -47,7 +48,7 @@ const (
 func newOffline(ctx context.Context, domains []binding.Domain) (off *offline, stop func(), err error) {
 	off = &offline{acks: make(chan error, 1<<16), said: map[binding.Address]query.BindingReply{}}
 	off.clock.Store(1)
-	off.registry, err = binding.NewRegistry(binding.Config{
+	off.registry, err = registry.New(registry.Config{
 		Site: "replay", Capacity: offlineCapacity, Lease: offlineLease, MarkOnLoss: true, Domains: domains,
 		Now: func() time.Time { return time.Unix(0, off.clock.Load()) },
 	}, nowhere{}, slog.New(slog.DiscardHandler))
@@ -250,7 +251,7 @@ func domainsOf(name string) ([]binding.Domain, error) {
 	for _, d := range file.Domains {
 		list = append(list, binding.Domain{Name: d.Name, APNs: d.APNs, Pools: d.Pools})
 	}
-	if err := (binding.Config{Domains: list}).Check(); err != nil {
+	if err := binding.CheckDomains(list); err != nil {
 		return nil, fmt.Errorf("%s: domains: %w", name, err)
 	}
 	return list, nil

@@ -212,6 +212,7 @@ func TestTables(t *testing.T) {
 address  10.45.0.7
 state    bound
 reason   bound
+means    this SIM holds the address now
 msisdn   +34600000001
 imsi     001010000000001
 apn      internet
@@ -227,12 +228,13 @@ version  7
 		"verify 10.45.0.8 +34600000001": `
 verdict    ambiguous
 reason     conflict
+means      nodes or sources disagree about the holder
 confirmed  5s ago
 version    8
 `,
 		"nodes": `
-NODE  SOURCE  UP   SINCE                 HEARD   SESSIONS  EVENTS  RESTARTS  LAST RESTART  NEWS LOST  LINK  ROUND TRIP  ORIGIN STATE  ANSWERS
-pgw1  gx      yes  2026-03-01T11:00:00Z  2s ago  2         12      0         -             -          okay  250µs       77            2001:12 3004:1
+NODE  SOURCE  UP   SINCE                 HEARD   SESSIONS  EVENTS  RESTARTS  LAST RESTART  NEWS LOST  OWNER  CLOCK  LINK  ROUND TRIP  ORIGIN STATE  ANSWERS
+pgw1  gx      yes  2026-03-01T11:00:00Z  2s ago  2         12      0         -             -          -      -      okay  250µs       77            2001:12 3004:1
 `,
 	} {
 		t.Run(args, func(t *testing.T) {

@@ -6,9 +6,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/bpf"
 	"github.com/simbind/simbind/diameter"
 )
@@ -16,7 +18,7 @@ import (
 // described is the registry with what the other parts know of its subjects:
 // the feed's and the tap's part of the status, and the connections of nodes.
 type described struct {
-	*binding.Registry
+	*registry.Registry
 	feed *feed.Feed
 	tap  *bpf.Tap         // nil if it is off
 	gx   *diameter.Server // nil if it is off
@@ -76,6 +78,11 @@ func (d described) Status() binding.Status {
 	if d.tap != nil {
 		describeTap(d.tap, &status)
 	}
+	nodes := d.Registry.Nodes()
+	markShared(nodes, time.Now())
+	if words := describeNodes(nodes); words != "" {
+		status.Edges["nodes"] = words
+	}
 	return status
 }
 
@@ -128,6 +135,7 @@ func (d described) Sites() []binding.Site { return d.feed.Sites() }
 // of their own, agents and PCRFs, come after the nodes.
 func (d described) Nodes() []binding.Node {
 	nodes := d.Registry.Nodes()
+	markShared(nodes, time.Now())
 	if d.gx == nil {
 		return nodes
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/cache"
 	"github.com/simbind/simbind/cmd/simbindd/config"
 	"github.com/simbind/simbind/diameter/sh"
@@ -26,7 +27,7 @@ type phonebook struct {
 
 // newPhonebook makes the directory, or nil if it is off, and has the Registry use
 // it. It is opened before the Registry runs.
-func newPhonebook(cfg *config.Directory, registry *binding.Config) *phonebook {
+func newPhonebook(cfg *config.Directory, registry *registry.Config) *phonebook {
 	if cfg == nil {
 		return nil
 	}
@@ -38,7 +39,7 @@ func newPhonebook(cfg *config.Directory, registry *binding.Config) *phonebook {
 }
 
 // open makes its sources and parts.
-func (b *phonebook) open(registry *binding.Registry, metrics *prometheus.Registry, log *slog.Logger) error {
+func (b *phonebook) open(registry *registry.Registry, metrics *prometheus.Registry, log *slog.Logger) error {
 	if b == nil {
 		return nil
 	}

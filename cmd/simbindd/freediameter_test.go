@@ -56,7 +56,7 @@ ConnectPeer = "simbind.lab" { No_TLS; ConnectTo = "%[3]s"; };
 
 // certify writes a certificate of the Identity, without which freeDiameter does
 // not start even if nobody speaks TLS.
-func certify(t *testing.T, dir, name string) {
+func certify(t testing.TB, dir, name string) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

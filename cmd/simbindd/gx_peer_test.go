@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fiorix/go-diameter/v4/diam"
+
 	"github.com/simbind/simbind/binding/query"
 	"github.com/simbind/simbind/diameter/diametertest"
 )
@@ -34,12 +36,25 @@ func (d *daemon) pcef(t *testing.T, host string) *pcef {
 // report sends a request about subscriber n, at the address of subscriber at.
 func (p *pcef) report(kind diametertest.RequestType, number uint32, n, at int) {
 	p.t.Helper()
+	p.send(kind, number, n, at, 0)
+}
+
+// repeat sends it again, as a repetition is flagged (RFC 6733 section 3).
+func (p *pcef) repeat(kind diametertest.RequestType, number uint32, n, at int) {
+	p.t.Helper()
+	p.send(kind, number, n, at, diam.RetransmittedFlag)
+}
+
+func (p *pcef) send(kind diametertest.RequestType, number uint32, n, at int, flags uint8) {
+	p.t.Helper()
 	s := diametertest.Session{
 		ID: fmt.Sprintf("%s;1;%d", p.node.Host, n), MSISDN: testNumber(n)[1:], IMSI: fmt.Sprintf("00101%010d", n), APN: "internet", IPv4: testAddr(at),
 	}
 	ctx, cancel := context.WithTimeout(p.t.Context(), patience)
 	defer cancel()
-	answer, err := p.peer.Exchange(ctx, s.Request(kind, number, p.node, diametertest.Node{Realm: "lab"}))
+	m := s.Request(kind, number, p.node, diametertest.Node{Realm: "lab"})
+	m.Header.CommandFlags |= flags
+	answer, err := p.peer.Exchange(ctx, m)
 	if err != nil {
 		p.t.Fatal(err)
 	}
@@ -72,19 +87,24 @@ func TestNodesShowTheirLinks(t *testing.T) {
 	}
 }
 
-// A duplicate that comes late does not bring a session back.
+// A repetition that comes late does not bring a session back. What is none begins
+// a new one, as gateways use ids again.
 func TestRepetitionAfterTheTerminationBindsNothing(t *testing.T) {
 	d := newGxHome(t).start(t)
 	gx := d.pcef(t, "pgw1.lab")
 	gx.report(diametertest.Initial, 0, 1, 1)
-	gx.report(diametertest.Initial, 0, 1, 1)
+	gx.repeat(diametertest.Initial, 0, 1, 1)
 	if got := d.verdict(t, testAddr(1).String(), testNumber(1)); got != "match bound" {
 		t.Errorf("after a repetition: %s", got)
 	}
 	gx.report(diametertest.Termination, 1, 1, 1)
-	gx.report(diametertest.Initial, 0, 1, 1)
+	gx.repeat(diametertest.Initial, 0, 1, 1)
 	if got := d.verdict(t, testAddr(1).String(), testNumber(1)); !strings.HasPrefix(got, "unknown ") {
 		t.Errorf("after a repetition that came late: %s", got)
+	}
+	gx.report(diametertest.Initial, 0, 1, 1)
+	if got := d.verdict(t, testAddr(1).String(), testNumber(1)); got != "match bound" {
+		t.Errorf("after a session that has the id again: %s", got)
 	}
 }
 

@@ -255,7 +255,11 @@ func TestGxAndRADIUSCorroborateAndContradict(t *testing.T) {
 	over(diametertest.Initial, other)
 	verdict("they disagree", "ambiguous conflict", 2)
 	over(diametertest.Termination, other)
-	verdict("one claim ended", "match bound", 2)
+	verdict("one claim ended, and the other source has not spoken since", "ambiguous ending", 2)
+	eventually(t, "it has", func() bool {
+		d.mustAccount(t, 2, radiustest.Interim)
+		return d.verdict(t, testAddr(2).String(), testNumber(2)) == "match bound"
+	})
 }
 
 // The simulator against the daemon, with a restart of its PGWs: what was bound

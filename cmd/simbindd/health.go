@@ -5,14 +5,14 @@ import (
 	"net/http"
 	"sync/atomic"
 
-	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/bpf"
 )
 
 // A health answers /healthz and /readyz. Its fields are set before it is asked.
 type health struct {
-	registry *binding.Registry
+	registry *registry.Registry
 	feed     *feed.Feed
 	tap      *bpf.Tap    // nil if it is off
 	book     *phonebook  // nil if it is off

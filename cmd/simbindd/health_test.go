@@ -14,6 +14,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/binding/registry"
 )
 
 // A fakeJournal loads nothing until it may, and commits only what err allows.
@@ -31,7 +32,7 @@ func (j fakeJournal) Touch(int64) error           { return nil }
 func healthOf(t *testing.T, j fakeJournal) *health {
 	t.Helper()
 	log := slog.New(slog.DiscardHandler)
-	registry, err := binding.NewRegistry(binding.Config{Site: "test", Capacity: 10}, j, log)
+	registry, err := registry.New(registry.Config{Site: "test", Capacity: 10}, j, log)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,16 +3,18 @@ package main
 import (
 	"runtime"
 	"strings"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/registry"
 )
 
 // newMetrics makes the registry of /metrics: the process, the Go runtime, the
 // registry's account of itself, and the collectors of the parts.
-func newMetrics(registry *binding.Registry, parts ...prometheus.Collector) *prometheus.Registry {
+func newMetrics(registry *registry.Registry, parts ...prometheus.Collector) *prometheus.Registry {
 	m := prometheus.NewRegistry()
 	m.MustRegister(
 		collectors.NewGoCollector(),
@@ -30,7 +32,7 @@ func buildInfo(ch chan<- prometheus.Metric) {
 }
 
 // collectBinding shows Registry.Status.
-func collectBinding(registry *binding.Registry, ch chan<- prometheus.Metric) {
+func collectBinding(registry *registry.Registry, ch chan<- prometheus.Metric) {
 	st := registry.Status()
 	gauge := func(name, help string, v float64) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("simbindd_binding_"+name, help, nil, nil), prometheus.GaugeValue, v)
@@ -46,7 +48,9 @@ func collectBinding(registry *binding.Registry, ch chan<- prometheus.Metric) {
 	gauge("queue_capacity", "Events that may wait.", float64(st.QueueCap))
 	gauge("change_seq", "Number of the last change that is durable.", float64(st.JournalSeq))
 	collectCounters(st.Counters, ch)
-	collectNodes(registry.Nodes(), ch)
+	nodes := registry.Nodes()
+	markShared(nodes, time.Now())
+	collectNodes(nodes, ch)
 }
 
 // collectCounters makes labels of the families "changes_…" and "refused_…".
@@ -68,23 +72,37 @@ func collectCounters(counters map[string]uint64, ch chan<- prometheus.Metric) {
 // collectNodes counts nodes by source; each by name would be one series for
 // every NAS that ever spoke.
 func collectNodes(nodes []binding.Node, ch chan<- prometheus.Metric) {
-	up, lost, degraded := map[binding.Source]int{}, map[binding.Source]int{}, map[binding.Source]int{}
-	for _, n := range nodes {
-		if !n.Degraded.IsZero() {
-			degraded[n.Source]++
+	states := []struct {
+		name string
+		is   func(*binding.Node) bool
+	}{
+		{"up", func(n *binding.Node) bool { return n.Up }},
+		{"lost", func(n *binding.Node) bool { return !n.Up }},
+		{"degraded", func(n *binding.Node) bool { return !n.Degraded.IsZero() }},
+		{"timeless", func(n *binding.Node) bool { return n.Timeless }},
+		{"unsettled", unsettled},
+		{"shared", func(n *binding.Node) bool { return n.Shared }},
+	}
+	known := map[binding.Source]int{}
+	count := map[binding.Source]map[string]int{}
+	for i := range nodes {
+		n := &nodes[i]
+		if known[n.Source]++; known[n.Source] == 1 {
+			count[n.Source] = map[string]int{}
 		}
-		if n.Up {
-			up[n.Source]++
-		} else {
-			lost[n.Source]++
+		for _, state := range states {
+			if state.is(n) {
+				count[n.Source][state.name]++
+			}
 		}
 	}
-	desc := prometheus.NewDesc("simbindd_binding_nodes", "Owners of sessions by source; lost: not heard for longer than its timeout; degraded, beside that: news of it was missed.", []string{"source", "state"}, nil)
+	desc := prometheus.NewDesc("simbindd_binding_nodes", "Owners of sessions by source. up or lost: not heard for longer than its timeout. Beside that degraded: news of it was missed; "+
+		"timeless: it tells no time; unsettled: its clock is not known; shared: several owners use its name.", []string{"source", "state"}, nil)
 	for s := binding.SourceGx; s <= binding.SourceFeed; s++ {
-		if up[s]+lost[s] > 0 {
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(up[s]), s.String(), "up")
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(lost[s]), s.String(), "lost")
-			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(degraded[s]), s.String(), "degraded")
+		for _, state := range states {
+			if known[s] > 0 {
+				ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(count[s][state.name]), s.String(), state.name)
+			}
 		}
 	}
 }

@@ -49,34 +49,28 @@ func newDuet(t *testing.T) *duet {
 
 // live is the life at the NAS until ctx ends.
 func (d *duet) live(ctx context.Context) {
-	first := d.members[0].first
-	sessions := map[netip.Addr]radiustest.Session{}
+	g := newGateway("north", d.members[0].first, rand.New(rand.NewPCG(rand.Uint64(), 0)), d.truth)
+	say := func(list ...record) {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.said = append(d.said, list...)
+	}
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for n := 0; ctx.Err() == nil; n++ {
-		addr := testAddr(first + rand.IntN(placeSize))
-		r := record{sessions[addr], radiustest.Stop}
-		if _, taken := sessions[addr]; taken {
-			d.truth.end(addr)
-			delete(sessions, addr)
-		} else {
-			subscriber := first + 1 + rand.IntN(placeSize)
-			s := testSession(subscriber)
-			s.ID, s.NAS, s.IPv4, s.Time = fmt.Sprint(n), "north", addr, time.Now()
-			sessions[addr], r = s, record{s, radiustest.Start}
-			d.truth.begin(addr, subscriber)
+	for ctx.Err() == nil {
+		if r, ok := g.next(); ok {
+			say(r)
 		}
-		d.mu.Lock()
-		d.said = append(d.said, r)
-		d.mu.Unlock()
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 		}
 	}
+	<-time.After(rest)
+	say(g.refreshes()...)
 	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.over = true
-	d.mu.Unlock()
 }
 
 // tell tells a member everything, in order, each until it is answered.
@@ -89,7 +83,7 @@ func (d *duet) tell(p *place) {
 			return
 		}
 		for _, r := range some {
-			if p.account(d.t.Context(), r.session, r.status) != nil {
+			if p.account(d.t.Context(), r) != nil {
 				return
 			}
 		}

@@ -13,6 +13,9 @@ import (
 const asDaemon = "SIMBINDD_TEST_MAIN"
 
 func TestMain(m *testing.M) {
+	if file := os.Getenv(asClocked); file != "" {
+		clockedMain(file)
+	}
 	if os.Getenv(asDaemon) != "" {
 		main()
 	}

@@ -6,8 +6,8 @@ import (
 	"os"
 	"strings"
 
-	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/cmd/simbindd/config"
 	"github.com/simbind/simbind/diameter"
 	"github.com/simbind/simbind/directory"
@@ -21,7 +21,7 @@ import (
 type reloader struct {
 	file     string
 	logs     logs
-	registry *binding.Registry
+	registry *registry.Registry
 	radius   *radius.Server   // nil if it is off
 	gx       *diameter.Server // nil if it is off
 	query    *query.Server    // nil if it is off

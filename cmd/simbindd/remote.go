@@ -10,6 +10,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/cmd/simbindd/config"
 )
 
@@ -36,7 +37,7 @@ func newAbroad(cfg *config.Remote) (*abroad, error) {
 }
 
 // newFeed makes the feed, which also asks other sites, if that is on.
-func newFeed(cfg feed.Config, far *abroad, outbox feed.Outbox, registry *binding.Registry, log *slog.Logger) *feed.Feed {
+func newFeed(cfg feed.Config, far *abroad, outbox feed.Outbox, registry *registry.Registry, log *slog.Logger) *feed.Feed {
 	cfg.Follow.Submit, cfg.Pair.Registry = registry.Submit, registry
 	if far != nil && far.near != nil {
 		cfg.Changes = far.near.changed

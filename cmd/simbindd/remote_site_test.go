@@ -18,6 +18,7 @@ import (
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
 	"github.com/simbind/simbind/binding/journal"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/cmd/simbindd/config"
 	"github.com/simbind/simbind/radius/radiustest"
 )
@@ -45,7 +46,7 @@ func newCentre(t *testing.T, url string) described {
 	if err != nil {
 		t.Fatal(err)
 	}
-	reg, err := binding.NewRegistry(binding.Config{Site: "centre", Capacity: 1 << 10, Domains: []binding.Domain{
+	reg, err := registry.New(registry.Config{Site: "centre", Capacity: 1 << 10, Domains: []binding.Domain{
 		{Name: "own", APNs: []string{"*"}, Pools: []netip.Prefix{netip.MustParsePrefix("172.16.0.0/12")}}}}, store, log)
 	if err != nil {
 		t.Fatal(err)

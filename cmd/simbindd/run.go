@@ -9,10 +9,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
 	"github.com/simbind/simbind/binding/journal"
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/bpf"
 	"github.com/simbind/simbind/bpf/observe"
 	"github.com/simbind/simbind/cmd/simbindd/config"
@@ -44,7 +44,7 @@ func run(ctx context.Context, l life) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 	book := newPhonebook(l.cfg.Directory, &l.cfg.Registry)
-	registry, err := binding.NewRegistry(l.cfg.Registry, store, log)
+	registry, err := registry.New(l.cfg.Registry, store, log)
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func run(ctx context.Context, l life) (err error) {
 		tap, observer = newTap(*cfg, registry, log)
 	}
 
-	gx := newGx(l.cfg.Diameter, l.cfg.DataDir, registry, log)
+	gx := newGx(l.cfg.Diameter, registry, log)
 	health := &health{registry: registry, feed: publisher, tap: tap, book: book}
 	metrics := newMetrics(registry, store.Collector(), publisher.Collector())
 	if observer != nil {
@@ -112,7 +112,7 @@ func front(c config.Config, knows described, health *health, reload *reloader, m
 }
 
 // edges are the parts that learn; they register their metrics.
-func edges(c config.Config, tap *bpf.Tap, gx *diameter.Server, registry *binding.Registry, reload *reloader, metrics *prometheus.Registry, log *slog.Logger) []part {
+func edges(c config.Config, tap *bpf.Tap, gx *diameter.Server, registry *registry.Registry, reload *reloader, metrics *prometheus.Registry, log *slog.Logger) []part {
 	var parts []part
 	if cfg := c.RADIUS; cfg != nil {
 		edge := radius.New(*cfg, registry.Submit, log)

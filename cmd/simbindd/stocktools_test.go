@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -48,10 +49,14 @@ func newStockTools(t *testing.T) *stockTools {
 }
 
 // account sends one accounting request by radclient, given as its attribute
-// lines, and wants an answer.
+// lines, and wants an answer. It tells its delay, zero unless there is another: of
+// a NAS that tells no time a change would be in doubt for half a minute.
 func (s *stockTools) account(attributes ...string) {
 	s.t.Helper()
 	cmd := exec.Command(s.radclient, "-r", "3", "-t", "5", s.p.radius(), "acct", testSecret)
+	if !slices.ContainsFunc(attributes, func(s string) bool { return strings.HasPrefix(s, "Acct-Delay-Time") }) {
+		attributes = append(attributes, "Acct-Delay-Time = 0")
+	}
 	cmd.Stdin = strings.NewReader(strings.Join(attributes, "\n") + "\n")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		s.t.Fatalf("radclient %v: %v\n%s", attributes, err, out)
@@ -129,7 +134,8 @@ func TestStockTools(t *testing.T) {
 	changes, wait := s.listen(5) // bound, bound, released, moved, released
 
 	s.account("Acct-Status-Type = Start", "Acct-Session-Id = a1", nas, apn, anna, "Framed-IP-Address = 10.1.0.1",
-		"3GPP-IMSI = 001010000000001", "3GPP-IMEISV = 3534900698733190", "3GPP-RAT-Type = EUTRAN", "3GPP-NSAPI = \"5\"")
+		"3GPP-IMSI = 001010000000001", "3GPP-IMEISV = 3534900698733190", "3GPP-RAT-Type = EUTRAN", "3GPP-NSAPI = \"5\"",
+		"Acct-Delay-Time = 5")
 	s.wantVerdict("after a Start", "10.1.0.1", "+447700900001", "match bound")
 	s.wantVerdict("another number", "10.1.0.1", "+447700900002", "mismatch other-number")
 	s.wantVerdict("nobody's address", "10.1.0.2", "+447700900001", "unknown no-binding")
@@ -138,7 +144,8 @@ func TestStockTools(t *testing.T) {
 	}
 	s.lookup("10.1.0.1", 0, "+447700900001", "001010000000001", "eutran", "pgw1", "internet")
 
-	s.account("Acct-Status-Type = Interim-Update", "Acct-Session-Id = b7", nas, apn, bert, "Framed-IP-Address = 10.1.0.2", "Acct-Session-Time = 60")
+	s.account("Acct-Status-Type = Interim-Update", "Acct-Session-Id = b7", nas, apn, bert, "Framed-IP-Address = 10.1.0.2",
+		"Acct-Session-Time = 60", "Acct-Delay-Time = 5")
 	s.wantVerdict("an Interim makes up for a lost Start", "10.1.0.2", "+447700900002", "match bound")
 
 	s.account("Acct-Status-Type = Stop", "Acct-Session-Id = a1", nas, anna)

@@ -4,6 +4,7 @@ import (
 	"log/slog"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/bpf"
 	"github.com/simbind/simbind/bpf/observe"
 )
@@ -11,11 +12,11 @@ import (
 // newTap makes the tap and the observer of what it sees, which follows each
 // protocol on the ports that the tap selects and knows again, from the journal,
 // the sessions of before a restart.
-func newTap(cfg bpf.Config, registry *binding.Registry, log *slog.Logger) (*bpf.Tap, *observe.Standard) {
+func newTap(cfg bpf.Config, registry *registry.Registry, log *slog.Logger) (*bpf.Tap, *observe.Standard) {
 	ports := cfg.Ports
 	observer := observe.NewStandard(registry.Submit, observe.Settings{
 		GTPC: ports.GTP, PFCP: ports.PFCP, RADIUS: ports.RADIUS, Diameter: ports.Diameter,
-		Accounting: cfg.Accounting.Clients, MSISDNStrip: cfg.MSISDNStrip,
+		Accounting: cfg.Accounting.Clients, MSISDNStrip: cfg.MSISDNStrip, Groups: cfg.Groups, Silence: cfg.Silence,
 	})
 	registry.Recall(observer.Recall)
 	return bpf.New(cfg, observer, registry.Submit, log), observer

@@ -87,7 +87,7 @@ func (n *Network) Holder(ctx context.Context, c origin.Client) (SIM, error) {
 		return SIM{}, fmt.Errorf("%w: %w", ErrNotNow, err)
 	case b.Reason == "warming" || b.Reason == "not-ingesting" || b.Reason == "site-unreachable":
 		return SIM{}, fmt.Errorf("%w: %s", ErrNotNow, b.Reason)
-	case b.State == "" || b.Reason == "no-binding" || b.Reason == "ended":
+	case b.State == "" || b.Reason == "no-binding": // "ended" may be a doubt: another source has not confirmed the end
 		return SIM{}, fmt.Errorf("%w: %w", ErrUnknown, ErrNobody)
 	case b.State != "bound" || b.MSISDN == "" || b.Version == 0:
 		return SIM{}, fmt.Errorf("%w: %s %s", ErrUnknown, b.State, b.Reason)

@@ -18,7 +18,7 @@ func (c Config) Changed(next Config) []string {
 
 // diff adds the keys of which the values differ, as deep as both have them.
 func diff(path string, a, b reflect.Value, keys *[]string) {
-	if slices.Contains(reloaded, path) || reflect.DeepEqual(a.Interface(), b.Interface()) {
+	if slices.Contains(reloaded, path) || slices.Contains(formerKeys, path) || reflect.DeepEqual(a.Interface(), b.Interface()) {
 		return
 	}
 	if a.Kind() == reflect.Pointer && !a.IsNil() && !b.IsNil() {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/simbind/simbind/binding/query"
@@ -21,6 +22,9 @@ func (f *file) check(p place) Config {
 	f.checkSites(p, cfg)
 	if f.RADIUS != nil {
 		cfg.RADIUS = f.RADIUS.check(p.key("radius"))
+		if r := cfg.RADIUS.RadSec; r != nil {
+			r.MaxDelay = cfg.Registry.MaxDelay
+		}
 	}
 	if f.Diameter != nil {
 		cfg.Diameter = f.Diameter.check(p.key("diameter"))
@@ -43,6 +47,8 @@ func (f *file) check(p place) Config {
 	if f.Metrics != nil {
 		cfg.Metrics = f.Metrics.check(p.key("metrics"))
 	}
+	f.checkBlind(p, cfg)
+	f.ignored(p)
 	return cfg
 }
 
@@ -51,15 +57,14 @@ func (f *file) hasSecrets() bool {
 	if strings.Contains(f.NATS.URL, "@") {
 		return true
 	}
+	if f.Tap != nil && slices.ContainsFunc(f.Tap.Clients, func(c tapClient) bool { return c.Secret != "" }) {
+		return true
+	}
 	if f.RADIUS == nil {
 		return false
 	}
-	for _, c := range f.RADIUS.Clients {
-		if c.Secret != "" {
-			return true
-		}
-	}
-	return f.RADIUS.ProxyTo != nil && f.RADIUS.ProxyTo.Secret != ""
+	return slices.ContainsFunc(f.RADIUS.Clients, func(c radiusClient) bool { return c.Secret != "" }) ||
+		f.RADIUS.ProxyTo != nil && f.RADIUS.ProxyTo.Secret != ""
 }
 
 // maxSocket is how long the path of a Unix socket may be (sun_path).

@@ -4,9 +4,9 @@ import (
 	"log/slog"
 	"path/filepath"
 
-	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/bpf"
 	"github.com/simbind/simbind/diameter"
 	"github.com/simbind/simbind/radius"
@@ -17,7 +17,7 @@ import (
 type Config struct {
 	// DataDir holds everything that survives a restart.
 	DataDir   string
-	Registry  binding.Config
+	Registry  registry.Config
 	RADIUS    *radius.Config
 	Diameter  *diameter.Config
 	Tap       *bpf.Config

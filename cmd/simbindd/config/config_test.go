@@ -15,6 +15,8 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/query"
+	"github.com/simbind/simbind/binding/registry"
+	"github.com/simbind/simbind/bpf/sender"
 )
 
 // write makes a file that only its owner can read.
@@ -74,6 +76,18 @@ func TestWhatIsRefused(t *testing.T) {
 			[]string{"3: tap: ring buffer of 3145728 octets is not a power of two within 131072 to 1073741824"}},
 		{"a tap with a client without a secret", minimal + "tap: {interfaces: [eth0], clients: [{name: pgw1, prefix: 192.0.2.0/24}]}\n",
 			[]string{"3: tap.clients[0]: radius client \"pgw1\": no secret"}},
+		{"a tap with a client whose blind delay is too long",
+			minimal + "tap:\n  interfaces: [eth0]\n  clients:\n    - name: pgw1\n      blind_delay: 1h\n      secret: s\n",
+			[]string{"7: tap.clients[0].blind_delay: \"1h\": a duration of at most 10m0s"}},
+		{"a tap with a client that cannot be lost", minimal + "tap: {interfaces: [eth0], clients: [{name: pgw1, prefix: 192.0.2.0/24, secret: s, loss_timeout: 1m}]}\n",
+			[]string{"3: unknown key \"loss_timeout\""}},
+		{"a group of senders without addresses", minimal + "tap:\n  interfaces: [eth0]\n  groups:\n    - {name: a, addresses: [192.0.2.1]}\n    - {name: b}\n",
+			[]string{"7: tap.groups[1]: the group of senders b has no addresses"}},
+		{"a group of senders twice", minimal + "tap:\n  interfaces: [eth0]\n  groups:\n    - {name: a, addresses: [192.0.2.1]}\n    - {name: a, addresses: [192.0.2.2]}\n",
+			[]string{"7: tap.groups[1]: the group of senders a is there twice"}},
+		{"a group of senders with an address that is none", minimal + "tap:\n  interfaces: [eth0]\n  groups:\n    - name: a\n      addresses: [192.0.2]\n",
+			[]string{`7: tap.groups[0].addresses[0]: "192.0.2" is not a prefix; write it as 10.45.0.0/16 or 2001:db8::/32`}},
+		{"a silence that is a pause", minimal + "tap: {interfaces: [eth0], silence: 5s}\n", []string{"3: tap: silence 5s is less than 30s"}},
 		{"a tap with another policy", minimal + "tap: {interfaces: [eth0], on_loss: ignore}\n", []string{"3: tap.on_loss: \"ignore\": choose stale, mark"}},
 		{"a section without content", minimal + "radius:\n", []string{"3: radius: is empty: fill it in, or leave it out to turn it off"}},
 
@@ -90,19 +104,33 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a capacity of nothing", minimal + "capacity: 0\n", []string{"3: capacity: 0 is not within 1 to 134217726"}},
 		{"a capacity that no index has", minimal + "capacity: 134217727\n", []string{"3: capacity: 134217727 is not within 1 to 134217726"}},
 		{"too many addresses", minimal + "addresses: 200000000\n", []string{"3: addresses: 200000000 is not within 1 to 134217726"}},
-		{"negative tombstones", minimal + "tombstones: -1\n", []string{"3: tombstones: -1 is not within 1 to 134217726"}},
 		{"a queue without end", minimal + "queue: 10000000\n", []string{"3: queue: 10000000 is not within 1 to 1048576"}},
 		{"a duration without a unit", minimal + "lease: 24\n", []string{`3: lease: "24" is not a duration; write it as 24h, 90s or 1h30m`}},
 		{"a negative duration", minimal + "linger: -1s\n", []string{`3: linger: "-1s": a duration must not be negative`}},
 		{"a zero that would mean the default", minimal + "trust_gap: 0s\n", []string{`3: trust_gap: "0s": a duration must be above zero`}},
 		{"a lease too short for the index", minimal + "lease: 10ms\n", []string{"3: lease: lease 10ms is not within 1s to 291h16m15s"}},
 		{"a lease too long for the index", minimal + "lease: 1000h\n", []string{"3: lease: lease 1000h0m0s is not within 1s to 291h16m15s"}},
-		{"each time has its line", minimal + "tombstone_ttl: x\nlease_grace: x\nloss_timeout: x\n", []string{
-			`3: tombstone_ttl: "x" is not a duration; write it as 24h, 90s or 1h30m`,
+		{"each time has its line", minimal + "max_delay: x\nlease_grace: x\nloss_timeout: x\n", []string{
+			`3: max_delay: "x" is not a duration; write it as 24h, 90s or 1h30m`,
 			`4: lease_grace: "x" is not a duration; write it as 24h, 90s or 1h30m`,
 			`5: loss_timeout: "x" is not a duration; write it as 24h, 90s or 1h30m`,
 		}},
 
+		{"a delay of nothing", minimal + "max_delay: 0s\n", []string{`3: max_delay: "0s": a duration must be above zero`}},
+		{"a delay beyond what is remembered", minimal + "max_delay: 2h\n", []string{"3: max_delay: max_delay 2h0m0s is not within 1s to 1h0m0s"}},
+		{"a blind delay above the greatest", minimal + "blind_delay: 6m\n", []string{"3: blind_delay: blind_delay 6m0s is not within 1s to max_delay 5m0s"}},
+		{"a delay below the usual blind one", minimal + "max_delay: 10s\n", []string{"1: blind_delay: blind_delay 30s is not within 1s to max_delay 10s"}},
+		{"a client's blind delay above the greatest", minimal + "radius:\n  listen: [':1']\n  clients:\n    - name: a\n      prefix: 10.0.0.0/8\n      secret: s\n      blind_delay: 6m\n",
+			[]string{"9: radius.clients[0].blind_delay: blind_delay 6m0s is not within 1s to max_delay 5m0s"}},
+		{"a tap's client's blind delay above the greatest", minimal + "max_delay: 1m\ntap:\n  interfaces: [eth0]\n  clients:\n    - name: a\n      prefix: 10.0.0.0/8\n      secret: s\n      blind_delay: 2m\n",
+			[]string{"10: tap.clients[0].blind_delay: blind_delay 2m0s is not within 1s to max_delay 1m0s"}},
+		{"a policy for SIMs that there is not", minimal + "multi_sim: refuse\n", []string{`3: multi_sim: "refuse": choose flag, match, ambiguous`}},
+		{"a placeholder without a plus", minimal + "placeholders:\n  - '+10000000000'\n  - 001010000\n  - nobody\n", []string{
+			`6: placeholders[2]: placeholder "nobody" is neither a number with '+' nor an IMSI: IMSI: a non-digit: not a valid identity`}},
+		{"yes and no to one question", minimal + "parallel_sessions: perhaps\n", []string{"3: the text `perhaps` is not true or false"}},
+		{"a claim wider than everything", minimal + "domains:\n  - name: a\n    widest:\n      ipv4: 33\n      ipv6: 0\n", []string{
+			"6: domains[0].widest.ipv4: 33 is not within 1 to 32", "7: domains[0].widest.ipv6: 0 is not within 1 to 128"}},
+		{"a widest claim of no family", minimal + "domains: [{name: a, widest: {ipv5: 24}}]\n", []string{`3: unknown key "ipv5"`}},
 		{"a site that is no token of a subject", "site: lab.eu\ndata_dir: d\n", []string{`1: site: site "lab.eu": only A-Z a-z 0-9 _ - are allowed`}},
 		{"a domain without a name", minimal + "domains:\n  - apns: [a]\n", []string{`4: domains[0]: domain name "" is empty or not unique`}},
 		{"a domain's name twice", minimal + "domains:\n  - name: a\n  - name: a\n", []string{`5: domains[1]: domain name "a" is empty or not unique`}},
@@ -145,6 +173,11 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"a client's name twice", client("{name: a, prefix: 11.0.0.0/8, secret: s}"), `7: radius.clients[1]: radius client "a": the name is empty or not unique`},
 		{"a client's prefix twice", client("{name: b, prefix: 10.0.0.0/8, secret: s}"), `7: radius.clients[1]: radius client "b": prefix 10.0.0.0/8 is another client's`},
 		{"a client's prefix with host bits", client("{name: b, prefix: 10.0.0.1/8, secret: s}"), "7: radius.clients[1].prefix:"},
+		{"a blind delay of nothing", client("{name: b, prefix: 11.0.0.0/8, secret: s, blind_delay: 0s}"), `7: radius.clients[1].blind_delay: "0s": a duration must be above zero`},
+		{"a blind delay that is too long", client("name: b\n      prefix: 11.0.0.0/8\n      secret: s\n      blind_delay: 11m"), `10: radius.clients[1].blind_delay: "11m": a duration of at most 10m0s`},
+		{"a blind delay without a unit", client("{name: b, prefix: 11.0.0.0/8, secret: s, blind_delay: 30}"), `7: radius.clients[1].blind_delay: "30" is not a duration`},
+		{"several groups of one client", client("{name: b, group: [x, y], prefix: 11.0.0.0/8, secret: s}"), "7: a list is not a text"},
+		{"a key of a client that there is not", client("{name: b, groups: x, prefix: 11.0.0.0/8, secret: s}"), `7: unknown key "groups"`},
 		{"a negative loss timeout", client("{name: b, prefix: 11.0.0.0/8, secret: s, loss_timeout: -1s}"), "7: radius.clients[1].loss_timeout:"},
 		{"a buffer that is no size", minimal + "radius: {listen: [':1'], receive_buffer: big}\n", `3: radius.receive_buffer: "big" is not a size`},
 		{"a buffer too small for a packet", minimal + "radius: {listen: [':1'], receive_buffer: '100'}\n", "3: radius: radius receive buffer of 100 octets is not within"},
@@ -163,6 +196,7 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"an upstream without a port", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: pcrf, host: pcrf.lab}]}\n", "3: diameter: diameter: upstream pcrf.lab: address:"},
 		{"an upstream without a host", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: 'pcrf:3868'}]}\n", "3: diameter.upstreams[0].host: is required"},
 		{"a peer without a host", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - {realm: lab}\n", "8: diameter.peers[0].host: is required"},
+		{"a peer's group with a space", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - host: b.lab\n      group: 'a b'\n", `9: diameter.peers[0].group: diameter: group "a b" has a space in it`},
 		{"radsec without certificates", minimal + "radius:\n  radsec:\n    listen: [':2083']\n", "4: radius.radsec.cert_file: is required"},
 
 		{"query without a socket", minimal + "query: {}\n", "3: query.socket: is required"},
@@ -227,13 +261,23 @@ site: lab
 data_dir: /var/lib/simbind
 capacity: 5000
 lease: 1h30m
-domains: [{name: internet, apns: [internet], pools: [10.45.0.0/16, "2001:db8::/48", 192.0.2.1]}]
+max_delay: 10m
+blind_delay: 45s
+multi_sim: ambiguous
+placeholders: ["+10000000000", "001010000000000"]
+parallel_sessions: true
+domains: [{name: internet, apns: [internet], pools: [10.45.0.0/16, "2001:db8::/48", 192.0.2.1], widest: {ipv4: 28, ipv6: 56}}]
 radius:
   listen: ["127.0.0.1:1813", "[::1]:1813"]
   receive_buffer: 4MiB
   clients:
-    - {name: a, prefix: 127.0.0.0/8, secret: 0123, loss_timeout: 0s}
+    - {name: a, prefix: 127.0.0.0/8, secret: 0123, loss_timeout: 0s, group: pair, blind_delay: 2m}
     - {name: b, prefix: "2001:db8::1", secret_file: %s, nodes: [x], msisdn_strip: ["+"]}
+tap:
+  interfaces: [eth0]
+  clients: [{name: a, prefix: 127.0.0.0/8, secret: 0123, group: pair, blind_delay: 10m}]
+  groups: [{name: dra, addresses: [192.0.2.1, "2001:db8::/64"]}]
+  silence: 0s
 query:
   socket: ./s.sock
   roles: {verify: {uids: [33]}, read: {gids: [4]}, admin: {uids: [0]}}
@@ -242,6 +286,7 @@ nats: {url: "", stream: {max_bytes: 2GiB}, service: true}
 privacy: {publish_msisdn: sha256}
 metrics: {listen: "0.0.0.0:9464", allow_remote: true}
 log: {level: debug, format: json}
+diameter: {listen: [":3868"], origin_host: a.lab, origin_realm: lab, peers: [{host: b.lab, group: dra}]}
 `, secret))
 	if err != nil {
 		t.Fatal(err)
@@ -252,17 +297,28 @@ log: {level: debug, format: json}
 			t.Errorf("%s is %v, want %v", what, got, want)
 		}
 	}
-	check("registry", cfg.Registry, binding.Config{
-		Site: "lab", Capacity: 5000, Lease: 90 * time.Minute,
-		Domains: []binding.Domain{{Name: "internet", APNs: []string{"internet"}, Pools: []netip.Prefix{
-			netip.MustParsePrefix("10.45.0.0/16"), netip.MustParsePrefix("2001:db8::/48"), netip.MustParsePrefix("192.0.2.1/32")}}},
+	check("registry", cfg.Registry, registry.Config{
+		Site: "lab", Capacity: 5000, Lease: 90 * time.Minute, MaxDelay: 10 * time.Minute, Blind: 45 * time.Second,
+		MultiSIM: registry.MultiSIMAmbiguous, Placeholders: []string{"+10000000000", "001010000000000"}, Parallel: true,
+		Domains: []binding.Domain{{
+			Name: "internet", APNs: []string{"internet"}, Widest4: 28, Widest6: 56, Pools: []netip.Prefix{
+				netip.MustParsePrefix("10.45.0.0/16"), netip.MustParsePrefix("2001:db8::/48"), netip.MustParsePrefix("192.0.2.1/32")},
+		}},
 	})
 	check("secret with leading zeros", string(cfg.RADIUS.Clients[0].Secret), "0123")
 	check("secret of a file", string(cfg.RADIUS.Clients[1].Secret), "from a file")
+	one, two, observed := cfg.RADIUS.Clients[0], cfg.RADIUS.Clients[1], cfg.Tap.Accounting.Clients[0]
+	check("groups", []string{one.Group, two.Group, observed.Group}, []string{"pair", "", "pair"})
+	check("blind delays", []time.Duration{one.BlindDelay, two.BlindDelay, observed.BlindDelay},
+		[]time.Duration{2 * time.Minute, 0, 10 * time.Minute})
 	check("prefix of one address", cfg.RADIUS.Clients[1].Prefix, netip.MustParsePrefix("2001:db8::1/128"))
 	check("receive buffer", cfg.RADIUS.ReceiveBuffer, 4<<20)
 	check("roles", cfg.Query.Roles, query.Roles{
 		Verify: query.Principals{UIDs: []uint32{33}}, Read: query.Principals{GIDs: []uint32{4}}, Admin: query.Principals{UIDs: []uint32{0}}})
+	check("group of a peer", cfg.Diameter.Peers[0].Group, "dra")
+	check("groups of senders", cfg.Tap.Groups, sender.Groups{{Name: "dra", Addresses: []netip.Prefix{
+		netip.MustParsePrefix("192.0.2.1/32"), netip.MustParsePrefix("2001:db8::/64")}}})
+	check("silence", cfg.Tap.Silence, time.Duration(-1))
 	check("idle timeout", cfg.Query.IdleTimeout, time.Duration(-1))
 	check("stream size", cfg.Feed.Stream.MaxBytes, int64(2<<30))
 	check("privacy", cfg.Feed.PublishMSISDN, "sha256")
@@ -311,7 +367,13 @@ func TestSecretFiles(t *testing.T) {
 }
 
 func TestAnInlineSecretInAnOpenFileIsAWarning(t *testing.T) {
-	file := write(t, "c.yaml", minimal+"radius: {listen: [':1'], clients: [{name: a, prefix: 10.0.0.0/8, secret: x}]}\n")
+	for _, section := range []string{"radius: {listen: [':1']", "tap: {interfaces: [eth0]"} {
+		testOpenFile(t, write(t, "c.yaml", minimal+section+", clients: [{name: a, prefix: 10.0.0.0/8, secret: x}]}\n"))
+	}
+}
+
+func testOpenFile(t *testing.T, file string) {
+	t.Helper()
 	for mode, want := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
 		if err := os.Chmod(file, mode); err != nil {
 			t.Fatal(err)
@@ -322,6 +384,44 @@ func TestAnInlineSecretInAnOpenFileIsAWarning(t *testing.T) {
 		}
 		if got := slices.ContainsFunc(cfg.Warnings, func(w string) bool { return strings.Contains(w, "which has secrets") }); got != want {
 			t.Errorf("mode %o: warned %v, want %v", mode, got, want)
+		}
+	}
+}
+
+func TestFormerKeysAreIgnoredWithAWarning(t *testing.T) {
+	plain, err := load(t, minimal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for key, value := range map[string]string{"tombstones": "-1", "tombstone_ttl": "{a: b}"} {
+		cfg, err := load(t, minimal+key+": "+value+"\n")
+		if err != nil {
+			t.Fatalf("%s: %v", key, err)
+		}
+		var told []string
+		for _, w := range cfg.Warnings {
+			if strings.HasPrefix(w, key+": is ignored") {
+				told = append(told, w)
+			}
+		}
+		if len(told) != 1 || len(cfg.Warnings) != len(plain.Warnings)+1 {
+			t.Errorf("%s: warnings %q", key, cfg.Warnings)
+		}
+		if !reflect.DeepEqual(cfg.Registry, plain.Registry) {
+			t.Errorf("%s has an effect: %+v", key, cfg.Registry)
+		}
+		if keys := plain.Changed(cfg); len(keys) != 0 {
+			t.Errorf("%s waits for the next start: %q", key, keys)
+		}
+	}
+}
+
+func TestTheUsualPolicyFlagsANumberOfSeveralSIMs(t *testing.T) {
+	for text, want := range map[string]registry.MultiSIM{
+		"": registry.MultiSIMFlag, "multi_sim: flag\n": registry.MultiSIMFlag, "multi_sim: match\n": registry.MultiSIMMatch,
+	} {
+		if cfg, err := load(t, minimal+text); err != nil || cfg.Registry.MultiSIM != want {
+			t.Errorf("%q: %v, %v", text, cfg.Registry.MultiSIM, err)
 		}
 	}
 }
@@ -339,6 +439,8 @@ func TestChangedNamesWhatNeedsARestart(t *testing.T) {
 		{"nothing has changed", "", "", nil},
 		{"clients are reloaded", "clients: []", "clients: [{name: a, prefix: 10.0.0.0/8, secret: x}]", nil},
 		{"pools are reloaded", "[{name: a}]", "[{name: a, pools: [10.0.0.0/8]}]", nil},
+		{"the widest claims are reloaded", "[{name: a}]", "[{name: a, widest: {ipv4: 26}}]", nil},
+		{"delays and policies are not", "data_dir: d", "data_dir: d\nmax_delay: 1m\nmulti_sim: match", []string{"max_delay", "multi_sim"}},
 		{"roles are reloaded", "socket: s", "socket: s, roles: {read: {uids: [1]}}", nil},
 		{"the level is reloaded", "level: info", "level: debug", nil},
 		{"a listener is not", "':1'", "':2'", []string{"radius.listen"}},

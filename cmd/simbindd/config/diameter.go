@@ -82,8 +82,11 @@ func (s *diameterSection) peers(p place) []diameter.Peer {
 	var list []diameter.Peer
 	for i, one := range s.Peers {
 		at := p.item(i)
-		peer := diameter.Peer{Host: one.Host, Realm: one.Realm, Nodes: one.Nodes, MSISDNStrip: one.MSISDNStrip}
+		peer := diameter.Peer{
+			Host: one.Host, Realm: one.Realm, Group: one.Group, Nodes: one.Nodes, MSISDNStrip: one.MSISDNStrip,
+		}
 		at.key("host").required(one.Host)
+		at.key("group").check(peer.Check())
 		for j, address := range one.Addresses {
 			peer.Addresses = append(peer.Addresses, at.key("addresses").item(j).prefix(address))
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/feed"
+	"github.com/simbind/simbind/binding/registry"
 )
 
 // A siteList is names of sites, or "*" for all.
@@ -40,7 +41,7 @@ func (f *file) feed(p place) feed.Config {
 		PublishMSISDN: p.key("privacy").key("publish_msisdn").oneOf(f.Privacy.PublishMSISDN, feed.None, feed.Clear, feed.SHA256),
 		Service:       s.Service != nil && *s.Service,
 		Follow:        feed.Follow{Sites: f.Follow, File: filepath.Join(f.DataDir, "follow.json"), Submit: func(binding.Event) error { return binding.ErrClosed }},
-		Pair:          feed.Pair{Member: f.Pair, File: filepath.Join(f.DataDir, "pair.json"), Registry: (*binding.Registry)(nil)},
+		Pair:          feed.Pair{Member: f.Pair, File: filepath.Join(f.DataDir, "pair.json"), Registry: (*registry.Registry)(nil)},
 	}
 	f.askFeed(p, cfg)
 	s.refuseIdle(nats)

@@ -8,8 +8,9 @@ import (
 
 func (s *radiusSection) check(p place) *radius.Config {
 	before := len(p.problems)
+	check := func(list []radius.Client) error { return radius.Config{Clients: list}.Check() }
 	cfg := &radius.Config{
-		Clients:         s.clients(p.key("clients")),
+		Clients:         clients(p.key("clients"), s.Clients, check),
 		ReceiveBuffer:   int(p.key("receive_buffer").size(s.ReceiveBuffer)),
 		DuplicateWindow: p.key("duplicate_window").duration(s.DuplicateWindow),
 	}
@@ -34,32 +35,40 @@ func (s *radiusSection) check(p place) *radius.Config {
 	return cfg
 }
 
-func (s *radiusSection) clients(p place) []radius.Client {
+// clients reads a list of clients. Each is checked with those before it, so that
+// what is not unique has its line.
+func clients(p place, written []radiusClient, check func([]radius.Client) error) []radius.Client {
 	var list []radius.Client
-	for i, c := range s.Clients {
+	for i, c := range written {
 		at, before := p.item(i), len(p.problems)
-		client := radius.Client{
-			Name:                        c.Name,
-			Certificate:                 c.Certificate,
-			Secret:                      secretOf(at, c.Secret, c.SecretFile),
-			RequireMessageAuthenticator: c.RequireMessageAuthenticator,
-			MSISDNStrip:                 c.MSISDNStrip,
-			Nodes:                       c.Nodes,
-			LossTimeout:                 at.key("loss_timeout").durationOrZero(c.LossTimeout),
-		}
-		if c.Prefix != "" {
-			client.Prefix = at.key("prefix").prefix(c.Prefix)
-		}
+		client := c.check(at)
 		if len(p.problems) > before {
 			continue
 		}
-		// Each with those before it, so that what is not unique has its line.
 		list = append(list, client)
-		if !at.check(radius.Config{Clients: list}.Check()) {
+		if !at.check(check(list)) {
 			break
 		}
 	}
 	return list
+}
+
+func (c *radiusClient) check(p place) radius.Client {
+	client := radius.Client{
+		Name:                        c.Name,
+		Group:                       c.Group,
+		Certificate:                 c.Certificate,
+		Secret:                      secretOf(p, c.Secret, c.SecretFile),
+		RequireMessageAuthenticator: c.RequireMessageAuthenticator,
+		MSISDNStrip:                 c.MSISDNStrip,
+		Nodes:                       c.Nodes,
+		BlindDelay:                  p.key("blind_delay").durationUpTo(c.BlindDelay, radius.MaxBlindDelay),
+		LossTimeout:                 p.key("loss_timeout").durationOrZero(c.LossTimeout),
+	}
+	if c.Prefix != "" {
+		client.Prefix = p.key("prefix").prefix(c.Prefix)
+	}
+	return client
 }
 
 // secretOf reads the keys secret and secret_file, of which one may be given.

@@ -8,17 +8,24 @@ type file struct {
 	DataDir      string         `yaml:"data_dir"`
 	Capacity     *int           `yaml:"capacity"`
 	Addresses    *int           `yaml:"addresses"`
-	Tombstones   *int           `yaml:"tombstones"`
-	TombstoneTTL string         `yaml:"tombstone_ttl"`
 	Lease        string         `yaml:"lease"`
 	LeaseGrace   string         `yaml:"lease_grace"`
 	Linger       string         `yaml:"linger"`
 	LossTimeout  string         `yaml:"loss_timeout"`
 	TrustGap     string         `yaml:"trust_gap"`
+	MaxDelay     string         `yaml:"max_delay"`
+	BlindDelay   string         `yaml:"blind_delay"`
 	Queue        *int           `yaml:"queue"`
 	Domains      []domain       `yaml:"domains"`
+	Parallel     bool           `yaml:"parallel_sessions"`
+	MultiSIM     string         `yaml:"multi_sim"`
+	Placeholders []string       `yaml:"placeholders"`
 	Follow       siteList       `yaml:"follow"`
 	Remote       *remoteSection `yaml:"remote"`
+
+	// Keys of former versions, which are ignored.
+	Tombstones   any `yaml:"tombstones"`
+	TombstoneTTL any `yaml:"tombstone_ttl"`
 
 	RADIUS    *radiusSection    `yaml:"radius"`
 	Diameter  *diameterSection  `yaml:"diameter"`
@@ -35,6 +42,13 @@ type domain struct {
 	Name  string   `yaml:"name"`
 	APNs  []string `yaml:"apns"`
 	Pools []string `yaml:"pools"`
+	// Widest are the shortest prefixes that one session may hold.
+	Widest widest `yaml:"widest"`
+}
+
+type widest struct {
+	IPv4 *int `yaml:"ipv4"`
+	IPv6 *int `yaml:"ipv6"`
 }
 
 type radiusSection struct {
@@ -48,6 +62,7 @@ type radiusSection struct {
 
 type radiusClient struct {
 	Name                        string   `yaml:"name"`
+	Group                       string   `yaml:"group"`
 	Prefix                      string   `yaml:"prefix"`
 	Certificate                 string   `yaml:"certificate"`
 	Secret                      string   `yaml:"secret"`
@@ -55,6 +70,7 @@ type radiusClient struct {
 	RequireMessageAuthenticator bool     `yaml:"require_message_authenticator"`
 	MSISDNStrip                 []string `yaml:"msisdn_strip"`
 	Nodes                       []string `yaml:"nodes"`
+	BlindDelay                  string   `yaml:"blind_delay"`
 	LossTimeout                 string   `yaml:"loss_timeout"`
 }
 
@@ -110,6 +126,7 @@ type diameterTLS struct {
 type diameterPeer struct {
 	Host        string   `yaml:"host"`
 	Realm       string   `yaml:"realm"`
+	Group       string   `yaml:"group"`
 	Addresses   []string `yaml:"addresses"`
 	Nodes       []string `yaml:"nodes"`
 	MSISDNStrip []string `yaml:"msisdn_strip"`
@@ -125,16 +142,25 @@ type tapSection struct {
 	Ports       tapPorts    `yaml:"ports"`
 	Clients     []tapClient `yaml:"clients"`
 	MSISDNStrip []string    `yaml:"msisdn_strip"`
+	Groups      []tapGroup  `yaml:"groups"`
+	Silence     string      `yaml:"silence"`
+}
+
+type tapGroup struct {
+	Name      string   `yaml:"name"`
+	Addresses []string `yaml:"addresses"`
 }
 
 type tapClient struct {
 	Name                        string   `yaml:"name"`
+	Group                       string   `yaml:"group"`
 	Prefix                      string   `yaml:"prefix"`
 	Secret                      string   `yaml:"secret"`
 	SecretFile                  string   `yaml:"secret_file"`
 	RequireMessageAuthenticator bool     `yaml:"require_message_authenticator"`
 	MSISDNStrip                 []string `yaml:"msisdn_strip"`
 	Nodes                       []string `yaml:"nodes"`
+	BlindDelay                  string   `yaml:"blind_delay"`
 }
 
 type tapPorts struct {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/simbind/simbind/bpf"
 	"github.com/simbind/simbind/bpf/accounting"
+	"github.com/simbind/simbind/bpf/sender"
 	"github.com/simbind/simbind/radius"
 )
 
@@ -19,6 +20,11 @@ func (s *tapSection) check(p place) *bpf.Config {
 		Mode:        p.key("mode").oneOf(s.Mode, bpf.ModeAuto, bpf.ModeTCX, bpf.ModePacket),
 		Accounting:  accounting.Options{Clients: s.clients(p.key("clients"))},
 		MSISDNStrip: s.MSISDNStrip,
+		Groups:      s.groups(p.key("groups")),
+		Silence:     p.key("silence").durationOrZero(s.Silence),
+	}
+	if s.Silence != "" && cfg.Silence == 0 {
+		cfg.Silence = -1 // never
 	}
 	if len(s.Interfaces) == 0 {
 		p.key("interfaces").failf("is required")
@@ -39,29 +45,43 @@ func (s *tapSection) marksOnLoss(p place) bool {
 	return p.key("on_loss").oneOf(s.OnLoss, "stale", "mark") == "mark"
 }
 
-// clients are those of the accounting that is observed.
-func (s *tapSection) clients(p place) []radius.Client {
-	var list []radius.Client
-	for i, c := range s.Clients {
+// groups are senders that stand for each other.
+func (s *tapSection) groups(p place) sender.Groups {
+	var list sender.Groups
+	for i, g := range s.Groups {
 		at, before := p.item(i), len(p.problems)
-		client := radius.Client{
-			Name:                        c.Name,
-			Secret:                      secretOf(at, c.Secret, c.SecretFile),
-			RequireMessageAuthenticator: c.RequireMessageAuthenticator,
-			MSISDNStrip:                 c.MSISDNStrip,
-			Nodes:                       c.Nodes,
-		}
-		if c.Prefix != "" {
-			client.Prefix = at.key("prefix").prefix(c.Prefix)
+		group := sender.Group{Name: g.Name}
+		for j, address := range g.Addresses {
+			group.Addresses = append(group.Addresses, at.key("addresses").item(j).prefix(address))
 		}
 		if len(p.problems) > before {
 			continue
 		}
 		// Each with those before it, so that what is not unique has its line.
-		list = append(list, client)
-		if !at.check(accounting.Options{Clients: list}.Check()) {
+		list = append(list, group)
+		if !at.check(list.Check()) {
 			break
 		}
 	}
 	return list
+}
+
+// clients are those of the accounting that is observed: clients of the edge
+// without what only an edge can do.
+func (s *tapSection) clients(p place) []radius.Client {
+	var written []radiusClient
+	for _, c := range s.Clients {
+		written = append(written, radiusClient{
+			Name:                        c.Name,
+			Group:                       c.Group,
+			Prefix:                      c.Prefix,
+			Secret:                      c.Secret,
+			SecretFile:                  c.SecretFile,
+			RequireMessageAuthenticator: c.RequireMessageAuthenticator,
+			MSISDNStrip:                 c.MSISDNStrip,
+			Nodes:                       c.Nodes,
+			BlindDelay:                  c.BlindDelay,
+		})
+	}
+	return clients(p, written, func(list []radius.Client) error { return accounting.Options{Clients: list}.Check() })
 }

@@ -21,6 +21,16 @@ func (p place) duration(s string) time.Duration {
 	return d
 }
 
+// durationUpTo reads a duration above zero that is not beyond a limit.
+func (p place) durationUpTo(s string, limit time.Duration) time.Duration {
+	d := p.duration(s)
+	if d > limit {
+		p.failf("%q: a duration of at most %v", s, limit)
+		return 0
+	}
+	return d
+}
+
 // durationOrZero reads a duration of which zero has a meaning of its own.
 func (p place) durationOrZero(s string) time.Duration {
 	if s == "" {

@@ -1,0 +1,400 @@
+package registry
+
+import (
+	"slices"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
+	"github.com/simbind/simbind/binding/table"
+)
+
+// incarnations are the sessions of one id at one node: more than one while it is
+// not known which of them goes on.
+type incarnations struct {
+	ids [4]uint32
+	n   int
+	own table.Incarnations // by number, of the node's first name
+}
+
+func (in *incarnations) add(list table.Incarnations) {
+	for _, id := range list {
+		if id != 0 && in.n < len(in.ids) {
+			in.ids[in.n] = id
+			in.n++
+		}
+	}
+}
+
+func (in *incarnations) list() []uint32 { return in.ids[:in.n] }
+
+// full reports that no session more can be told apart from those.
+func (in *incarnations) full() bool {
+	for _, id := range in.own {
+		if id == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// drop takes a session out that was forgotten.
+func (in *incarnations) drop(id uint32) {
+	for i := range in.own {
+		if in.own[i] == id {
+			in.own[i] = 0
+		}
+	}
+	for i := 0; i < in.n; i++ {
+		if in.ids[i] == id {
+			in.n--
+			in.ids[i] = in.ids[in.n]
+		}
+	}
+}
+
+// take gives an event a key that no session has, if there is one left.
+func (in *incarnations) take(f *fact) bool {
+	for n, id := range in.own {
+		if id == 0 {
+			f.key[1] ^= uint64(n)
+			return true
+		}
+	}
+	return false
+}
+
+// beginLater makes a session that began after those that had its id or, if that
+// is not sure, may be one of them.
+func (r *rules) beginLater(in *incarnations, surely bool, f *fact) Outcome {
+	flags, after := r.supersede(in, surely, f)
+	in.take(f)
+	if after != (clock.Bound{}) {
+		flags |= table.Stopped
+	}
+	outcome := r.begin(f, flags)
+	if id, ok := r.m.FindSession(f.key); ok && after != (clock.Bound{}) {
+		r.places.doubt(id, after, binding.ReasonEnding)
+	}
+	return outcome
+}
+
+// beginAnew makes a session of which it is not known whether it is the one that
+// has its id already: it has what the word says, and may have what that had.
+func (r *rules) beginAnew(in *incarnations, f *fact) Outcome {
+	var had []table.Claim
+	for _, id := range in.list() {
+		if s := r.m.Session(id); !s.Ended() && !contradict(r.m.Identity(&s), f.identity()) {
+			had = append(had, r.sessions.claims(id)...)
+		}
+	}
+	outcome := r.beginLater(in, false, f)
+	if id, ok := r.m.FindSession(f.key); ok {
+		r.places.mayHave(id, had, f)
+		r.places.relate(id, f)
+	}
+	return outcome
+}
+
+// supersede ends what has the id of a session that began after it. What ended is
+// remembered beside the new one, unless that may be it. It returns what the new
+// one must know of its id, and what it must speak after, as a stop that was heard
+// may be its own.
+func (r *rules) supersede(in *incarnations, surely bool, f *fact) (flags uint8, after clock.Bound) {
+	flags = table.Again
+	stopped := func(at clock.Bound) {
+		if after == (clock.Bound{}) {
+			after = at
+		}
+		after = clock.Upper(after, at)
+	}
+	for _, id := range slices.Clone(in.list()) {
+		s := r.m.Session(id)
+		if s.Flags&(table.Stopped|table.Ended) == table.Stopped && !clock.Before(s.After, f.lo) {
+			stopped(s.After) // that may have been its own stop
+		}
+		switch {
+		case !s.Ended() && !surely && !contradict(r.m.Identity(&s), f.identity()):
+			flags |= table.Reused
+			r.places.end(id, f.begunBy, endReplaced, f)
+			r.sessions.forgetQuietly(id)
+			in.drop(id)
+		case !s.Ended(): // its end was not heard
+			flags |= table.Reused
+			r.sessions.update(id, func(s *table.Session) { s.Flags &^= table.Stopped })
+			r.places.end(id, f.begunBy, endSuperseded, f)
+		case in.n == 1 && s.Flags&table.Stopped == 0 && f.begins && f.Kind == binding.SessionUpdate && alike(&s, f):
+			// It was taken for over, and goes on.
+			r.sessions.forget(id, f.now)
+			in.drop(id)
+			return 0, clock.Bound{}
+		case s.Flags&table.Stopped == 0:
+		case clock.Before(s.After, f.lo):
+			if !f.begins {
+				f.begunFrom = clock.Later(f.begunFrom, s.HeldAt) // it began after the former had lived
+			}
+		default:
+			stopped(s.After)
+		}
+	}
+	if in.full() {
+		r.forgetOldest(in, f)
+	}
+	return flags, after
+}
+
+// forgetOldest makes room for another session with an id.
+func (r *rules) forgetOldest(in *incarnations, f *fact) {
+	oldest := uint32(0)
+	var when int64
+	for _, id := range in.own {
+		if s := r.m.Session(id); s.Ended() && (oldest == 0 || s.After.Our < when) {
+			oldest, when = id, s.After.Our
+		}
+	}
+	if oldest != 0 {
+		r.sessions.forget(oldest, f.now)
+		in.drop(oldest)
+	}
+}
+
+// amongOthers has a session that has spoken speak after all that the others with
+// its id have said.
+func (r *rules) amongOthers(id uint32, in *incarnations) {
+	for _, other := range in.list() {
+		if s := r.m.Session(other); other != id && !s.Ended() {
+			r.places.doubt(id, s.Last, binding.ReasonOrder)
+		}
+	}
+}
+
+// A turn says which session with one id an event is of.
+type turn uint8
+
+const (
+	same    turn = iota // the known one, as far as can be told
+	later               // surely one that began after it
+	anew                // it or one that began after it, and surely of after all that it said
+	earlier             // surely one from before it
+	other               // one of before or after it
+	unclear             // it, or one of before or after it
+)
+
+// incarnation: a node uses ids again. An event is of a later session if its
+// beginning surely follows that of the known one, or its end, or if its SIM is
+// another and it surely follows all that was heard; of an earlier one if its
+// beginning surely precedes.
+func (r *rules) incarnation(s *table.Session, f *fact) turn {
+	switch {
+	case clock.Before(f.begunBy, s.BegunFrom):
+		return earlier
+	case f.Order != 0 && f.Order <= s.Order && !(s.Ended() && f.Kind == binding.SessionStart):
+		return same // a repetition, by its own number
+	case f.begins && clock.Before(s.BegunBy, f.begunFrom):
+		return later
+	case s.Ended() && clock.Before(s.After, f.lo):
+		if s.Order != 0 && s.Flags&table.Stopped != 0 && f.Kind != binding.SessionStart {
+			return same // a session of Gx that was terminated does not come back
+		}
+		return later
+	case contradict(r.m.Identity(s), f.identity()):
+		if clock.Before(s.Last, f.lo) {
+			return later
+		}
+		return other
+	case f.Kind == binding.SessionStart && !s.Ended() && f.Link == 0 && r.another(s, f):
+		return other
+	case r.mayBeNext(s, f) && clock.Before(r.endOf(s), f.lo) && !table.Nobody(f.identity()):
+		return anew
+	case s.Flags&table.Again != 0 && !s.Ended() && !clock.Before(s.BegunBy, f.lo) && !(f.begins && alike(s, f)), r.mayBeNext(s, f):
+		return unclear
+	}
+	return same
+}
+
+// mayBeNext reports that a word may be of a session that has the id since the
+// known one ended: a stop or restart that may have ended it was heard, or another
+// session with its id that may have followed it. The two may be of one SIM.
+func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
+	if s.Ended() || s.Flags&table.Again != 0 && s.Doubt == binding.ReasonOrder {
+		return !s.Ended()
+	}
+	return (s.Flags&table.Stopped != 0 || r.m.MayHaveRestarted(s)) && !(f.begins && alike(s, f))
+}
+
+// endOf is by when a session was over, if what may have ended it did.
+func (r *rules) endOf(s *table.Session) clock.Bound {
+	by, _ := r.m.RestartBy(r.m.Root(s.Node))
+	switch {
+	case !r.m.MayHaveRestarted(s):
+		return s.After
+	case s.Flags&table.Stopped == 0:
+		return by
+	}
+	return clock.Upper(s.After, by)
+}
+
+// whose tells which of the sessions with its id an event is of. Where there are
+// several, a word that names a SIM and is surely of after all that they said is
+// taken for that of a new one: of the one that goes on it says the same, and
+// nothing else of that is known for sure. Any other is of the only one that it can
+// be of, or that it names: by its SIM, or, of sessions of one SIM, by an address.
+// That another SIM's had the address says nothing: it may have been given out
+// again, with the id.
+func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
+	if id := r.latest(in); id != 0 {
+		s := r.m.Session(id)
+		return id, r.incarnation(&s, f)
+	}
+	var seen [unclear + 1]int
+	var possible, named, placed uint32
+	var one table.Session
+	names, places, oneSIM, afterAll, next := 0, 0, true, true, false
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		t := r.incarnation(&s, f)
+		seen[t]++
+		afterAll = afterAll && clock.Before(s.Last, f.lo)
+		if t != same && t != unclear && t != anew {
+			continue
+		}
+		next = next || t == unclear && r.mayBeNext(&s, f) // of none of them, then
+		if possible == 0 {
+			one = s
+		}
+		possible = id
+		oneSIM = oneSIM && (s.Key == one.Key || r.m.OneSIM(&s, &one))
+		if f.IMSI != 0 && s.IMSI == f.IMSI || s.IMSI == 0 && f.MSISDN != 0 && r.m.Identity(&s).MSISDN == f.MSISDN {
+			named = id
+			names++
+		}
+		if r.holdsOne(&s, f) {
+			placed = id
+			places++
+		}
+	}
+	switch n := seen[same] + seen[unclear] + seen[anew]; {
+	case n > 0 && afterAll && !table.Nobody(f.identity()):
+		return 0, anew
+	case n > 0 && next:
+		return 0, unclear
+	case n == 1 && seen[anew] == 0:
+		return possible, same
+	case names == 1 && seen[anew] == 0:
+		return named, same
+	case n > 1 && oneSIM && places == 1 && seen[anew] == 0:
+		return placed, same
+	case n > 0:
+		return 0, unclear
+	case seen[other] > 0 || seen[later] > 0 && seen[earlier] > 0:
+		return 0, other
+	case seen[later] > 0:
+		return 0, later
+	}
+	return 0, earlier
+}
+
+// latest is the only session with an id, or the one that goes on if it surely
+// began after all that have ended; zero if that cannot be told.
+func (r *rules) latest(in *incarnations) uint32 {
+	if in.n == 1 {
+		return in.ids[0]
+	}
+	living := uint32(0)
+	for _, id := range in.list() {
+		if s := r.m.Session(id); !s.Ended() {
+			if living != 0 {
+				return 0
+			}
+			living = id
+		}
+	}
+	if living == 0 {
+		return 0
+	}
+	l := r.m.Session(living)
+	for _, id := range in.list() {
+		if s := r.m.Session(id); id != living && !clock.Before(s.BegunBy, l.BegunFrom) {
+			return 0
+		}
+	}
+	return living
+}
+
+// holdsOne reports that a session claims one of the addresses that an event names.
+func (r *rules) holdsOne(s *table.Session, f *fact) bool {
+	for _, k := range r.admit(f, r.apnOf(s, f)).keys {
+		if r.m.Has(s, k) {
+			return true
+		}
+	}
+	return false
+}
+
+// second applies a word of a session that is not the known one, of before or
+// after it: it is kept beside it. All are in doubt, and stand against others.
+func (r *rules) second(in *incarnations, f *fact) Outcome {
+	after := r.doubtAll(in, f)
+	if !in.take(f) {
+		return r.former(in, f)
+	}
+	outcome := r.begin(f, table.Again)
+	if id, ok := r.m.FindSession(f.key); ok {
+		r.places.doubt(id, after, binding.ReasonOrder)
+	}
+	return outcome
+}
+
+// doubtAll has all sessions of an id speak after an event of another one that has
+// it, and says after what.
+func (r *rules) doubtAll(in *incarnations, f *fact) clock.Bound {
+	after := f.hi
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		after = clock.Upper(after, s.Last)
+		r.people.contradicts(id, f)
+	}
+	for _, id := range in.list() {
+		if s := r.m.Session(id); !s.Ended() {
+			r.sessions.update(id, func(s *table.Session) { s.Flags |= table.Again })
+			r.places.mayHaveEnded(id, f)
+			r.places.doubt(id, after, binding.ReasonOrder)
+		}
+	}
+	return after
+}
+
+// another reports that a start on a session that lives may be that of another
+// one, as what it says is not what the known one has said.
+func (r *rules) another(s *table.Session, f *fact) bool {
+	who := r.m.Identity(s)
+	if table.Nobody(who) && alike(s, f) {
+		return false
+	}
+	if who.MSISDN != f.MSISDN && f.MSISDN|who.MSISDN != 0 && s.Flags&table.Directory == 0 || who.IMSI != f.IMSI {
+		return true
+	}
+	if clock.Before(f.hi, s.HeldAt) {
+		return false // it is of before what the known one said: its own, or a former one's
+	}
+	keys := r.admit(f, r.apnOf(s, f)).keys
+	n := 0
+	for c := s.Claim; c != 0; {
+		cl := r.m.Claim(c)
+		c = cl.NextOfSession
+		switch {
+		case slices.Contains(keys, cl.Key):
+			n++
+		case !cl.Given:
+			return true
+		}
+	}
+	return n < len(keys)
+}
+
+// contradict reports whether two identities cannot be one SIM's.
+func contradict(x, y binding.Subscriber) bool {
+	if x.IMSI != 0 && y.IMSI != 0 {
+		return x.IMSI != y.IMSI
+	}
+	return false
+}

@@ -1,0 +1,354 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// TestRegressions holds claims that once did not hold.
+func TestRegressions(t *testing.T) {
+	prove(t, []claim{
+		{"a repetition that tells its delay does not revive after max_delay", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.pass(20 * time.Second)
+			n.stop("a")
+			w.pass(20 * time.Minute)
+			n.update("a", simA, ue1, delayed(20*time.Minute+10*time.Second))
+			w.nobody(ue1, "unknown/no-binding")
+			n.start("a", simA, ue1, late(20*time.Minute+20*time.Second), delayed(20*time.Minute+20*time.Second))
+			w.nobody(ue1, "unknown/no-binding")
+		}},
+		{"the session's own count tells which is later", func(w *tale) {
+			newA := number(simA, simB.MSISDN)
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1, ordered(1))
+			g.update("a", newA, ue1, ordered(3))
+			w.holds(ue1, newA)
+			g.update("a", simA, ue1, ordered(2), repeated)
+			w.holds(ue1, newA)
+		}},
+		{"what is over leaves room", func(w *tale) {
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = 8, 8 })
+			g := w.tapped(binding.SourceGTPv2, "smf")
+			for round := range 40 {
+				for sim := range 3 {
+					at := fmt.Sprintf("10.0.%d.%d", sim, round+1)
+					if got := g.start(fmt.Sprint(sim, "/", round), oracleSIMs[sim], at, of("internet"), bearer(5)); got != Applied {
+						w.t.Fatalf("round %d: %q", round, got)
+					}
+					w.holds(at, oracleSIMs[sim])
+				}
+				w.wait(time.Minute)
+			}
+		}},
+		{"a word that is surely older than the change of a number is ignored", func(w *tale) {
+			newA := number(simA, simB.MSISDN)
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.wait(20 * time.Second)
+			n.update("a", newA, ue1)
+			w.wait(10 * time.Second)
+			n.update("a", newA, ue1)
+			n.update("a", simA, ue1, delayed(20*time.Second))
+			w.holds(ue1, newA)
+		}},
+		{"a number that several SIMs have matches plainly, where it is configured so", func(w *tale) {
+			w.configure(func(c *Config) { c.MultiSIM = MultiSIMMatch })
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			n.start("b", number(simB, simA.MSISDN), ue2)
+			w.want(ue1, simA, "match/bound")
+		}},
+		{"expired sessions give way first, then ended ones, the oldest first", func(w *tale) {
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = 4, 16 })
+			n := w.pgw("pgw")
+			short := func(_ *gateway, ev *binding.Event) { ev.Lease = time.Second }
+			n.start("expired", simA, ue1, short)
+			n.start("first", simA, ue2)
+			n.start("second", simA, ue3)
+			n.start("living", simC, "10.0.7.1")
+			w.wait(2 * time.Second)
+			n.stop("first")
+			w.wait(time.Second)
+			n.stop("second")
+			w.wait(time.Second)
+			known := func(id string) bool {
+				ev := n.word(binding.SessionUpdate, id, noSIM, "", nil)
+				var f fact
+				f.read(&ev, w.now.UnixMilli())
+				w.nodes.hear(&f)
+				in := w.nodes.find(&f)
+				return in.n > 0
+			}
+			for i, gone := range []string{"expired", "first", "second"} {
+				if got := n.start(fmt.Sprint("new", i), simB, fmt.Sprintf("10.0.8.%d", i+1)); got != Applied {
+					w.t.Fatalf("new session %d is %q", i, got)
+				}
+				left := []string{"expired", "first", "second"}[i+1:]
+				if known(gone) || slices.ContainsFunc(left, func(id string) bool { return !known(id) }) {
+					w.t.Errorf("for new session %d another one than %s gave way", i, gone)
+				}
+			}
+			if got := n.start("new", simB, "10.0.8.9"); got != RefusedCapacity {
+				w.t.Errorf("when only living ones are left: %q", got)
+			}
+			w.holds("10.0.7.1", simC)
+		}},
+		{"the refused session binds at its next word when there is room", func(w *tale) {
+			n := full(w, 8)
+			n.start("new", simB, ue1)
+			w.wait(time.Second)
+			n.stop("3")
+			w.wait(time.Second)
+			n.update("new", simB, ue1)
+			w.holds(ue1, simB)
+		}},
+		{"and is not hindered by its own refusal", func(w *tale) {
+			n := full(w, 8)
+			n.start("new", simB, ue1)
+			n.stop("3")
+			w.now = w.now.Add(100 * time.Millisecond)
+			n.start("new", simB, ue1)
+			w.holds(ue1, simB)
+		}},
+		{"near the limit every session that starts binds at once", func(w *tale) {
+			const rooms = 100
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = rooms, 4*rooms })
+			n := w.pgw("pgw")
+			for i := range rooms * 9 / 10 {
+				n.start(fmt.Sprint(i), simC, fmt.Sprintf("10.0.7.%d", i+1))
+			}
+			for i := range 500 {
+				w.now = w.now.Add(500 * time.Millisecond)
+				at := fmt.Sprintf("10.0.8.%d", i%250+1)
+				if got := n.start(fmt.Sprint("x", i), simB, at); got != Applied {
+					w.t.Fatalf("session %d is %q", i, got)
+				}
+				if got := w.said(at, simB); got != "match/bound" {
+					w.t.Fatalf("session %d: %s", i, got)
+				}
+				w.now = w.now.Add(500 * time.Millisecond)
+				n.stop(fmt.Sprint("x", i))
+				w.silent(at, simB)
+			}
+		}},
+		{"health names that sessions are forgotten early", func(w *tale) {
+			n := w.pgw("pgw")
+			n.start("a", simA, ue1)
+			n.stop("a")
+			w.forget()
+			if p := w.problems(); len(p) == 0 {
+				w.t.Error("it does not")
+			}
+		}},
+		{"what a directory has voided is not learned again by a restart of ours", func(w *tale) {
+			w.configure(func(c *Config) { c.Learn = true })
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1)
+			w.wait(time.Second)
+			g.stop("a")
+			w.knows(simA.IMSI, simB.MSISDN)
+			w.commit(w.t)
+			w.crash(time.Second)
+			if got := w.NumberOf(simA.IMSI); got != 0 {
+				w.t.Errorf("%v is learned", got)
+			}
+		}},
+		{"two sessions with one id in unknown order are told apart by the next word that names the SIM", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			n.update("a", simB, ue2, partial) // within a second
+			for range 2 {
+				w.wait(5 * time.Second)
+				n.update("a", simA, ue1, partial)
+			}
+			w.holds(ue1, simA)
+		}},
+		{"a user plane that restores its sessions 2 ms later silences nobody whom it names", func(w *tale) {
+			g, up := w.tapped(binding.SourceGTPv2, "smf"), w.tapped(binding.SourcePFCP, "upf")
+			g.start("g", simA, ue1)
+			w.now = w.now.Add(10 * time.Millisecond)
+			up.start("p", simA, ue1) // User ID (3GPP TS 29.244 clause 8.2.101)
+			w.pass(time.Minute)
+			up.restart()
+			w.nobody(ue1, "ambiguous/ending")
+			w.now = w.now.Add(2 * time.Millisecond)
+			up.start("q", simA, ue1)
+			w.holds(ue1, simA)
+			w.pass(time.Minute)
+			up.stop("q")
+			w.nobody(ue1, "ambiguous/ending")
+		}},
+		{"whom a user plane does not name may be another one after it", func(w *tale) {
+			g, up := w.tapped(binding.SourceGTPv2, "smf"), w.tapped(binding.SourcePFCP, "upf")
+			g.start("g", simA, ue1)
+			w.now = w.now.Add(10 * time.Millisecond)
+			up.start("p", noSIM, ue1)
+			w.now = w.now.Add(50 * time.Millisecond)
+			up.stop("p")
+			w.now = w.now.Add(350 * time.Millisecond)
+			up.start("q", noSIM, ue1)
+			w.nobody(ue1, "ambiguous/ending")
+			w.wait(time.Second)
+			g.update("g", simA, ue1)
+			w.holds(ue1, simA)
+		}},
+		{"nor does one of a client that may be late by longer than max_delay", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			slow := func(_ *gateway, ev *binding.Event) { ev.Blind = 10 * time.Minute }
+			n.start("a", simA, ue1, slow)
+			w.wait(20 * time.Second)
+			n.stop("a", slow)
+			w.wait(6 * time.Minute)
+			n.update("a", simA, ue1, slow) // of before the end, as it may be
+			w.silent(ue1, simA)
+		}},
+		{"a lease that runs out leaves nobody around it in doubt", func(w *tale) {
+			const wide, narrow, host = "2001:db8:0:100::/56", "2001:db8:0:103::/64", "2001:db8:0:103::7"
+			long := func(_ *gateway, ev *binding.Event) { ev.Lease = 3 * time.Hour }
+			w.pgw("one").start("b", simB, wide, long)
+			w.pgw("two").start("a", simA, narrow)
+			w.nobody(host, "ambiguous/conflict")
+			w.now = w.now.Add(61 * time.Minute)
+			w.sweeps()
+			w.holds(host, simB)
+			w.now = w.now.Add(10 * time.Minute) // the grace has run out too
+			w.sweeps()
+			w.holds(host, simB)
+		}},
+		{"a restart that a former journal has in the future locks nobody out", func(w *tale) {
+			f := newFormer(w)
+			f.has("a", simA, ue1, time.Minute, func(r *binding.SessionRow) { r.Former.Epoch = 2 })
+			f.j.nodes[1] = binding.NodeRow{
+				ID: 1, Source: binding.SourceRADIUS, Name: formerNode, Former: true, Restarts: 1, Restart: w.now.Add(20 * time.Hour).UnixMilli(),
+			}
+			n := f.open()
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+		}},
+		{"a restart of ours makes no match possible of an address of which others have parts", func(w *tale) {
+			for i := range 8 { // rows are read in any order
+				w.configure(func(*Config) {})
+				w.gateways = nil
+				one, two := w.nas("one"), w.nas("two")
+				one.start(fmt.Sprint("a", i), simA, "198.51.100.7")
+				two.start(fmt.Sprint("b", i), simB, "198.51.100.7:1024-2047")
+				one.start(fmt.Sprint("c", i), simA, "2001:db8:0:1::/64")
+				two.start(fmt.Sprint("d", i), simB, "2001:db8:0:1:2::/80")
+				w.crash(time.Second)
+				w.nobody("198.51.100.7", "ambiguous/conflict")
+				w.nobody("198.51.100.7:80", "ambiguous/conflict")
+				w.nobody("2001:db8:0:1::9", "ambiguous/conflict")
+			}
+		}},
+		{"nor of a block of ports of which another node's session has a piece", func(w *tale) {
+			one, two := w.nas("one"), w.nas("two")
+			one.start("a", simA, "198.51.100.7:1000-2999")
+			two.start("b", simB, "198.51.100.7:2500-3499")
+			w.nobody("198.51.100.7:1500", "ambiguous/conflict")
+			w.crash(time.Second)
+			w.nobody("198.51.100.7:1500", "ambiguous/conflict")
+			w.nobody("198.51.100.7:3400", "ambiguous/conflict")
+		}},
+		{"an id that is used a third time inherits nothing of a session that named nobody", func(w *tale) {
+			n := w.nas("nas")
+			n.update("a", simB, ue1, late(3*time.Minute+11*time.Second), delayed(0))
+			w.pass(67 * time.Second)
+			n.start("a", noSIM, ue1, delayed(0))
+			n.update("a", simA, "", delayed(0)) // within the second of the start
+			w.wait(38 * time.Second)
+			n.update("a", simC, "", delayed(0))
+			w.silent(ue1, simC) // is match/bound
+		}},
+		{"a start on an ended session's id that may be a new one's leaves a doubt", func(w *tale) {
+			n := w.newNAS("nas")
+			n.update("a", simA, ue1, delayed(0))
+			w.now = w.now.Add(42 * time.Second)
+			n.start("b", simB, ue1, delayed(0))
+			w.now = w.now.Add(30 * time.Second)
+			n.start("a", simA, ue1, delayed(19*time.Second))
+			w.silent(ue1, simB) // is match/bound
+		}},
+		{"a SIM that attaches anew with one of its addresses and another bearer has lost the others", func(w *tale) {
+			n := w.nas("nas")
+			n.update("a", simA, ue1+" 2001:db8:0:2::/64", bearer(7), of("internet"), aged(500*time.Second))
+			w.pass(97 * time.Second)
+			n.start("b", simA, ue1+" 2001:db8:0:3::/64", bearer(5), of("internet"))
+			w.silent("2001:db8:0:2::7", simA) // is match/bound
+		}},
+		{"a stop of one of two sessions with one id is not forgotten with them", func(w *tale) {
+			n := w.nas("nas")
+			n.update("a", noSIM, ue1, delayed(0))
+			w.pass(5 * time.Second)
+			n.start("a", simA, ue1, stamped(-2*time.Second), delayed(6*time.Second))
+			w.pass(57 * time.Second)
+			n.stop("a", delayed(0))
+			w.pass(12 * time.Second)
+			n.update("a", simA, ue1, stamped(-9*time.Second), delayed(5*time.Second)) // of before the stop
+			w.silent(ue1, simA)                                                       // is match/bound
+		}},
+		{"a SIM that attaches anew with one of its addresses has lost the others, though its bearer had changed", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue2+" "+ue1, bearer(5), of("internet"))
+			w.wait(4 * time.Second)
+			n.update("a", simA, "", bearer(6), of("internet"))
+			w.wait(36 * time.Second)
+			n.start("b", simA, ue1, bearer(5), of("internet"))
+			w.silent(ue2, simA) // is match/bound
+		}},
+		{"a late Start names the session that an Interim without a name told of first", func(w *tale) {
+			n := w.newNAS("nas")
+			n.update("a", noSIM, ue1, unstamped, delayed(0), aged(5*time.Second))
+			w.now = w.now.Add(3135 * time.Millisecond)
+			n.start("a", simA, ue1, unstamped, delayed(8*time.Second)) // places the beginning alike
+			w.wait(5 * time.Second)
+			w.pgw("pgw").start("b", simB, ue1)
+			w.nobody(ue1, "ambiguous/conflict")
+		}},
+	})
+}
+
+// TestADirectoryNeverMakesTheWrongMatchOverRestarts of ours.
+func TestADirectoryNeverMakesTheWrongMatchOverRestarts(t *testing.T) {
+	for _, learn := range []bool{false, true} {
+		t.Run(fmt.Sprintf("learned numbers count: %v", learn), func(t *testing.T) { directoryHistory(t, learn, true) })
+	}
+}
+
+// TestOverRestartsToldIsWhatTheChangesSay, too.
+func TestOverRestartsToldIsWhatTheChangesSay(t *testing.T) { toldAgrees(t, kind{}) }
+
+// TestFollowersOfNestedAddressesAnswerLikeTheirSites, over restarts of theirs.
+func TestFollowersOfNestedAddressesAnswerLikeTheirSites(t *testing.T) {
+	t.Run("of one", func(t *testing.T) { followOne(t, kind{steady: true}) })
+	t.Run("of one that restarts", func(t *testing.T) { followOne(t, kind{flat: true}) })
+	t.Run("of two", func(t *testing.T) { followTwo(t, kind{}) })
+}
+
+// TestAFollowerIsNoSurerThanItsSite of an address that the site has withdrawn, in
+// a wider one that somebody holds.
+func TestAFollowerIsNoSurerThanItsSite(t *testing.T) {
+	w := newTale(t, taleConfig)
+	n := w.nas("nas")
+	n.start("a", simA, "2001:db8:0:103::/64 "+ue1, of("one"))
+	n.update("a", simA, "", gone("2001:db8:0:103::/64"), of("one")) // within a second: it may have it
+	w.wait(5 * time.Second)
+	n.start("w", simA, "2001:db8:0:100::/56", of("two"))
+	w.sweeps()
+	follower := newReplica(t, taleConfig, "site")
+	follower.now = w.now
+	follower.on(binding.Event{Kind: binding.NodeUp, Source: binding.SourceFeed, Node: "site", Time: w.now})
+	follower.catchUp(t, "site", w.changes)
+	follower.sweepAll()
+	follower.sweepAll()
+	const host = "2001:db8:0:103::7"
+	if theirs, ours := w.said(host, simA), follower.verify(host, simA.MSISDN); theirs != ours {
+		t.Errorf("the site says %s, its follower %s", theirs, ours)
+	}
+}

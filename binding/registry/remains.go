@@ -1,0 +1,228 @@
+package registry
+
+import (
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/index"
+	"github.com/simbind/simbind/binding/table"
+)
+
+// remains are what is kept of sessions that had to be forgotten before their
+// time, or found no room: the latest moments of all that fall together in one
+// of so many slots. Only our clock goes in, so that a clock that is ahead cannot
+// reach in; what is greater than the truth only adds doubt. Nothing about a
+// whole node is ever refused.
+type remains struct {
+	*core
+	tables [5][remainsLen]remnant
+}
+
+const remainsLen = 1 << 16
+
+// Tables.
+const (
+	remainsIDs      = iota // by session: its end
+	remainsBegun           // by node and address: a moment when a session had it
+	remainsSources         // by source and address: the end of a session there, for other sources
+	remainsReleased        // by address: an operator's word that nobody holds it
+	remainsHeard           // by node and address: a moment when a session had it that was over when it was heard of
+)
+
+// A remnant is one slot.
+type remnant struct {
+	at int64  // unix ms, our clock
+	of uint32 // a hash of the one session that it is of; 0: of several
+}
+
+// remainsAt names a slot.
+type remainsAt struct {
+	table uint8
+	slot  uint16
+}
+
+func (r *remains) put(table uint8, hash uint64, at int64, of uint32) {
+	slot := uint16(hash)
+	e := &r.tables[table][slot]
+	switch {
+	case e.at+r.limits.MaxDelay < at: // what was there decides about nothing any more
+		e.of = of
+	case e.of != of:
+		e.of = 0
+	}
+	e.at = max(e.at, at)
+	r.batch.remains = append(r.batch.remains, remainsAt{table, slot})
+}
+
+// sessionMark is the hash by which a slot knows the one session id that it is
+// of.
+func sessionMark(key [2]uint64) uint32 { return uint32(key[0]>>32) | 1 }
+
+// slotOfID is the slot of a session id.
+func slotOfID(key [2]uint64) uint16 { return uint16(key[0] >> 16) }
+
+// keyHash is of an address, or of all that lies inside of one.
+func keyHash(k index.Key, inside bool) uint64 {
+	h := k.Lo ^ uint64(k.Meta)
+	if inside {
+		h ^= 1 << 40
+	}
+	return table.Mix(k.Hi ^ table.Mix(h))
+}
+
+func begunHash(root uint16, address uint64) uint64 { return table.Mix(address ^ uint64(root)<<1) }
+
+func sourceHash(s binding.Source, address uint64) uint64 {
+	return table.Mix(address ^ uint64(s)<<40 ^ 1)
+}
+
+// ended notes what is left of an ended session.
+func (r *remains) ended(s *table.Session) {
+	r.put(remainsIDs, uint64(slotOfID(s.Key)), s.After.Our, sessionMark(s.Key))
+}
+
+// claim notes what is left of a session's claim on an address, ended or given
+// up: at its own level, and at those by which a wider claim finds it.
+func (r *remains) claim(s *table.Session, k index.Key, held table.Hold, end int64) {
+	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
+	var few [6]uint64
+	for _, at := range noted(k, few[:0]) {
+		r.put(remainsBegun, begunHash(root, at), held.By.Our, of)
+		if end != 0 {
+			r.put(remainsSources, sourceHash(source, at), end, of)
+		}
+	}
+}
+
+// heard notes when a session held an address that was over when it was heard of,
+// or found no room.
+func (r *remains) heard(s *table.Session, k index.Key, held table.Hold) {
+	var few [6]uint64
+	for _, at := range noted(k, few[:0]) {
+		r.put(remainsHeard, begunHash(r.m.Root(s.Node), at), held.By.Our, sessionMark(s.Key))
+	}
+}
+
+// refused notes that a session found no room on an address when it said that it
+// has it: whatever else speaks there, must speak after that.
+func (r *remains) refused(key [2]uint64, k index.Key, at int64) {
+	var few [6]uint64
+	for _, h := range noted(k, few[:0]) {
+		r.put(remainsSources, sourceHash(binding.SourceNone, h), at, sessionMark(key))
+	}
+}
+
+// released notes an operator's word on an address: what happened before it does
+// not bind there.
+func (r *remains) released(k index.Key, now int64) {
+	var few [6]uint64
+	for _, at := range noted(k, few[:0]) {
+		r.put(remainsReleased, at, now, 1)
+	}
+}
+
+// releasedAt is when an operator last released an address, or a part of it, as
+// far as is known; zero if never.
+func (r *remains) releasedAt(k index.Key) (at int64) {
+	var few [6]uint64
+	for _, h := range asked(k, few[:0]) {
+		at = max(at, r.tables[remainsReleased][uint16(h)].at)
+	}
+	return at
+}
+
+// wider adds the levels above an address at which something may be noted: what
+// lies between is told apart no further.
+func wider(k index.Key, list []index.Key) []index.Key {
+	if table.IsPart(k) {
+		list = append(list, table.PartOf(k))
+	}
+	bits := uint8(24)
+	if k.Class() == table.Class6 {
+		bits = 48
+	}
+	if k.Bits() > bits {
+		list = append(list, index.NewKey(k.Domain(), k.Class(), bits, k.Hi, k.Lo))
+	}
+	return list
+}
+
+// noted adds the hashes under which something about an address is noted: it, and
+// inside of each wider one.
+func noted(k index.Key, list []uint64) []uint64 {
+	var few [2]index.Key
+	list = append(list, keyHash(k, false))
+	for _, w := range wider(k, few[:0]) {
+		list = append(list, keyHash(w, true))
+		if table.IsWide(k) { // what is in it asks at the level above
+			list = append(list, keyHash(w, false))
+		}
+	}
+	return list
+}
+
+// asked adds the hashes under which something that overlaps an address may be
+// noted.
+func asked(k index.Key, list []uint64) []uint64 {
+	var few [2]index.Key
+	list = append(list, keyHash(k, false), keyHash(k, true))
+	for _, w := range wider(k, few[:0]) {
+		list = append(list, keyHash(w, false))
+		if table.IsWide(k) {
+			list = append(list, keyHash(w, true))
+		}
+	}
+	return list
+}
+
+// idEnded is when a session with this key ended that was forgotten, zero if none
+// was.
+func (r *remains) idEnded(key [2]uint64) int64 {
+	e := &r.tables[remainsIDs][slotOfID(key)]
+	if e.of != 0 && e.of != sessionMark(key) {
+		return 0
+	}
+	return e.at
+}
+
+// after is what a session must have spoken after to count on an address, zero
+// if nothing was forgotten there, and what of the sort was only heard of when it
+// was over. Its own remains do not hinder it.
+func (r *remains) after(s *table.Session, k index.Key) (forgotten, heard int64) {
+	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
+	look := func(at *int64, e *remnant) {
+		if e.of != of {
+			*at = max(*at, e.at)
+		}
+	}
+	var few [6]uint64
+	for _, h := range asked(k, few[:0]) {
+		begun := uint16(begunHash(root, h))
+		look(&heard, &r.tables[remainsHeard][begun])
+		look(&forgotten, &r.tables[remainsBegun][begun])
+		for other := binding.SourceNone; other < binding.SourceFeed; other++ { // none: of who was refused
+			if other != source {
+				look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(other, h))])
+			}
+		}
+	}
+	return forgotten, heard
+}
+
+// rows makes the rows of what changed.
+func (r *remains) rows(b *batch) {
+	done := map[remainsAt]bool{}
+	for _, at := range b.remains {
+		if done[at] {
+			continue
+		}
+		done[at] = true
+		e := r.tables[at.table][at.slot]
+		b.Remains = append(b.Remains, binding.ForgottenRow{Table: at.table, Slot: at.slot, At: e.at, Of: e.of})
+	}
+}
+
+// load takes a stored slot in.
+func (r *remains) load(row *binding.ForgottenRow) {
+	if int(row.Table) < len(r.tables) {
+		r.tables[row.Table][row.Slot] = remnant{row.At, row.Of}
+	}
+}

@@ -1,0 +1,116 @@
+package table
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/index"
+)
+
+// Domains is the address domains of one configuration. It is replaced as a
+// whole, so that readers need no lock.
+type Domains struct {
+	List   []Domain
+	Names  map[uint16]string // every id ever given, for bindings of old domains
+	byName map[string]int
+	byAPN  map[string]int
+}
+
+// A Domain is one of them.
+type Domain struct {
+	ID uint16
+	binding.Domain
+}
+
+// NewDomains makes the set of a configuration that was checked. names are
+// those of every id ever given.
+func NewDomains(domains []binding.Domain, idOf func(string) uint16, names map[uint16]string) *Domains {
+	set := &Domains{byName: map[string]int{}, byAPN: map[string]int{}, Names: names}
+	for i, d := range domains {
+		if d.Widest4 == 0 {
+			d.Widest4 = 24
+		}
+		if d.Widest6 == 0 {
+			d.Widest6 = 48
+		}
+		set.List = append(set.List, Domain{ID: idOf(d.Name), Domain: d})
+		set.byName[d.Name] = i
+		for _, apn := range d.APNs {
+			set.byAPN[binding.CanonicalAPN(apn)] = i
+		}
+	}
+	return set
+}
+
+// ForAPN chooses the domain of a session. A session without an APN belongs to
+// the "*" domain or, where there is just one domain, to that.
+func (s *Domains) ForAPN(apn string) (*Domain, bool) {
+	i, ok := s.byAPN[apn]
+	if !ok {
+		i, ok = s.byAPN["*"]
+	}
+	if !ok && apn == "" && len(s.List) == 1 {
+		i, ok = 0, true
+	}
+	if !ok {
+		return nil, false
+	}
+	return &s.List[i], true
+}
+
+// Named is the domain of that name.
+func (s *Domains) Named(name string) (*Domain, bool) {
+	if i, ok := s.byName[name]; ok {
+		return &s.List[i], true
+	}
+	return nil, false
+}
+
+// ByID is the domain with that id, or nil if there is none any more.
+func (s *Domains) ByID(id uint16) *Domain {
+	for i := range s.List {
+		if s.List[i].ID == id {
+			return &s.List[i]
+		}
+	}
+	return nil
+}
+
+// Has reports whether a session of the domain may hold p (rule T10).
+func (d *Domain) Has(p netip.Prefix) bool {
+	if len(d.Pools) == 0 {
+		return true
+	}
+	return slices.ContainsFunc(d.Pools, func(pool netip.Prefix) bool {
+		return pool.Bits() <= p.Bits() && pool.Contains(p.Addr())
+	})
+}
+
+// TooWide reports that p is more than one session may hold: it spans more than
+// is configured, or a whole pool.
+func (d *Domain) TooWide(p netip.Prefix) bool {
+	widest, leaf := d.Widest6, int(LeafBits(Class6))
+	if p.Addr().Is4() {
+		widest, leaf = d.Widest4, int(LeafBits(Class4))
+	}
+	return p.Bits() < widest || p.Bits() < leaf && slices.Contains(d.Pools, p)
+}
+
+// KeyOf is the key of an address in a domain that was ever configured; false if
+// it is none that can be held as one.
+func (m *Memory) KeyOf(domain string, addr binding.Address) (index.Key, bool) {
+	set := m.Domains.Load()
+	if set == nil || !addr.Prefix.IsValid() {
+		return index.Key{}, false
+	}
+	for id, name := range set.Names {
+		if name != domain {
+			continue
+		}
+		if keys := Keys(id, addr); len(keys) == 1 {
+			return keys[0], true
+		}
+	}
+	return index.Key{}, false
+}
