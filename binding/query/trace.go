@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"fmt"
+	"slices"
 )
 
 // trace answers TRACE: a list of maps, oldest first.
@@ -21,6 +22,7 @@ func trace(_ context.Context, s *Server, w *reply, r *request) {
 		w.refuse(refusedERR, "trace: "+err.Error())
 		return
 	}
+	slices.Reverse(list) // the latest of them, in the order in which they came
 	w.array(len(list))
 	for _, e := range list {
 		w.object(12)

@@ -154,6 +154,9 @@ func (c Config) placeholders() (numbers map[binding.MSISDN]bool, sims map[bindin
 			continue
 		}
 		i, err := binding.ParseIMSI(s)
+		if err == nil && len(s) < 14 {
+			err = errors.New("an IMSI has 14 or 15 digits") // a number without its '+', rather
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("placeholder %q is neither a number with '+' nor an IMSI: %w", s, err)
 		}

@@ -225,6 +225,8 @@ func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
 func (r *rules) endOf(s *table.Session) clock.Bound {
 	by, _ := r.m.RestartBy(r.m.Root(s.Node))
 	switch {
+	case s.Doubt == binding.ReasonOrder:
+		return clock.Upper(s.After, s.Last)
 	case !r.m.MayHaveRestarted(s):
 		return s.After
 	case s.Flags&table.Stopped == 0:

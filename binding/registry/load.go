@@ -422,7 +422,7 @@ func (r *Registry) told(c binding.Change, h *table.Holding) binding.Change {
 	if st.agreed && h.State != table.Conflict {
 		c.Kind, c.Now = binding.Bound, st.who
 	}
-	c.State, c.Reason = toldOf(h.Told, c.Now)
+	c.State, c.Reason = r.toldOf(h.Told, c.Now)
 	r.places.nameOwner(&c, h.Owner)
 	return c
 }

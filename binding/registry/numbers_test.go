@@ -290,6 +290,11 @@ func TestMultiSIM(t *testing.T) {
 			n.start("b", twin, ue2)
 			w.want(ue1, simA, tt.want)
 			w.want(ue2, simA, tt.want)
+			w.sweeps()
+			last := w.changes[len(w.changes)-1]
+			if ambiguous := last.State == binding.StateAmbiguous; ambiguous != (tt.policy == MultiSIMAmbiguous) {
+				t.Errorf("the last change says %v %v", last.State, last.Reason)
+			}
 			w.crash(time.Second)
 			w.want(ue1, simA, tt.want)
 			w.wait(3 * time.Second)

@@ -109,16 +109,24 @@ func TestOracle(t *testing.T) {
 	if testing.Short() {
 		turns = 1_000
 	}
-	if v, err := strconv.Atoi(os.Getenv("SIMBIND_ORACLE_TURNS")); err == nil {
-		turns = v
+	if v := os.Getenv("SIMBIND_ORACLE_TURNS"); v != "" {
+		var err error
+		if turns, err = strconv.Atoi(v); err != nil {
+			t.Fatalf("SIMBIND_ORACLE_TURNS: %v", err)
+		}
 	}
-	if v, err := strconv.ParseUint(os.Getenv("SIMBIND_ORACLE_SEED"), 10, 64); err == nil {
-		seed = v
+	if v := os.Getenv("SIMBIND_ORACLE_SEED"); v != "" {
+		var err error
+		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
+			t.Fatalf("SIMBIND_ORACLE_SEED: %v", err)
+		}
 	}
+	played := 0
 	for _, p := range worldtest.Profiles() {
 		if only := os.Getenv("SIMBIND_ORACLE_PROFILE"); only != "" && only != p.Name {
 			continue
 		}
+		played++
 		t.Run(p.Name, func(t *testing.T) {
 			p.Strict = os.Getenv("SIMBIND_ORACLE_STRICT") != ""
 			explain := os.Getenv("SIMBIND_ORACLE_EXPLAIN") != ""
@@ -137,5 +145,8 @@ func TestOracle(t *testing.T) {
 				t.Errorf("%d wrong, %d denied", report.Wrong, report.Denied)
 			}
 		})
+	}
+	if played == 0 {
+		t.Errorf("there is no profile %q", os.Getenv("SIMBIND_ORACLE_PROFILE"))
 	}
 }

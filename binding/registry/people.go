@@ -110,7 +110,8 @@ func (p *people) named(id uint32, f *fact, surely bool) bool {
 	last := s.Last
 	p.adopt(id, now, f)
 	linked := f.MSISDN != 0 && f.MSISDN == was.MSISDN || f.IMSI != 0 && f.IMSI == was.IMSI
-	if now.MSISDN == was.MSISDN && now.IMSI == was.IMSI || linked || surely || !f.vague() && s.Doubt == binding.ReasonBound {
+	if now.MSISDN == was.MSISDN && now.IMSI == was.IMSI || linked || surely ||
+		!f.vague() && s.Doubt == binding.ReasonBound && f.Kind != binding.SessionStart {
 		return now != was
 	}
 	p.places.doubt(id, clock.Upper(last, f.hi), binding.ReasonNumber)

@@ -3,6 +3,7 @@ package registry
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -310,6 +311,143 @@ func TestRegressions(t *testing.T) {
 			w.wait(5 * time.Second)
 			w.pgw("pgw").start("b", simB, ue1)
 			w.nobody(ue1, "ambiguous/conflict")
+		}},
+		{"at first contact a word that may be a former session's gives the present one no address", func(w *tale) {
+			n := w.newNAS("nas")
+			n.start("a", simA, ue2, partial)
+			w.now = w.now.Add(1030 * time.Millisecond)
+			n.update("a", simA, ue1, late(11*time.Second), partial)
+			w.silent(ue1, simA)
+			w.wait(30 * time.Second)
+			n.update("a", simA, ue1, partial)
+			w.holds(ue1, simA)
+		}},
+		{"the stop of whichever of two sessions with an id is an end for other sources", func(w *tale) {
+			imsi, msisdn := binding.Subscriber{IMSI: simA.IMSI}, binding.Subscriber{MSISDN: simA.MSISDN}
+			g, n := w.pgw("pgw"), w.newNAS("nas")
+			g.start("g", noSIM, ue1, ordered(1))
+			n.update("a", imsi, ue1, partial)
+			n.start("a", noSIM, "")
+			w.wait(12 * time.Second)
+			g.update("g", msisdn, "", ordered(3))
+			w.wait(2 * time.Second)
+			n.stop("a", by(imsi))
+			w.nobody(ue1, "ambiguous/ending")
+		}},
+		{"a stop is remembered however often the id was used", func(w *tale) {
+			n := w.newNAS("nas")
+			n.start("a", simC, ue1, partial)
+			w.wait(7500 * time.Millisecond)
+			n.stop("a", by(simC), has(ue1))
+			w.wait(2 * time.Minute)
+			n.update("a", simC, ue1, partial)
+			w.wait(time.Minute)
+			n.start("a", simA, ue2, partial)
+			w.wait(20 * time.Second)
+			n.stop("a", by(simC), has(ue1), late(49*time.Second))
+			w.wait(90 * time.Second)
+			n.stop("a", by(simA), has(ue2))
+			w.wait(13 * time.Second)
+			n.update("a", simA, ue2, partial, delayed(18*time.Second))
+			w.silent(ue2, simA)
+		}},
+		{"a word that names nobody does not say whose session it was before a restart", func(w *tale) {
+			n := w.newNAS("nas")
+			n.restart()
+			w.now = w.now.Add(4600 * time.Millisecond)
+			n.start("a", simA, ue1, partial, delayed(5*time.Second), aged(0))
+			w.now = w.now.Add(1800 * time.Millisecond)
+			n.update("a", noSIM, ue1, partial, delayed(0), aged(6*time.Second))
+			w.silent(ue1, simA)
+		}},
+		{"a session in a part of an address confirms not the rest of it", func(w *tale) {
+			g, one, two := w.pgw("pgw"), w.nas("one"), w.nas("two")
+			g.start("g", simA, "10.0.0.8/29", ordered(1))
+			w.wait(20 * time.Second)
+			one.stop("x", by(simA))
+			w.nobody("10.0.0.9", "ambiguous/ending")
+			w.wait(20 * time.Second)
+			two.start("y", simA, "10.0.0.15")
+			w.holds("10.0.0.15", simA)
+			w.silent("10.0.0.9", simA)
+		}},
+		{"who may have been followed by another one goes on by no word that names nobody", func(w *tale) {
+			n := w.newNAS("nas")
+			n.update("a", simA, ue1)
+			w.now = w.now.Add(15 * time.Second)
+			n.update("a", simB, "", late(108*time.Second), delayed(3*time.Second))
+			n.stop("a", by(simA), has(ue1), late(7*time.Second))
+			w.now = w.now.Add(6500 * time.Millisecond)
+			n.update("a", noSIM, ue1)
+			w.silent(ue1, simB)
+			w.silent(ue1, simA)
+		}},
+		{"a late word of a former session does not name the present one", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1, partial)
+			w.pass(30 * time.Second)
+			n.start("a", noSIM, ue1, partial)
+			w.now = w.now.Add(time.Second)
+			n.update("a", simA, "", delayed(2*time.Second))
+			w.silent(ue1, simA)
+		}},
+		{"a stop that named nobody may be that of the session whose start comes after it", func(w *tale) {
+			n := w.newNAS("nas")
+			n.update("a", simB, ue1, partial)
+			w.wait(25 * time.Second)
+			n.start("a", simB, "", late(34*time.Second))
+			w.wait(time.Minute)
+			n.stop("a", has(ue2))
+			w.now = w.now.Add(6700 * time.Millisecond)
+			n.start("a", simA, ue2, partial, delayed(7*time.Second))
+			w.silent(ue2, simA)
+		}},
+		{"an address that a session may have is another node's without a word of it only in conflict", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			n.start("a", simA, ue2)
+			w.wait(103 * time.Second)
+			n.start("a", simB, "")
+			w.wait(22 * time.Second)
+			n.update("a", simB, ue1)
+			w.pgw("pgw").start("g", simC, ue1, ordered(1))
+			w.nobody(ue1, "ambiguous/conflict")
+		}},
+		{"what a session may have ends nobody's session", func(w *tale) {
+			n := w.newNAS("nas")
+			n.start("a", simA, ue1, partial)
+			w.wait(17 * time.Second)
+			n.update("a", simB, "", late(34*time.Second))
+			w.wait(86 * time.Second)
+			for range 2 {
+				n.update("a", noSIM, ue1, partial)
+				if got := w.said(ue1, simA); strings.HasPrefix(got, "mismatch") {
+					w.t.Errorf("%s of who has it", got)
+				}
+				w.wait(15 * time.Second)
+			}
+			if living := w.Status().Sessions; living != 2 {
+				w.t.Errorf("%d sessions go on", living)
+			}
+		}},
+		{"a start of before its node's restart that comes after it is an end for other sources", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, ordered(1))
+			w.wait(4 * time.Second)
+			n.restart()
+			w.wait(9 * time.Second)
+			n.start("a", simA, ue1, delayed(13*time.Second))
+			w.nobody(ue1, "ambiguous/ending")
+			w.wait(time.Second)
+			g.update("g", simA, ue1, ordered(2))
+			w.holds(ue1, simA)
+		}},
+		{"a start that names a SIM within a second of one that names nobody leaves a doubt", func(w *tale) {
+			n := w.newNAS("nas")
+			n.start("a", noSIM, ue1, delayed(0), aged(0))
+			w.now = w.now.Add(75 * time.Millisecond)
+			n.start("a", simA, "", delayed(0), aged(0))
+			w.silent(ue1, simA)
 		}},
 	})
 }

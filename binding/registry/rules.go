@@ -76,6 +76,9 @@ func (r *rules) word(f *fact) Outcome {
 	if stale || r.beforeRestart(f) {
 		// It happened before its node's last restart: nothing goes on, but it says
 		// who had the address.
+		if by, _ := r.m.RestartBy(f.root); in.n == 0 {
+			return r.over(&in, by, endRestart, f)
+		}
 		return r.former(&in, f)
 	}
 	if in.n == 0 {
@@ -253,12 +256,8 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	if when == older {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
-		who := r.people.said(s)
-		if !s.Named || f.MSISDN == 0 || f.MSISDN == who.MSISDN {
+		if who := r.people.said(s); !s.Named || f.MSISDN == 0 || f.MSISDN == who.MSISDN {
 			r.people.named(id, f, false)
-		}
-		if f.Order == 0 && table.Nobody(who) && !table.Nobody(f.identity()) { // unless it is of a former one
-			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
 		}
 		r.hadBefore(id, s, f, apn, got.keys)
 		if f.Order != 0 {
@@ -543,10 +542,14 @@ func (r *rules) mayHaveStopped(id uint32, f *fact) {
 // stopUnknown remembers the end of a session that was never heard of: its start
 // may still be on its way, and it says who had the address.
 func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
+	r.counters.add(countUnknownStop)
+	return r.over(in, f.hi, endStop, f)
+}
+
+// over remembers a session that was over when it was heard of first: for others it
+// is as if it had been known.
+func (r *rules) over(in *incarnations, end clock.Bound, e ending, f *fact) Outcome {
 	keys := r.admit(f, binding.CanonicalAPN(f.APN)).keys
-	if in.full() {
-		r.forgetOldest(in, f)
-	}
 	if !in.take(f) {
 		return r.former(in, f)
 	}
@@ -554,14 +557,16 @@ func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 		for _, k := range keys {
 			r.places.claim(id, k, false, f)
 		}
-		r.sessions.spoke(id, f)
-		r.places.end(id, f.hi, endStop, f)
+		if f.Kind == binding.SessionStop {
+			r.sessions.spoke(id, f)
+		}
+		r.places.end(id, end, e, f)
 		r.places.relate(id, f)
 	} else {
-		r.sessions.remains.ended(&table.Session{Key: f.key, After: f.hi})
+		r.sessions.remains.ended(&table.Session{Key: f.key, After: end})
 		r.places.refuse(f, keys)
 	}
-	return r.counters.outcome(countUnknownStop, Late)
+	return Late
 }
 
 // endSiblings has the other contexts of a session speak of which the last

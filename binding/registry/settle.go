@@ -243,7 +243,7 @@ func (p *places) publish(t *touch, h *table.Holding, st *standing, kind binding.
 	}
 	c.Reason = binding.ReasonEnded
 	if kind != binding.Released {
-		c.State, c.Reason = toldOf(h.Told, c.Now)
+		c.State, c.Reason = p.toldOf(h.Told, c.Now)
 	}
 	p.emit(c, f, (t.before|c.Sources)&^(1<<binding.SourceFeed) == 0)
 }
@@ -256,9 +256,12 @@ func (p *places) nameOwner(c *binding.Change, owner uint32) {
 }
 
 // toldOf is the state that a change tells with the holder.
-func toldOf(told binding.Reason, who binding.Subscriber) (binding.State, binding.Reason) {
+func (c *core) toldOf(told binding.Reason, who binding.Subscriber) (binding.State, binding.Reason) {
 	if told == binding.ReasonBound && who.MSISDN == 0 {
 		return binding.StateBound, binding.ReasonNoMSISDN
+	}
+	if told == binding.ReasonMultiSIM && c.t.Ambiguous {
+		return binding.StateAmbiguous, told
 	}
 	return table.StateOf(told.Verdict()), told
 }

@@ -174,8 +174,9 @@ func (c *cli) releaseCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "release ADDRESS --reason TEXT",
 		Short: "End the binding of an address",
-		Long: `End the binding of an address: it answers "unknown" until a source binds it
-again. It settles a conflict that no source ends. Who asked and why is logged.`,
+		Long: `End the binding of an address: no session there counts until it says something
+that surely happened since. It chooses nobody: sessions that disagree still do.
+Who asked and why is logged.`,
 		Example: `  simbind release 10.45.0.7 --reason "ticket 4711: PGW lost the Stop"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

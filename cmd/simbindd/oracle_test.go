@@ -18,12 +18,19 @@ func TestOracle(t *testing.T) {
 	if testing.Short() {
 		turns = 300
 	}
-	if v, err := strconv.Atoi(os.Getenv("SIMBIND_ORACLE_TURNS")); err == nil {
-		turns = v
+	if v := os.Getenv("SIMBIND_ORACLE_TURNS"); v != "" {
+		var err error
+		if turns, err = strconv.Atoi(v); err != nil {
+			t.Fatalf("SIMBIND_ORACLE_TURNS: %v", err)
+		}
 	}
-	if v, err := strconv.ParseUint(os.Getenv("SIMBIND_ORACLE_SEED"), 10, 64); err == nil {
-		seed = v
+	if v := os.Getenv("SIMBIND_ORACLE_SEED"); v != "" {
+		var err error
+		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
+			t.Fatalf("SIMBIND_ORACLE_SEED: %v", err)
+		}
 	}
+	played := 0
 	for _, p := range worldtest.Profiles() {
 		p, spoken := p.Wired()
 		if !spoken {
@@ -38,6 +45,7 @@ func TestOracle(t *testing.T) {
 			if only := os.Getenv("SIMBIND_ORACLE_PROFILE"); only != "" && only != name {
 				continue
 			}
+			played++
 			t.Run(name, func(t *testing.T) {
 				report := worldtest.Report{}
 				if history, err := strconv.ParseUint(os.Getenv("SIMBIND_ORACLE_HISTORY"), 10, 64); err == nil {
@@ -51,5 +59,8 @@ func TestOracle(t *testing.T) {
 				}
 			})
 		}
+	}
+	if played == 0 {
+		t.Errorf("there is no profile %q", os.Getenv("SIMBIND_ORACLE_PROFILE"))
 	}
 }
