@@ -126,6 +126,7 @@ func TestWhatIsRefused(t *testing.T) {
 			[]string{"10: tap.clients[0].blind_delay: blind_delay 2m0s is not within 1s to max_delay 1m0s"}},
 		{"a policy for SIMs that there is not", minimal + "multi_sim: refuse\n", []string{`3: multi_sim: "refuse": choose flag, match, ambiguous`}},
 		{"a placeholder without a plus", minimal + "placeholders:\n  - '+10000000000'\n  - 001010000\n  - nobody\n", []string{
+			`5: placeholders[1]: placeholder "001010000" is neither a number with '+' nor an IMSI: an IMSI has 14 or 15 digits`,
 			`6: placeholders[2]: placeholder "nobody" is neither a number with '+' nor an IMSI: IMSI: a non-digit: not a valid identity`}},
 		{"yes and no to one question", minimal + "parallel_sessions: perhaps\n", []string{"3: the text `perhaps` is not true or false"}},
 		{"a claim wider than everything", minimal + "domains:\n  - name: a\n    widest:\n      ipv4: 33\n      ipv6: 0\n", []string{
