@@ -113,7 +113,7 @@ func (r *rules) find(f *fact) incarnations {
 func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 	for _, id := range in.list() {
 		s := r.m.Session(id)
-		if table.Nobody(r.people.said(&s)) && !table.Nobody(f.identity()) { // nobody else's, at least
+		if !s.Ended() && table.Nobody(r.people.said(&s)) && !table.Nobody(f.identity()) { // nobody else's, at least
 			r.people.named(id, f, false)
 			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
 		}
