@@ -240,7 +240,7 @@ func (r *rules) begin(f *fact, reused uint8) Outcome {
 	if reused != 0 {
 		r.sessions.update(id, func(s *table.Session) { s.Flags |= reused })
 	}
-	r.places.remember(id, f)
+	r.sessions.remember(id, f)
 	outcome := r.claimAll(id, got.keys, true, f, got.refused)
 	r.dropGone(id, f, newer, binding.CanonicalAPN(f.APN))
 	r.places.relate(id, f)
@@ -443,10 +443,8 @@ func (r *rules) give(id uint32, k index.Key, f *fact, when when) {
 		r.places.drop(id, k, f)
 		return
 	}
-	for _, c := range r.sessions.claims(id) {
-		if c.Key == k && clock.Before(f.hi, c.At) {
-			return
-		}
+	if clock.Before(f.hi, r.places.heldBy(id, k).At) {
+		return
 	}
 	r.places.give(id, k, f)
 }
