@@ -102,7 +102,14 @@ func (r *rules) find(f *fact) incarnations {
 			sessions = 0
 		}
 	}
-	if r.sessions.makeWay(sessions, len(r.admit(f, binding.CanonicalAPN(f.APN)).keys), f.now) {
+	pieces := r.keys[:0] // whether it may have them is asked when its APN is known
+	for _, a := range f.Addrs {
+		if canonical, err := binding.NewAddress(a.Prefix); err == nil {
+			canonical.PortLow, canonical.PortHigh = a.PortLow, a.PortHigh
+			pieces = table.AppendKeys(pieces, 0, canonical)
+		}
+	}
+	if r.keys = pieces[:0]; r.sessions.makeWay(sessions, len(pieces), f.now) {
 		return r.nodes.find(f) // one of them may have given way
 	}
 	return in
