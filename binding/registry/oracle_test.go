@@ -3,7 +3,6 @@ package registry
 import (
 	"fmt"
 	"os"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -105,39 +104,20 @@ func (w *witness) Release(q binding.Query) {
 // SIMBIND_ORACLE_STRICT a right answer that is withheld on a quiet line is a
 // failure too: see docs/oracle.md.
 func TestOracle(t *testing.T) {
-	turns, seed := 10_000, uint64(1)
+	turns := 10_000
 	if testing.Short() {
 		turns = 1_000
 	}
-	if v := os.Getenv("SIMBIND_ORACLE_TURNS"); v != "" {
-		var err error
-		if turns, err = strconv.Atoi(v); err != nil {
-			t.Fatalf("SIMBIND_ORACLE_TURNS: %v", err)
-		}
-	}
-	if v := os.Getenv("SIMBIND_ORACLE_SEED"); v != "" {
-		var err error
-		if seed, err = strconv.ParseUint(v, 10, 64); err != nil {
-			t.Fatalf("SIMBIND_ORACLE_SEED: %v", err)
-		}
-	}
-	played := 0
+	asked := worldtest.Asks(t, turns)
 	for _, p := range worldtest.Profiles() {
-		if only := os.Getenv("SIMBIND_ORACLE_PROFILE"); only != "" && only != p.Name {
+		if !asked.For(p.Name) {
 			continue
 		}
-		played++
 		t.Run(p.Name, func(t *testing.T) {
-			p.Strict = os.Getenv("SIMBIND_ORACLE_STRICT") != ""
-			explain := os.Getenv("SIMBIND_ORACLE_EXPLAIN") != ""
-			report := worldtest.Report{}
-			if history, err := strconv.ParseUint(os.Getenv("SIMBIND_ORACLE_HISTORY"), 10, 64); err == nil {
-				report = worldtest.Play(p, seed, history, newWitness(t))
-			} else {
-				report = worldtest.Run(p, seed, turns, newWitness(t))
-			}
+			p.Strict = asked.Strict
+			report := asked.Play(p, newWitness(t))
 			t.Log(&report)
-			if report.Failure != nil && explain {
+			if report.Failure != nil && asked.Explain {
 				report.Failure.Replay(newWitness(t))
 				t.Log(strings.Join(last.log, "\n"))
 			}
@@ -146,7 +126,5 @@ func TestOracle(t *testing.T) {
 			}
 		})
 	}
-	if played == 0 {
-		t.Errorf("there is no profile %q", os.Getenv("SIMBIND_ORACLE_PROFILE"))
-	}
+	asked.Done(t)
 }

@@ -137,13 +137,10 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 }
 
 // heldBy is when a session held an address.
-func (p *places) heldBy(id uint32, k index.Key) (held table.Hold) {
-	for _, c := range p.sessions.claims(id) {
-		if c.Key == k {
-			held = c.Hold
-		}
-	}
-	return held
+func (p *places) heldBy(id uint32, k index.Key) table.Hold {
+	s := p.m.Session(id)
+	c := p.m.Claim(p.m.ClaimOn(&s, k))
+	return p.m.HoldOf(&c, s.Node)
 }
 
 // mayHave lets a session claim what it may have, as it may be the one that had.
@@ -160,12 +157,9 @@ func (p *places) mayHave(id uint32, claims []table.Claim, f *fact) {
 
 // setHold says when a session held an address.
 func (p *places) setHold(id uint32, k index.Key, h table.Hold) {
-	for c := p.m.Session(id).Claim; c != 0; {
-		cl := p.m.Claim(c)
-		if cl.Key == k {
-			p.m.SetHold(c, h)
-		}
-		c = cl.NextOfSession
+	s := p.m.Session(id)
+	if c := p.m.ClaimOn(&s, k); c != 0 {
+		p.m.SetHold(c, h)
 	}
 }
 
@@ -343,16 +337,10 @@ func rank(why binding.Reason) int {
 // mayLack marks a claim of which it is not known whether its session still has
 // the address: it counts no more until a word that is surely later names it.
 func (p *places) mayLack(id uint32, k index.Key, f *fact) {
-	for c := p.m.Session(id).Claim; c != 0; {
-		cl := p.m.Claim(c)
-		if cl.Key == k && !cl.Given {
-			p.touch(k, f.why).changed = true
-			p.m.SetGiven(c, true)
-			p.sessions.dirty(id)
-		}
-		c = cl.NextOfSession
+	s := p.m.Session(id)
+	if c := p.m.ClaimOn(&s, k); c != 0 && !p.m.Claim(c).Given {
+		p.touch(k, f.why).changed = true
+		p.m.SetGiven(c, true)
+		p.sessions.dirty(id)
 	}
 }
-
-// remember keeps the memo of a new session.
-func (p *places) remember(id uint32, f *fact) { p.sessions.remember(id, f) }

@@ -551,6 +551,22 @@ func TestRegressions(t *testing.T) {
 			g.update("a", simA, ue1, ordered(2))
 			w.silent(ue1, simA)
 		}},
+		{"an update that names no APN is refused for none", func(w *tale) {
+			w.configure(func(c *Config) {
+				c.Domains = []binding.Domain{
+					{Name: "one", APNs: []string{"internet"}, Pools: prefixes("10.0.0.0/16")},
+					{Name: "two", APNs: []string{"ims"}, Pools: prefixes("10.0.0.0/16")},
+				}
+			})
+			n := w.nas("nas")
+			before := w.Status().Counters["refused_domain"]
+			n.start("a", simA, ue1, of("internet"))
+			w.wait(3 * time.Second)
+			n.update("a", simA, ue1)
+			if got := w.Status().Counters["refused_domain"]; got != before {
+				w.t.Errorf("%d are counted as refused", got-before)
+			}
+		}},
 	})
 }
 

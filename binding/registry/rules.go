@@ -107,7 +107,14 @@ func (r *rules) find(f *fact) incarnations {
 			f.begin()
 		}
 	}
-	if r.sessions.makeWay(sessions, len(r.admit(f, binding.CanonicalAPN(f.APN)).keys), f.now) {
+	pieces := r.keys[:0] // whether it may have them is asked when its APN is known
+	for _, a := range f.Addrs {
+		if canonical, err := binding.NewAddress(a.Prefix); err == nil {
+			canonical.PortLow, canonical.PortHigh = a.PortLow, a.PortHigh
+			pieces = table.AppendKeys(pieces, 0, canonical)
+		}
+	}
+	if r.keys = pieces[:0]; r.sessions.makeWay(sessions, len(pieces), f.now) {
 		return r.nodes.find(f) // one of them may have given way
 	}
 	return in
@@ -245,7 +252,7 @@ func (r *rules) begin(f *fact, reused uint8) Outcome {
 	if reused != 0 {
 		r.sessions.update(id, func(s *table.Session) { s.Flags |= reused })
 	}
-	r.places.remember(id, f)
+	r.sessions.remember(id, f)
 	outcome := r.claimAll(id, got.keys, true, f, got.refused)
 	r.dropGone(id, f, newer, binding.CanonicalAPN(f.APN))
 	r.places.relate(id, f)
@@ -448,10 +455,8 @@ func (r *rules) give(id uint32, k index.Key, f *fact, when when) {
 		r.places.drop(id, k, f)
 		return
 	}
-	for _, c := range r.sessions.claims(id) {
-		if c.Key == k && clock.Before(f.hi, c.At) {
-			return
-		}
+	if clock.Before(f.hi, r.places.heldBy(id, k).At) {
+		return
 	}
 	r.places.give(id, k, f)
 }

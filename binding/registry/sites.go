@@ -5,7 +5,6 @@ import (
 
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/clock"
-	"github.com/simbind/simbind/binding/index"
 	"github.com/simbind/simbind/binding/table"
 )
 
@@ -116,12 +115,9 @@ func (s *sites) mirror(f *fact) Outcome {
 	}
 	s.places.touchAll(id, f.why, known && changed)
 	outcome := s.rules.claimAll(id, got.keys, true, f, got.refused)
-	s.relate(id, got.keys, f)
+	s.places.relate(id, f) // it speaks after what others have ended there
 	return outcome
 }
-
-// relate has the session speak after what others have ended on its addresses.
-func (s *sites) relate(id uint32, keys []index.Key, f *fact) { s.places.relate(id, f) }
 
 // restate writes what the site says into the session's record. It reports
 // whether an attribute changed that is published.

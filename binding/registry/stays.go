@@ -184,15 +184,11 @@ func (st *stays) within(x, y *table.Session) bool {
 // of one bearer, which are compared there.
 func (st *stays) together(x, y *table.Session) bool {
 	for c := x.Claim; c != 0; {
-		cx := st.m.Claim(c)
-		for d := y.Claim; d != 0; {
-			cy := st.m.Claim(d)
-			if cx.Key == cy.Key {
-				return true
-			}
-			d = cy.NextOfSession
+		cl := st.m.Claim(c)
+		if st.m.Has(y, cl.Key) {
+			return true
 		}
-		c = cx.NextOfSession
+		c = cl.NextOfSession
 	}
 	return false
 }

@@ -274,17 +274,20 @@ func (m *Memory) HoldOf(c *Claim, node uint16) Hold {
 	return h
 }
 
-// Has reports that a session claims an address. Writer only.
-func (m *Memory) Has(s *Session, k index.Key) bool {
+// ClaimOn is a session's claim on an address, zero if it has none. Writer only.
+func (m *Memory) ClaimOn(s *Session, k index.Key) uint32 {
 	for c := s.Claim; c != 0; {
 		cl := m.Claim(c)
 		if cl.Key == k {
-			return true
+			return c
 		}
 		c = cl.NextOfSession
 	}
-	return false
+	return 0
 }
+
+// Has reports that a session claims an address. Writer only.
+func (m *Memory) Has(s *Session, k index.Key) bool { return m.ClaimOn(s, k) != 0 }
 
 // claimGiven is a bit of the key's class that no class has.
 const claimGiven = 1 << 15
