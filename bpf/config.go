@@ -102,9 +102,9 @@ func (c Config) Check() error {
 	case len(c.Interfaces) == 0:
 		return errors.New("no interfaces")
 	case c.SnapLength < minSnap || c.SnapLength > maxSnap:
-		return fmt.Errorf("snap length %d is not within %d to %d", c.SnapLength, minSnap, maxSnap)
+		return fmt.Errorf("snap_length %d is not within %d to %d", c.SnapLength, minSnap, maxSnap)
 	case c.RingBuffer < minRingBuffer || c.RingBuffer > maxRingBuffer || c.RingBuffer&(c.RingBuffer-1) != 0:
-		return fmt.Errorf("ring buffer of %d octets is not a power of two within %d to %d", c.RingBuffer, minRingBuffer, maxRingBuffer)
+		return fmt.Errorf("ring_buffer %d is not a power of two within %d to %d", c.RingBuffer, minRingBuffer, maxRingBuffer)
 	case c.Silence > 0 && c.Silence < minSilence:
 		return fmt.Errorf("silence %v is less than %v", c.Silence, minSilence)
 	case c.Mode != ModeAuto && c.Mode != ModeTCX && c.Mode != ModePacket:
@@ -128,11 +128,11 @@ func (c Config) checkPorts() error {
 	seen := map[uint16]bool{}
 	for _, list := range [][]uint16{c.Ports.GTP, c.Ports.PFCP, c.Ports.RADIUS, c.Ports.Diameter} {
 		if len(list) > maxPorts {
-			return fmt.Errorf("more than %d ports for one protocol", maxPorts)
+			return fmt.Errorf("ports: more than %d for one protocol", maxPorts)
 		}
 		for _, port := range list {
 			if port == 0 || seen[port] {
-				return fmt.Errorf("port %d is zero or named twice", port)
+				return fmt.Errorf("ports: %d is zero or named twice", port)
 			}
 			seen[port] = true
 		}

@@ -149,17 +149,17 @@ func (c Config) checkUpstreams() error {
 	}
 	known := map[string]bool{strings.ToLower(c.OriginHost): true}
 	for _, u := range c.Upstreams {
-		if err := checkIdentity("host of an upstream", u.Host); err != nil {
+		if err := checkIdentity("upstream host", u.Host); err != nil {
 			return err
 		}
 		if _, _, err := net.SplitHostPort(u.Address); err != nil {
-			return fmt.Errorf("diameter: upstream %s: address: %w", u.Host, err)
+			return fmt.Errorf("diameter: upstream address %q is not host:port", u.Address)
 		}
 		if u.TLS && c.TLS == nil {
-			return fmt.Errorf("diameter: upstream %s wants TLS, of which there is no configuration", u.Host)
+			return fmt.Errorf("diameter: upstream tls: %s wants it, and the section tls is missing", u.Host)
 		}
 		if known[strings.ToLower(u.Host)] {
-			return fmt.Errorf("diameter: upstream %s is named twice, or like us", u.Host)
+			return fmt.Errorf("diameter: upstream host %s is named twice, or like us", u.Host)
 		}
 		known[strings.ToLower(u.Host)] = true
 		if u.Weight < 0 || u.Weight > 1000 || u.Priority < 0 || u.Priority > 1000 {

@@ -46,13 +46,13 @@ func (p *Proxy) check() error {
 	d := p.withDefaults()
 	switch {
 	case !d.Server.IsValid() || d.Server.Port() == 0:
-		return errors.New("radius proxy: no home server")
+		return errors.New("radius: proxy_to: server is missing or has no port")
 	case len(d.Secret) == 0:
-		return errors.New("radius proxy: no secret")
+		return errors.New("radius: proxy_to: no secret")
 	case d.Timeout < 0:
-		return errors.New("radius proxy: the timeout is negative")
+		return errors.New("radius: proxy_to: timeout is negative")
 	case d.Pending < 1 || d.Pending > 1<<18:
-		return fmt.Errorf("radius proxy: %d pending requests are not within 1 to %d", d.Pending, 1<<18)
+		return fmt.Errorf("radius: proxy_to: pending %d is not within 1 to %d", d.Pending, 1<<18)
 	}
 	return nil
 }

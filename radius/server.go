@@ -64,11 +64,11 @@ func (c Config) Check() error {
 	c = c.withDefaults()
 	switch {
 	case c.ReceiveBuffer < maxPacket || c.ReceiveBuffer > 1<<30:
-		return fmt.Errorf("radius receive buffer of %d octets is not within %d to %d", c.ReceiveBuffer, maxPacket, 1<<30)
+		return fmt.Errorf("radius: receive_buffer %d is not within %d to %d", c.ReceiveBuffer, maxPacket, 1<<30)
 	case c.Transactions < 1 || c.Transactions > 1<<24:
-		return fmt.Errorf("radius transactions %d are not within 1 to %d", c.Transactions, 1<<24)
+		return fmt.Errorf("radius: transactions %d are not within 1 to %d", c.Transactions, 1<<24)
 	case c.DuplicateWindow < 0:
-		return errors.New("radius duplicate window is negative")
+		return errors.New("radius: duplicate_window is negative")
 	}
 	for _, address := range c.Listen {
 		if _, err := udpNetwork(address); err != nil {

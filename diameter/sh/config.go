@@ -117,14 +117,18 @@ func (c Config) Check() error {
 	c = c.withDefaults()
 	switch {
 	case c.MNCDigits != 2 && c.MNCDigits != 3:
-		return fmt.Errorf("sh: mnc_digits is %d, not 2 or 3", c.MNCDigits)
+		return fmt.Errorf("sh: mnc_digits %d is not 2 or 3", c.MNCDigits)
 	case c.Identity > FormIMSI:
 		return errors.New("sh: there is no such form of identity")
 	case c.Subscribe != 0 && c.Subscribe != MSISDN && c.Subscribe != IMSPublicIdentity:
 		return fmt.Errorf("sh: changes of Data-Reference %d tell no number", c.Subscribe)
 	}
 	if err := c.connection().Check(); err != nil {
-		return fmt.Errorf("sh: %s", strings.TrimPrefix(err.Error(), "diameter: "))
+		text := strings.TrimPrefix(err.Error(), "diameter: ")
+		if about, ok := strings.CutPrefix(text, "upstream "); ok {
+			text = "server " + about
+		}
+		return fmt.Errorf("sh: %s", text)
 	}
 	return nil
 }

@@ -76,10 +76,10 @@ func (c Config) Check() error {
 		return errors.New("udm: a token is in a file, or an NRF gives it")
 	}
 	if err := checkRoot(c.Token.URL); err != nil {
-		return fmt.Errorf("udm: token url: %w", err)
+		return fmt.Errorf("udm: nrf: url: %w", err)
 	}
 	if !isUUID(c.Token.NFInstanceID) {
-		return errors.New("udm: nf_instance_id is no UUID")
+		return errors.New("udm: nrf: nf_instance_id is no UUID")
 	}
 	return nil
 }

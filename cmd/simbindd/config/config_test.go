@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,9 @@ func load(t *testing.T, text string) (Config, error) {
 	return Load(write(t, "c.yaml", text))
 }
 
+// keyAndWord are the last key that a line names and the word after it.
+var keyAndWord = regexp.MustCompile(`:\d+: (?:[a-z_.]+(?:\[\d+\])?\.)*([a-z_]+)(?:\[\d+\])?: ([a-z_]+)`)
+
 // problems are the lines of an error, without the name of the file.
 func problems(t *testing.T, err error) []string {
 	t.Helper()
@@ -43,6 +47,9 @@ func problems(t *testing.T, err error) []string {
 	}
 	var list []string
 	for _, line := range strings.Split(err.Error(), "\n") {
+		if m := keyAndWord.FindStringSubmatch(line); m != nil && m[1] == m[2] {
+			t.Errorf("it names its key twice: %s", line)
+		}
 		list = append(list, strings.TrimPrefix(line, e.File+":"))
 	}
 	return list
@@ -71,11 +78,11 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a tap on a pattern that is none", minimal + "tap: {interfaces: [eth0, 'eth[']}\n",
 			[]string{"3: tap.interfaces[1]: \"eth[\" is neither a name nor a pattern; write it as eth0 or ens*"}},
 		{"a tap with a port for two protocols", minimal + "tap: {interfaces: [eth0], ports: {gtp: [8805]}}\n",
-			[]string{"3: tap: port 8805 is zero or named twice"}},
+			[]string{"3: tap.ports: 8805 is zero or named twice"}},
 		{"a tap with an odd ring", minimal + "tap: {interfaces: [eth0], ring_buffer: 3MiB}\n",
-			[]string{"3: tap: ring buffer of 3145728 octets is not a power of two within 131072 to 1073741824"}},
+			[]string{"3: tap.ring_buffer: 3145728 is not a power of two within 131072 to 1073741824"}},
 		{"a tap with a client without a secret", minimal + "tap: {interfaces: [eth0], clients: [{name: pgw1, prefix: 192.0.2.0/24}]}\n",
-			[]string{"3: tap.clients[0]: radius client \"pgw1\": no secret"}},
+			[]string{"3: tap.clients[0]: no secret: set secret or secret_file"}},
 		{"a tap with a client whose blind delay is too long",
 			minimal + "tap:\n  interfaces: [eth0]\n  clients:\n    - name: pgw1\n      blind_delay: 1h\n      secret: s\n",
 			[]string{"7: tap.clients[0].blind_delay: \"1h\": a duration of at most 10m0s"}},
@@ -87,7 +94,7 @@ func TestWhatIsRefused(t *testing.T) {
 			[]string{"7: tap.groups[1]: the group of senders a is there twice"}},
 		{"a group of senders with an address that is none", minimal + "tap:\n  interfaces: [eth0]\n  groups:\n    - name: a\n      addresses: [192.0.2]\n",
 			[]string{`7: tap.groups[0].addresses[0]: "192.0.2" is not a prefix; write it as 10.45.0.0/16 or 2001:db8::/32`}},
-		{"a silence that is a pause", minimal + "tap: {interfaces: [eth0], silence: 5s}\n", []string{"3: tap: silence 5s is less than 30s"}},
+		{"a silence that is a pause", minimal + "tap: {interfaces: [eth0], silence: 5s}\n", []string{"3: tap.silence: 5s is less than 30s"}},
 		{"a tap with another policy", minimal + "tap: {interfaces: [eth0], on_loss: ignore}\n", []string{"3: tap.on_loss: \"ignore\": choose stale, mark"}},
 		{"a section without content", minimal + "radius:\n", []string{"3: radius: is empty: fill it in, or leave it out to turn it off"}},
 
@@ -108,8 +115,8 @@ func TestWhatIsRefused(t *testing.T) {
 		{"a duration without a unit", minimal + "lease: 24\n", []string{`3: lease: "24" is not a duration; write it as 24h, 90s or 1h30m`}},
 		{"a negative duration", minimal + "linger: -1s\n", []string{`3: linger: "-1s": a duration must not be negative`}},
 		{"a zero that would mean the default", minimal + "trust_gap: 0s\n", []string{`3: trust_gap: "0s": a duration must be above zero`}},
-		{"a lease too short for the index", minimal + "lease: 10ms\n", []string{"3: lease: lease 10ms is not within 1s to 291h16m15s"}},
-		{"a lease too long for the index", minimal + "lease: 1000h\n", []string{"3: lease: lease 1000h0m0s is not within 1s to 291h16m15s"}},
+		{"a lease too short for the index", minimal + "lease: 10ms\n", []string{"3: lease: 10ms is not within 1s to 291h16m15s"}},
+		{"a lease too long for the index", minimal + "lease: 1000h\n", []string{"3: lease: 1000h0m0s is not within 1s to 291h16m15s"}},
 		{"each time has its line", minimal + "max_delay: x\nlease_grace: x\nloss_timeout: x\n", []string{
 			`3: max_delay: "x" is not a duration; write it as 24h, 90s or 1h30m`,
 			`4: lease_grace: "x" is not a duration; write it as 24h, 90s or 1h30m`,
@@ -117,24 +124,25 @@ func TestWhatIsRefused(t *testing.T) {
 		}},
 
 		{"a delay of nothing", minimal + "max_delay: 0s\n", []string{`3: max_delay: "0s": a duration must be above zero`}},
-		{"a delay beyond what is remembered", minimal + "max_delay: 2h\n", []string{"3: max_delay: max_delay 2h0m0s is not within 1s to 1h0m0s"}},
-		{"a blind delay above the greatest", minimal + "blind_delay: 6m\n", []string{"3: blind_delay: blind_delay 6m0s is not within 1s to max_delay 5m0s"}},
-		{"a delay below the usual blind one", minimal + "max_delay: 10s\n", []string{"1: blind_delay: blind_delay 30s is not within 1s to max_delay 10s"}},
+		{"a delay beyond what is remembered", minimal + "max_delay: 2h\n", []string{"3: max_delay: 2h0m0s is not within 1s to 1h0m0s"}},
+		{"a blind delay above the greatest", minimal + "blind_delay: 6m\n", []string{"3: blind_delay: 6m0s is not within 1s to max_delay 5m0s"}},
+		{"a delay below the usual blind one", minimal + "max_delay: 10s\n", []string{"3: max_delay: 10s is less than blind_delay, which is 30s where it is not set: set it too, to at most 10s"}},
+		{"a delay below the blind one that is written", minimal + "max_delay: 1m\nblind_delay: 2m\n", []string{"4: blind_delay: 2m0s is not within 1s to max_delay 1m0s"}},
 		{"a client's blind delay above the greatest", minimal + "radius:\n  listen: [':1']\n  clients:\n    - name: a\n      prefix: 10.0.0.0/8\n      secret: s\n      blind_delay: 6m\n",
-			[]string{"9: radius.clients[0].blind_delay: blind_delay 6m0s is not within 1s to max_delay 5m0s"}},
+			[]string{"9: radius.clients[0].blind_delay: 6m0s is not within 1s to max_delay 5m0s"}},
 		{"a tap's client's blind delay above the greatest", minimal + "max_delay: 1m\ntap:\n  interfaces: [eth0]\n  clients:\n    - name: a\n      prefix: 10.0.0.0/8\n      secret: s\n      blind_delay: 2m\n",
-			[]string{"10: tap.clients[0].blind_delay: blind_delay 2m0s is not within 1s to max_delay 1m0s"}},
+			[]string{"10: tap.clients[0].blind_delay: 2m0s is not within 1s to max_delay 1m0s"}},
 		{"a policy for SIMs that there is not", minimal + "multi_sim: refuse\n", []string{`3: multi_sim: "refuse": choose flag, match, ambiguous`}},
 		{"a placeholder without a plus", minimal + "placeholders:\n  - '+10000000000'\n  - 001010000\n  - nobody\n", []string{
-			`5: placeholders[1]: placeholder "001010000" is neither a number with '+' nor an IMSI: an IMSI has 14 or 15 digits`,
-			`6: placeholders[2]: placeholder "nobody" is neither a number with '+' nor an IMSI: IMSI: a non-digit: not a valid identity`}},
+			`5: placeholders[1]: "001010000" is neither a number with '+' nor an IMSI: an IMSI has 14 or 15 digits`,
+			`6: placeholders[2]: "nobody" is neither a number with '+' nor an IMSI: IMSI: a non-digit: not a valid identity`}},
 		{"yes and no to one question", minimal + "parallel_sessions: perhaps\n", []string{"3: the text `perhaps` is not true or false"}},
 		{"a claim wider than everything", minimal + "domains:\n  - name: a\n    widest:\n      ipv4: 33\n      ipv6: 0\n", []string{
 			"6: domains[0].widest.ipv4: 33 is not within 1 to 32", "7: domains[0].widest.ipv6: 0 is not within 1 to 128"}},
 		{"a widest claim of no family", minimal + "domains: [{name: a, widest: {ipv5: 24}}]\n", []string{`3: unknown key "ipv5"`}},
-		{"a site that is no token of a subject", "site: lab.eu\ndata_dir: d\n", []string{`1: site: site "lab.eu": only A-Z a-z 0-9 _ - are allowed`}},
-		{"a domain without a name", minimal + "domains:\n  - apns: [a]\n", []string{`4: domains[0]: domain name "" is empty or not unique`}},
-		{"a domain's name twice", minimal + "domains:\n  - name: a\n  - name: a\n", []string{`5: domains[1]: domain name "a" is empty or not unique`}},
+		{"a site that is no token of a subject", "site: lab.eu\ndata_dir: d\n", []string{`1: site: "lab.eu": only A-Z a-z 0-9 _ - are allowed`}},
+		{"a domain without a name", minimal + "domains:\n  - apns: [a]\n", []string{`4: domains[0]: name "" is empty or not unique`}},
+		{"a domain's name twice", minimal + "domains:\n  - name: a\n  - name: a\n", []string{`5: domains[1].name: "a" is empty or not unique`}},
 		{"an APN in two domains", minimal + "domains:\n  - {name: a, apns: [x]}\n  - {name: b, apns: [X]}\n", []string{`5: domains[1]: APN "x" is in domain "a" and in domain "b"`}},
 		{"a pool with host bits", minimal + "domains:\n  - name: a\n    pools:\n      - 10.0.0.0/8\n      - 10.45.0.1/16\n", []string{
 			`7: domains[0].pools[1]: "10.45.0.1/16" has bits set beyond its length; write 10.45.0.0/16`}},
@@ -166,13 +174,13 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"a listener without a port", minimal + "radius: {listen: ['127.0.0.1']}\n", `3: radius.listen[0]: "127.0.0.1" is not host:port`},
 		{"a listener with a name", minimal + "radius: {listen: ['pgw:1813']}\n", `3: radius.listen[0]: "pgw:1813": "pgw" is not an IP address`},
 		{"a listener beyond the ports", minimal + "radius: {listen: [':70000']}\n", `3: radius.listen[0]: ":70000": port "70000" is not within`},
-		{"a client without a secret", client("{name: b, prefix: 11.0.0.0/8}"), `7: radius.clients[1]: radius client "b": no secret`},
+		{"a client without a secret", client("{name: b, prefix: 11.0.0.0/8}"), `7: radius.clients[1]: no secret: set secret or secret_file`},
 		{"a client with two secrets", client("{name: b, prefix: 11.0.0.0/8, secret: s, secret_file: f}"), "7: radius.clients[1]: has both secret and secret_file"},
 		{"a secret file that is missing", client("{name: b, prefix: 11.0.0.0/8, secret_file: /nonexistent/s}"), "7: radius.clients[1].secret_file: stat /nonexistent/s: no such file"},
 		{"a secret file that is a directory", client("{name: b, prefix: 11.0.0.0/8, secret_file: /tmp}"), "7: radius.clients[1].secret_file: /tmp is not a regular file"},
-		{"a client that nothing identifies", client("{name: b, secret: s}"), `7: radius.clients[1]: radius client "b": neither a prefix nor a certificate`},
-		{"a client's name twice", client("{name: a, prefix: 11.0.0.0/8, secret: s}"), `7: radius.clients[1]: radius client "a": the name is empty or not unique`},
-		{"a client's prefix twice", client("{name: b, prefix: 10.0.0.0/8, secret: s}"), `7: radius.clients[1]: radius client "b": prefix 10.0.0.0/8 is another client's`},
+		{"a client that nothing identifies", client("{name: b, secret: s}"), `7: radius.clients[1]: "b": neither a prefix nor a certificate says who it is`},
+		{"a client's name twice", client("{name: a, prefix: 11.0.0.0/8, secret: s}"), `7: radius.clients[1]: "a": the name is empty or not unique`},
+		{"a client's prefix twice", client("{name: b, prefix: 10.0.0.0/8, secret: s}"), `7: radius.clients[1]: "b": prefix 10.0.0.0/8 is another client's`},
 		{"a client's prefix with host bits", client("{name: b, prefix: 10.0.0.1/8, secret: s}"), "7: radius.clients[1].prefix:"},
 		{"a blind delay of nothing", client("{name: b, prefix: 11.0.0.0/8, secret: s, blind_delay: 0s}"), `7: radius.clients[1].blind_delay: "0s": a duration must be above zero`},
 		{"a blind delay that is too long", client("name: b\n      prefix: 11.0.0.0/8\n      secret: s\n      blind_delay: 11m"), `10: radius.clients[1].blind_delay: "11m": a duration of at most 10m0s`},
@@ -181,23 +189,27 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"a key of a client that there is not", client("{name: b, groups: x, prefix: 11.0.0.0/8, secret: s}"), `7: unknown key "groups"`},
 		{"a negative loss timeout", client("{name: b, prefix: 11.0.0.0/8, secret: s, loss_timeout: -1s}"), "7: radius.clients[1].loss_timeout:"},
 		{"a buffer that is no size", minimal + "radius: {listen: [':1'], receive_buffer: big}\n", `3: radius.receive_buffer: "big" is not a size`},
-		{"a buffer too small for a packet", minimal + "radius: {listen: [':1'], receive_buffer: '100'}\n", "3: radius: radius receive buffer of 100 octets is not within"},
+		{"a buffer too small for a packet", minimal + "radius: {listen: [':1'], receive_buffer: '100'}\n", "3: radius.receive_buffer: 100 is not within 4096 to 1073741824"},
 		{"a home server by name", minimal + "radius: {listen: [':1'], proxy_to: {server: 'aaa:1813', secret: s}}\n", `3: radius.proxy_to.server: "aaa:1813" is not address:port`},
-		{"a home server without a secret", minimal + "radius: {listen: [':1'], proxy_to: {server: '192.0.2.1:1813'}}\n", "3: radius.proxy_to: radius proxy: no secret"},
+		{"a home server without a secret", minimal + "radius: {listen: [':1'], proxy_to: {server: '192.0.2.1:1813'}}\n", "3: radius.proxy_to: no secret: set secret or secret_file"},
 		{"diameter that listens nowhere", minimal + "diameter: {origin_host: a.lab, origin_realm: lab}\n", "3: diameter.listen: is required"},
 		{"diameter without a name", minimal + "diameter: {listen: [':3868'], origin_realm: lab}\n", "3: diameter.origin_host: is required"},
-		{"diameter with a name that is none", minimal + "diameter: {listen: [':3868'], origin_host: 'a b', origin_realm: lab}\n", `3: diameter: diameter: origin_host "a b" is not a domain name`},
+		{"diameter with a name that is none", minimal + "diameter: {listen: [':3868'], origin_host: 'a b', origin_realm: lab}\n", `3: diameter.origin_host: "a b" is not a domain name`},
 		{"a mode that there is not", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: proxy}\n", `3: diameter.mode: "proxy": choose terminate, relay`},
-		{"messages above the limit", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, max_message: 1MiB}\n", "3: diameter: diameter: max_message 1048576 is not within"},
+		{"messages above the limit", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, max_message: 1MiB}\n", "3: diameter.max_message: 1048576 is not within 4096 to 65536"},
 		{"diameter over TLS without certificates", minimal + "diameter: {origin_host: a.lab, origin_realm: lab, tls: {listen: [':5868']}}\n", "3: diameter.tls.cert_file: is required"},
 		{"sctp on a port alone", minimal + "diameter: {origin_host: a.lab, origin_realm: lab, sctp_listen: [':3868']}\n", `3: diameter.sctp_listen[0]: ":3868" is not address:port`},
-		{"an upstream over TLS that is not configured", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: 'pcrf:3868', host: pcrf.lab, tls: true}]}\n", "3: diameter: diameter: upstream pcrf.lab wants TLS"},
-		{"a relay without upstreams", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay}\n", "3: diameter: diameter: a relay has upstreams"},
-		{"upstreams without a relay", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, upstreams: [{address: 'pcrf:3868', host: pcrf.lab}]}\n", "3: diameter: diameter: a relay has upstreams"},
-		{"an upstream without a port", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: pcrf, host: pcrf.lab}]}\n", "3: diameter: diameter: upstream pcrf.lab: address:"},
+		{"an upstream over TLS that is not configured", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: 'pcrf:3868', host: pcrf.lab, tls: true}]}\n", "3: diameter.upstreams[0].tls: pcrf.lab wants it, and the section tls is missing"},
+		{"a relay without upstreams", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay}\n", "3: diameter.upstreams: is required by mode: relay, at least one"},
+		{"upstreams without a relay", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, upstreams: [{address: 'pcrf:3868', host: pcrf.lab}]}\n", "3: diameter.upstreams: only a relay has them: set mode: relay, or remove them"},
+		{"an upstream twice", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  mode: relay\n  upstreams:\n    - {address: 'pcrf:3868', host: pcrf.lab}\n    - address: 'pcrf:3869'\n      host: PCRF.lab\n", "11: diameter.upstreams[1].host: PCRF.lab is named twice, or like us"},
+		{"an HSS that is nowhere", minimal + "directory:\n  sh:\n    origin_host: a.lab\n    origin_realm: lab\n", "4: directory.sh.servers: is required, at least one"},
+		{"an HSS without a port", minimal + "directory:\n  sh:\n    origin_host: a.lab\n    origin_realm: lab\n    servers:\n      - {address: hss, host: hss.lab}\n", `8: directory.sh.servers[0].address: "hss" is not host:port`},
+		{"an NRF's identity that is none", minimal + "directory:\n  udm:\n    url: http://udm.lab\n    nrf:\n      url: http://nrf.lab\n      nf_instance_id: x\n", "8: directory.udm.nrf.nf_instance_id: is no UUID"},
+		{"an upstream without a port", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: pcrf, host: pcrf.lab}]}\n", `3: diameter.upstreams[0].address: "pcrf" is not host:port`},
 		{"an upstream without a host", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: 'pcrf:3868'}]}\n", "3: diameter.upstreams[0].host: is required"},
 		{"a peer without a host", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - {realm: lab}\n", "8: diameter.peers[0].host: is required"},
-		{"a peer's group with a space", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - host: b.lab\n      group: 'a b'\n", `9: diameter.peers[0].group: diameter: group "a b" has a space in it`},
+		{"a peer's group with a space", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - host: b.lab\n      group: 'a b'\n", `9: diameter.peers[0].group: "a b" has a space in it, or another character that a domain name has not`},
 		{"radsec without certificates", minimal + "radius:\n  radsec:\n    listen: [':2083']\n", "4: radius.radsec.cert_file: is required"},
 
 		{"query without a socket", minimal + "query: {}\n", "3: query.socket: is required"},
@@ -207,14 +219,14 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"too many connections", minimal + "query: {socket: s, max_connections: 100000}\n", "3: query.max_connections: 100000 is not within 1 to 65536"},
 
 		{"an unknown privacy", minimal + "privacy: {publish_msisdn: md5}\n", `3: privacy.publish_msisdn: "md5": choose none, clear, sha256`},
-		{"a stream's name with a dot", minimal + "nats:\n  stream:\n    name: a.b\n", `5: nats.stream.name: stream name "a.b"`},
-		{"a stream that forgets at once", minimal + "nats:\n  stream:\n    max_age: 1s\n", "5: nats.stream.max_age: stream max_age is below one minute"},
-		{"a stream without room", minimal + "nats:\n  stream:\n    max_bytes: 1KiB\n", "5: nats.stream.max_bytes: stream max_bytes is below 1 MiB"},
+		{"a stream's name with a dot", minimal + "nats:\n  stream:\n    name: a.b\n", `5: nats.stream.name: "a.b": only A-Z a-z 0-9 _ - are allowed`},
+		{"a stream that forgets at once", minimal + "nats:\n  stream:\n    max_age: 1s\n", "5: nats.stream.max_age: is below one minute"},
+		{"a stream without room", minimal + "nats:\n  stream:\n    max_bytes: 1KiB\n", "5: nats.stream.max_bytes: is below 1 MiB"},
 		{"six replicas", minimal + "nats:\n  stream:\n    replicas: 6\n", "5: nats.stream.replicas: 6 is not within 1 to 5"},
 		{"replicas without a cluster", minimal + "nats:\n  stream:\n    replicas: 3\n", "3: nats: the embedded server keeps one replica"},
 		{"credentials for no server", minimal + "nats: {token_file: /dev/null}\n", "3: nats.token_file: /dev/null is not a regular file"},
 		{"an embedded server beside the operator's", minimal + "nats:\n  url: nats://n\n  embedded:\n    listen: ':4222'\n", "5: nats.embedded: has no effect with nats.url"},
-		{"an open feed without a token", minimal + "nats: {embedded: {listen: ':4222'}}\n", "3: nats: embedded listen \":4222\" is reachable from other hosts"},
+		{"an open feed without a token", minimal + "nats: {embedded: {listen: ':4222'}}\n", "3: nats.embedded.listen: \":4222\" is reachable from other hosts: it needs a token_file, or listen on 127.0.0.1"},
 
 		{"metrics for everybody", minimal + "metrics: {listen: ':9464'}\n", `3: metrics.listen: ":9464" can be reached from other hosts`},
 		{"metrics on a name", minimal + "metrics: {listen: 'host:9464'}\n", `3: metrics.listen: "host:9464": "host" is not an IP address`},

@@ -40,10 +40,33 @@ func (s *diameterSection) check(p place) *diameter.Config {
 	if len(s.Peers) == 0 {
 		p.key("peers").warnf("none: nobody will be admitted")
 	}
+	switch {
+	case mode == "relay" && len(s.Upstreams) == 0:
+		p.key("upstreams").failf("is required by mode: relay, at least one")
+	case mode != "relay" && len(s.Upstreams) > 0:
+		p.key("upstreams").failf("only a relay has them: set mode: relay, or remove them")
+	}
 	if len(p.problems) == before {
-		p.check(cfg.Check())
+		checkServers(p, p.key("upstreams"), cfg.Upstreams, func(list []diameter.Upstream) error {
+			c := *cfg
+			c.Upstreams = list
+			return c.Check()
+		})
 	}
 	return cfg
+}
+
+// checkServers checks a section without the servers at list, then each of them with
+// those before it, so that what is wrong with one has its line.
+func checkServers(section, list place, servers []diameter.Upstream, check func([]diameter.Upstream) error) {
+	var any []diameter.Upstream
+	if len(servers) > 0 {
+		any = []diameter.Upstream{{Host: "any.invalid", Address: "192.0.2.1:3868"}}
+	}
+	ok := section.check(check(any))
+	for i := 0; ok && i < len(servers); i++ {
+		ok = list.item(i).check(check(servers[:i+1]))
+	}
 }
 
 func (s *diameterTLS) check(p place) *diameter.TLS {

@@ -3,6 +3,7 @@ package config
 import (
 	"time"
 
+	"github.com/simbind/simbind/diameter"
 	"github.com/simbind/simbind/diameter/sh"
 	"github.com/simbind/simbind/directory"
 	"github.com/simbind/simbind/directory/udm"
@@ -107,8 +108,15 @@ func (s *shSection) check(p place) *sh.Config {
 	cfg.Identity = form
 	p.key("identity").check(err)
 	cfg.Subscribe = map[string]uint32{"none": 0, "msisdn": sh.MSISDN, "ims-public-identity": sh.IMSPublicIdentity}[p.key("subscribe").oneOf(s.Subscribe, "none", "msisdn", "ims-public-identity")]
+	if len(s.Servers) == 0 {
+		p.key("servers").failf("is required, at least one")
+	}
 	if len(p.problems) == before {
-		p.check(cfg.Check())
+		checkServers(p, p.key("servers"), cfg.Servers, func(list []diameter.Upstream) error {
+			c := *cfg
+			c.Servers = list
+			return c.Check()
+		})
 	}
 	return cfg
 }

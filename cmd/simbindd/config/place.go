@@ -101,12 +101,41 @@ func (p place) failf(format string, args ...any) {
 	p.problems = append(p.problems, Problem{p.line, text})
 }
 
-// check reports err, if it is one, and whether there was none.
+// check reports err, if it is one, and whether there was none. The parts begin
+// their errors with the key that they refuse: it is the place then, and is named
+// once.
 func (p place) check(err error) bool {
 	if err != nil {
-		p.failf("%v", err)
+		at, text := p.named(err.Error())
+		at.failf("%s", text)
 	}
 	return err == nil
+}
+
+// named takes the names off the start of text: those of p are said with its path,
+// those of keys below lead there.
+func (p place) named(text string) (place, string) {
+	for {
+		word, rest, more := strings.Cut(text, " ")
+		word = strings.TrimSuffix(word, ":")
+		switch at := p.key(word); {
+		case !more:
+			return p, text
+		case at.node != nil:
+			p = at
+		case !p.saysAlready(word):
+			return p, text
+		}
+		text = rest
+	}
+}
+
+// saysAlready reports whether the path has a word, or a list of such.
+func (p place) saysAlready(word string) bool {
+	return slices.ContainsFunc(strings.Split(p.path, "."), func(key string) bool {
+		key, _, _ = strings.Cut(key, "[")
+		return key == word || key == word+"s"
+	})
 }
 
 func (p place) warnf(format string, args ...any) {

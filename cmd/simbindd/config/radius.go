@@ -54,6 +54,7 @@ func clients(p place, written []radiusClient, check func([]radius.Client) error)
 }
 
 func (c *radiusClient) check(p place) radius.Client {
+	before := len(p.problems)
 	client := radius.Client{
 		Name:                        c.Name,
 		Group:                       c.Group,
@@ -67,6 +68,7 @@ func (c *radiusClient) check(p place) radius.Client {
 	}
 	if c.Prefix != "" {
 		client.Prefix = p.key("prefix").prefix(c.Prefix)
+		needSecret(p, before, client.Secret)
 	}
 	return client
 }
@@ -82,6 +84,14 @@ func secretOf(p place, secret, file string) []byte {
 	return []byte(secret)
 }
 
+// needSecret complains about a secret that is absent, unless it is said already
+// what is wrong with it.
+func needSecret(p place, before int, secret []byte) {
+	if len(secret) == 0 && len(p.problems) == before {
+		p.failf("no secret: set secret or secret_file")
+	}
+}
+
 func (s *radiusProxy) check(p place) *radius.Proxy {
 	before := len(p.problems)
 	proxy := &radius.Proxy{
@@ -89,6 +99,7 @@ func (s *radiusProxy) check(p place) *radius.Proxy {
 		Timeout: p.key("timeout").duration(s.Timeout),
 		Pending: p.key("pending").count(s.Pending, 1<<18),
 	}
+	needSecret(p, before, proxy.Secret)
 	at := p.key("server")
 	if !at.required(s.Server) {
 		return proxy

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
 	"github.com/simbind/simbind/binding/registry"
 	"github.com/simbind/simbind/radius"
 )
@@ -31,13 +32,25 @@ func (f *file) registry(p place) registry.Config {
 	cfg.Domains = f.domains(p.key("domains"))
 	// What the registry itself refuses is asked key by key, for the line.
 	p.key("lease").check(registry.Config{Lease: cfg.Lease}.Check())
-	if p.key("max_delay").check(registry.Config{MaxDelay: cfg.MaxDelay, Blind: time.Second}.Check()) {
-		p.key("blind_delay").check(registry.Config{MaxDelay: cfg.MaxDelay, Blind: cfg.Blind}.Check())
-	}
+	f.checkDelays(p, cfg.MaxDelay, cfg.Blind)
 	for i, s := range f.Placeholders {
 		p.key("placeholders").item(i).check(registry.Config{Placeholders: []string{s}}.Check())
 	}
 	return cfg
+}
+
+// checkDelays blames max_delay where blind_delay is not written.
+func (f *file) checkDelays(p place, most, blind time.Duration) {
+	at := p.key("max_delay")
+	if !at.check(registry.Config{MaxDelay: most, Blind: time.Second}.Check()) {
+		return
+	}
+	err := registry.Config{MaxDelay: most, Blind: blind}.Check()
+	if err != nil && f.BlindDelay == "" {
+		at.failf("%v is less than blind_delay, which is %v where it is not set: set it too, to at most %v", most, time.Duration(clock.Defaults().Blind)*time.Millisecond, most)
+		return
+	}
+	p.key("blind_delay").check(err)
 }
 
 var multiSIMs = map[string]registry.MultiSIM{
