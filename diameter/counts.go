@@ -1,9 +1,11 @@
 package diameter
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -128,10 +130,35 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 	} {
 		metric(ch, "connections_total", "Connections by what became of them.", prometheus.CounterValue, float64(v.Load()), "what", what)
 	}
+	known := map[string]bool{}
 	for _, p := range c.s.peers.list() {
+		known[p.name] = true
 		p.collect(ch)
 	}
+	c.s.admission.collect(known, ch)
 }
+
+// collect tells of the peers that are expected and not known yet, so that their
+// silence can be told from their absence. Nobody is called "*", which stands for
+// whoever an entry lets in.
+func (a *admission) collect(known map[string]bool, ch chan<- prometheus.Metric) {
+	for _, entry := range *a.peers.Load() {
+		host := cmp.Or(entry.Host, "*")
+		if known[strings.ToLower(host)] {
+			continue
+		}
+		known[strings.ToLower(host)] = true
+		if host != "*" {
+			metric(ch, "peer_open", peerOpenHelp, prometheus.GaugeValue, 0, "peer", host)
+		}
+		metric(ch, "requests_total", requestsHelp, prometheus.CounterValue, 0, "peer", host, "kind", kindNames[kindCreditControl])
+	}
+}
+
+const (
+	peerOpenHelp = "1 while the peer is connected."
+	requestsHelp = "Requests received."
+)
 
 func (p *peer) collect(ch chan<- prometheus.Metric) {
 	open := 0.0
@@ -140,15 +167,15 @@ func (p *peer) collect(ch chan<- prometheus.Metric) {
 		metric(ch, "open_requests", "Requests that wait for their commit.", prometheus.GaugeValue, float64(conn.open.waiting()), "peer", p.host)
 		metric(ch, "pending_requests", "Requests forwarded to the peer that it has not answered.", prometheus.GaugeValue, float64(conn.pending.waiting()), "peer", p.host)
 	}
-	metric(ch, "peer_open", "1 while the peer is connected.", prometheus.GaugeValue, open, "peer", p.host)
-	vec := func(name, help, label string, values []atomic.Uint64, names []string) {
+	metric(ch, "peer_open", peerOpenHelp, prometheus.GaugeValue, open, "peer", p.host)
+	vec := func(name, help, label string, values []atomic.Uint64, names []string, zeros ...int) {
 		for i := range values {
-			if v := values[i].Load(); v > 0 {
+			if v := values[i].Load(); v > 0 || slices.Contains(zeros, i) {
 				metric(ch, name, help, prometheus.CounterValue, float64(v), "peer", p.host, label, names[i])
 			}
 		}
 	}
-	vec("requests_total", "Requests received.", "kind", p.counts.requests[:], kindNames[:])
+	vec("requests_total", requestsHelp, "kind", p.counts.requests[:], kindNames[:], kindCreditControl)
 	vec("answers_received_total", "Answers received.", "kind", p.counts.answers[:], kindNames[:])
 	vec("notes_total", "Requests with something left out.", "note", p.counts.notes[:], noteNames[:])
 	for code, n := range p.counts.byResult() {

@@ -2,6 +2,7 @@ package radius
 
 import (
 	"net/netip"
+	"slices"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -137,14 +138,18 @@ func (c collector) Collect(ch chan<- prometheus.Metric) {
 }
 
 func (c *clientCounts) collect(ch chan<- prometheus.Metric) {
-	vec := func(name, help, label string, values []atomic.Uint64, names []string) {
+	vec := func(name, help, label string, values []atomic.Uint64, names []string, zeros ...int) {
 		for i := range values {
-			if v := values[i].Load(); v > 0 {
+			if v := values[i].Load(); v > 0 || slices.Contains(zeros, i) {
 				metric(ch, name, help, prometheus.CounterValue, float64(v), "client", c.name, label, names[i])
 			}
 		}
 	}
-	vec("requests_total", "Authentic requests, repetitions included.", "kind", c.requests[:], kindNames[:])
+	var expected []int // there from the start, so that silence can be told from absence
+	if c.name != "" {
+		expected = []int{kindStart, kindStop, kindUpdate}
+	}
+	vec("requests_total", "Authentic requests, repetitions included.", "kind", c.requests[:], kindNames[:], expected...)
 	vec("dropped_total", "Datagrams that were dropped.", "reason", c.dropped[:], dropNames[:])
 	vec("refused_total", "Requests left unanswered because their event was not taken.", "reason", c.refused[:], outcomeNames[:])
 	vec("notes_total", "Requests with something left out.", "note", c.notes[:], noteNames[:])

@@ -618,3 +618,19 @@ func TestBadConfigurationIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestAClientHasItsSeriesBeforeItSpeaks(t *testing.T) {
+	s, _, _ := startOne(t, radius.Config{})
+	got := metrics(t, s)
+	for _, kind := range []string{"start", "stop", "interim"} {
+		name := "simbindd_radius_requests_total{client=four,kind=" + kind + "}"
+		if n, ok := got[name]; !ok || n != 0 {
+			t.Errorf("%s is %v, there %v", name, n, ok)
+		}
+	}
+	for name := range got {
+		if strings.Contains(name, "requests_total{client=,") {
+			t.Errorf("nobody has requests: %s", name)
+		}
+	}
+}

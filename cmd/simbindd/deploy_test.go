@@ -27,6 +27,19 @@ func (d *daemon) paired(t *testing.T) (metrics string) {
 	return metrics
 }
 
+// An alert about silence needs a series of who never spoke.
+func TestTheAlertsAboutSilenceHaveTheirSeriesFromTheStart(t *testing.T) {
+	_, metrics := newGxHome(t).start(t).get(t, "/metrics")
+	for _, want := range []string{
+		`simbindd_radius_requests_total{client="nas",kind="start"} 0`,
+		`simbindd_diameter_requests_total{kind="credit-control",peer="*"} 0`,
+	} {
+		if !strings.Contains(metrics, "\n"+want+"\n") {
+			t.Errorf("/metrics of a daemon that heard nothing has no %s", want)
+		}
+	}
+}
+
 func TestTheAlertsNameMetricsThatExist(t *testing.T) {
 	const file = "../../deploy/prometheus-rules.yaml"
 	rules, err := os.ReadFile(file)
