@@ -60,11 +60,18 @@ func (c *cli) statusTable(g *grid, s query.StatusReply) {
 	g.fact("sessions", share(s.Sessions, s.SessionsCap))
 	g.fact("addresses", share(s.Addresses, s.AddressCap))
 	g.fact("tombstones", s.Tombstones)
-	g.fact("nodes", s.Nodes)
+	nodes := strconv.Itoa(s.Nodes)
+	if odd := s.Edges["nodes"]; odd != "" {
+		nodes += ": " + odd
+	}
+	g.fact("nodes", nodes)
 	g.fact("queue", share(s.Queue, s.QueueCap))
 	g.fact("journal", fmt.Sprintf("change %d, %d commits, the last took %v",
 		s.JournalSeq, s.Commits, time.Duration(s.CommitMicros)*time.Microsecond))
 	for _, name := range slices.Sorted(maps.Keys(s.Edges)) {
+		if name == "nodes" {
+			continue // said with their number
+		}
 		g.fact(name, s.Edges[name])
 	}
 	for _, name := range slices.Sorted(maps.Keys(s.Counters)) {
@@ -76,9 +83,27 @@ func (c *cli) statusTable(g *grid, s query.StatusReply) {
 
 func (c *cli) nodesCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "nodes",
-		Short:   "Who owns sessions, and is heard?",
-		Long:    "Who owns sessions: PGWs, NASes, GTP-C and PFCP entities, and when each was last heard.",
+		Use:   "nodes",
+		Short: "Who owns sessions, and is heard?",
+		Long: `Who owns sessions: PGWs, NASes, GTP-C and PFCP entities, and when each was last
+heard. Diameter agents and PCRFs, which own none, come last.
+
+  NODE           its Origin-Host, NAS-Identifier, or address
+  SOURCE         how it is heard: gx radius gtpv2 gtpv1 pfcp feed
+  UP, SINCE      whether it is there, and since when that is so
+  HEARD          its last event
+  SESSIONS       that live
+  EVENTS         that were heard of it
+  RESTARTS       that it told, LAST RESTART the last of them by its own clock
+  NEWS LOST      when some of it was missed; what it bound before is in doubt
+  OWNER          the client, peer, group or sender that brings it; "one of
+                 several" if another one brings the same name, as another node
+  CLOCK          how far it is ahead of or behind the daemon's, if that is known
+  LINK           of Gx: okay, suspect (no answer to the watchdog), reopen (after
+                 that), leaving, closed; upstream: a relay forwards to it
+  ROUND TRIP     of its last watchdog
+  ORIGIN STATE   its Origin-State-Id
+  ANSWERS        that it got, by result code`,
 		Example: "  simbind nodes",
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.nodes(cmd.Context()) },
@@ -229,9 +254,30 @@ func (c *cli) collect(ctx context.Context, by, value string, limit int) (list []
 func (c *cli) traceCommand() *cobra.Command {
 	var limit int
 	cmd := &cobra.Command{
-		Use:     "trace ADDRESS|IMSI|+MSISDN",
-		Short:   "What was heard about a subscriber or an address?",
-		Long:    "What was heard lately about a subscriber or an address, oldest first, and what became of it.",
+		Use:   "trace ADDRESS|IMSI|+MSISDN",
+		Short: "What was heard about a subscriber or an address?",
+		Long: `What was heard lately about a subscriber or an address, oldest first, and what
+became of it.
+
+ARRIVED is the daemon's clock, NETWORK TIME what the event says of when it
+happened. NODE is the PGW, SMF or NAS whose session it is (of an
+operator-release: who released), SOURCE how it was heard. MSISDN and IMSI are
+what the event named. OUTCOME is one of:
+
+  applied        it counts: its session began, goes on, changed or ended by it
+  late           its session was over when it came, or has a later word already:
+                 it only says who had the address before
+  duplicate      it repeats what was said before
+  one of several contexts ended
+                 a secondary bearer: its session is in doubt until its next word
+  may be of a former session with this id
+                 a Stop of which that cannot be told: its session is in doubt
+                 until its next word
+  refused: …     nothing is bound by it: address outside the pools, address
+                 wider than one session may hold, no domain for the APN,
+                 capacity, too many nodes, malformed event
+  (placeholder)  behind one of these: its number or IMSI is one of the
+                 placeholders of the configuration, and names nobody`,
 		Example: "  simbind trace 10.45.0.7",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

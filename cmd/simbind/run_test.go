@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -397,6 +398,39 @@ func TestTheSocketIsFoundByItself(t *testing.T) {
 				t.Errorf("dialled %s, want %s", dialled, tc.want)
 			}
 		})
+	}
+}
+
+func TestTheHelpExplainsTheColumns(t *testing.T) {
+	path := serve(t, newFakeRegistry())
+	for _, command := range []string{"nodes", "trace 10.45.0.7"} {
+		table, help := newSession(append(strings.Fields(command), "--socket", path)...), newSession(strings.Fields(command)[0], "--help")
+		table.run()
+		help.run()
+		head, _, _ := strings.Cut(table.out.String(), "\n")
+		for _, column := range regexp.MustCompile(`  +`).Split(strings.TrimSpace(head), -1) {
+			plain := []string{"EVENT", "SESSION", "ADDRESSES", "DOMAIN"} // what they say
+			if !strings.Contains(help.out.String(), column) && !slices.Contains(plain, column) {
+				t.Errorf("the help of %s does not explain %s", command, column)
+			}
+		}
+	}
+}
+
+func TestStatusSaysEachThingOnce(t *testing.T) {
+	reg := newFakeRegistry()
+	reg.status.Edges = map[string]string{"feed": "delivering", "nodes": "1 tell no time"}
+	s := newSession("status", "--socket", serve(t, reg))
+	s.run()
+	said := map[string]int{}
+	for line := range strings.Lines(s.out.String()) {
+		name, _, _ := strings.Cut(line, "  ")
+		if said[name]++; said[name] > 1 {
+			t.Errorf("%s is said twice:\n%s", name, &s.out)
+		}
+	}
+	if !regexp.MustCompile(`(?m)^nodes +1: 1 tell no time$`).MatchString(s.out.String()) {
+		t.Errorf("nodes are not described with their number:\n%s", &s.out)
 	}
 }
 
