@@ -138,7 +138,7 @@ type TraceEntry struct {
 	Addrs   []Address
 	Domain  string
 	Time    time.Time // network's time
-	Outcome string    // "applied", "late", "duplicate", "refused: …", "conflict", …
+	Outcome string    // "applied", "late", "duplicate", "refused: …", …; an operator's reason
 }
 
 // Status is the Registry's own account of itself.

@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
+	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -194,5 +197,32 @@ func TestReadersDuringWrites(t *testing.T) {
 	w.fit()
 	if matched.Load() == 0 {
 		t.Errorf("%d questions, and no match", asked.Load())
+	}
+}
+
+// TestEachOutcomeIsExplained looks where people look: in the page about the
+// protocol and in the help of simbind.
+func TestEachOutcomeIsExplained(t *testing.T) {
+	read := func(name string) string {
+		text, err := os.ReadFile("../../" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	outcomes := regexp.MustCompile(`(?m)^\t\w+ +Outcome = "([^"]+)"`).FindAllStringSubmatch(read("binding/registry/status.go"), -1)
+	if len(outcomes) < 11 {
+		t.Fatalf("found only %q", outcomes)
+	}
+	_, page, _ := strings.Cut(read("docs/query-protocol.md"), "\n### TRACE")
+	page, _, _ = strings.Cut(page, "\n###")
+	help := strings.Join(strings.Fields(read("cmd/simbind/testdata/help/simbind-trace.txt")), " ")
+	for _, o := range append(outcomes, []string{"", strings.TrimSpace(namedNobody)}) {
+		if !strings.Contains(page, "| `"+o[1]+"` |") {
+			t.Errorf("docs/query-protocol.md has no line about the outcome %q", o[1])
+		}
+		if !strings.Contains(help, strings.TrimPrefix(o[1], "refused: ")) {
+			t.Errorf("the help of simbind trace does not explain %q", o[1])
+		}
 	}
 }

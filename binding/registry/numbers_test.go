@@ -318,6 +318,22 @@ func TestMultiSIM(t *testing.T) {
 				w.t.Errorf("%d counted", c)
 			}
 		}},
+		{"a trace shows what was told, by the placeholder itself, and that it names nobody", func(w *tale) {
+			w.configure(func(c *Config) { c.Placeholders = []string{"+491700000001", simB.IMSI.String()} })
+			n := w.nas("nas")
+			for i, sim := range []binding.Subscriber{simA, simB, simC} {
+				ev := n.word(binding.SessionStart, fmt.Sprint(i), sim, []string{ue1, ue2, ue3}[i], nil)
+				w.take(&ev)
+			}
+			w.ring.add(w.batch.trace)
+			for key, want := range map[string]string{
+				"+491700000001": "applied (placeholder)", simB.IMSI.String(): "applied (placeholder)", simC.IMSI.String(): "applied",
+			} {
+				if got, err := w.Trace(key, 9); err != nil || len(got) != 1 || got[0].Outcome != want {
+					w.t.Errorf("%s: %+v, %v, want %s", key, got, err, want)
+				}
+			}
+		}},
 		{"two whose placeholder is the same are not one", func(w *tale) {
 			w.configure(func(c *Config) { c.Placeholders = []string{simC.IMSI.String()} })
 			n := w.nas("nas")

@@ -194,6 +194,7 @@ func (r *Registry) takeMore() {
 // take applies one event and notes who waits for its commit.
 func (r *Registry) take(ev *binding.Event) {
 	now := r.cfg.Now().UnixMilli()
+	named := binding.Subscriber{MSISDN: ev.MSISDN, IMSI: ev.IMSI, IMEI: ev.IMEI}
 	outcome := r.rules.apply(ev, now)
 	if outcome == Duplicate && ev.Kind == binding.NodeUp && ev.Source == binding.SourceFeed && ev.Ack == nil {
 		return // one heartbeat of many: nothing of it is kept
@@ -218,9 +219,13 @@ func (r *Registry) take(ev *binding.Event) {
 	if ev.Source == binding.SourceFeed {
 		domain = ev.Domain
 	}
+	became := string(outcome)
+	if ev.MSISDN != named.MSISDN || ev.IMSI != named.IMSI {
+		became += namedNobody
+	}
 	r.batch.trace = append(r.batch.trace, binding.TraceEntry{
 		Domain: domain, At: table.Millis(now), Kind: ev.Kind.String(), Source: ev.Source, Node: ev.Node, Session: ev.Session,
-		Subscriber: binding.Subscriber{MSISDN: ev.MSISDN, IMSI: ev.IMSI, IMEI: ev.IMEI}, Addrs: ev.Addrs, Time: ev.Time, Outcome: string(outcome),
+		Subscriber: named, Addrs: ev.Addrs, Time: ev.Time, Outcome: became,
 	})
 }
 

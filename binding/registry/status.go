@@ -253,3 +253,7 @@ const (
 	RefusedNode      Outcome = "refused: too many nodes"
 	RefusedMalformed Outcome = "refused: malformed event"
 )
+
+// namedNobody follows the outcome of an event of which a number or IMSI is one of
+// Config.Placeholders.
+const namedNobody = " (placeholder)"
