@@ -27,8 +27,8 @@ func (a *admission) ruleFor(host, realm string, from netip.Addr) *Peer {
 	if i < 0 {
 		return nil
 	}
-	rule, name := &list[i], strings.ToLower(host)
-	if rule.Group != name && slices.ContainsFunc(list, func(p Peer) bool { return p.Group == name }) {
+	rule := &list[i]
+	if !strings.EqualFold(rule.Group, host) && slices.ContainsFunc(list, func(p Peer) bool { return strings.EqualFold(p.Group, host) }) {
 		return nil
 	}
 	return rule

@@ -136,7 +136,7 @@ func (c Config) Check() error {
 		return err
 	}
 	for _, p := range c.Peers {
-		if err := p.Check(); err != nil {
+		if err := errors.Join(p.Check(), p.CheckName(c.Peers)); err != nil {
 			return err
 		}
 	}
@@ -194,6 +194,17 @@ func isName(s string) bool {
 func (p Peer) Check() error {
 	if !isName(p.Group) {
 		return fmt.Errorf("diameter: group %q has a space in it, or another character that a domain name has not", p.Group)
+	}
+	return nil
+}
+
+// CheckName reports that the entry's host is called like a group of one of all
+// that it is not of: it could never connect, as it would be taken for the group.
+func (p Peer) CheckName(all []Peer) error {
+	for _, other := range all {
+		if other.Group != "" && p.Group != other.Group && strings.EqualFold(p.Host, other.Group) {
+			return fmt.Errorf("diameter: host %s is called like the group %s, which only its members may be: give it that group, or the group another name", p.Host, other.Group)
+		}
 	}
 	return nil
 }

@@ -64,14 +64,16 @@ func TestSharedNamesAreBounded(t *testing.T) {
 
 // Who calls itself like a group would be taken for it.
 func TestNobodyIsAdmittedUnderTheNameOfAGroup(t *testing.T) {
-	s := start(t, diameter.Config{Peers: []diameter.Peer{{Host: "dra1.lab", Group: "dra"}, {Host: "*"}}},
-		newFakeRegistry().submit)
-	for host, want := range map[string]uint32{"DRA": diam.UnknownPeer, "dra1.lab": diam.Success,
-		"dra2.lab": diam.Success} {
-		w := dial(t, s.addr())
-		w.host = host
-		if code := result(t, w.ask(w.cer(0))); code != want {
-			t.Errorf("%s: %d, want %d", host, code, want)
+	for _, group := range []string{"dra", "Dra"} {
+		s := start(t, diameter.Config{Peers: []diameter.Peer{{Host: "dra1.lab", Group: group}, {Host: "*"}}},
+			newFakeRegistry().submit)
+		for host, want := range map[string]uint32{"DRA": diam.UnknownPeer, "dra1.lab": diam.Success,
+			"dra2.lab": diam.Success} {
+			w := dial(t, s.addr())
+			w.host = host
+			if code := result(t, w.ask(w.cer(0))); code != want {
+				t.Errorf("group %s, %s: %d, want %d", group, host, code, want)
+			}
 		}
 	}
 }

@@ -210,6 +210,8 @@ func TestWhatTheSectionsRefuse(t *testing.T) {
 		{"an upstream without a host", minimal + "diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, mode: relay, upstreams: [{address: 'pcrf:3868'}]}\n", "3: diameter.upstreams[0].host: is required"},
 		{"a peer without a host", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - {realm: lab}\n", "8: diameter.peers[0].host: is required"},
 		{"a peer's group with a space", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - host: b.lab\n      group: 'a b'\n", `9: diameter.peers[0].group: "a b" has a space in it, or another character that a domain name has not`},
+		{"a peer called like a group that it is not of", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - {host: dra1, group: dra}\n    - host: DRA\n", "9: diameter.peers[1].host: DRA is called like the group dra, which only its members may be"},
+		{"or like one that is written otherwise", minimal + "diameter:\n  listen: [':3868']\n  origin_host: a.lab\n  origin_realm: lab\n  peers:\n    - {host: dra, group: other}\n    - {host: dra1, group: DRA}\n", "8: diameter.peers[0].host: dra is called like the group DRA"},
 		{"radsec without certificates", minimal + "radius:\n  radsec:\n    listen: [':2083']\n", "4: radius.radsec.cert_file: is required"},
 
 		{"query without a socket", minimal + "query: {}\n", "3: query.socket: is required"},
@@ -339,6 +341,13 @@ diameter: {listen: [":3868"], origin_host: a.lab, origin_realm: lab, peers: [{ho
 	check("metrics", *cfg.Metrics, Metrics{"0.0.0.0:9464"})
 	check("log", cfg.Log, Log{slog.LevelDebug, true})
 	check("warnings", len(cfg.Warnings), 0)
+}
+
+func TestAPeerMayBeCalledLikeItsOwnGroup(t *testing.T) {
+	_, err := load(t, minimal+"diameter: {listen: [':3868'], origin_host: a.lab, origin_realm: lab, peers: [{host: DRA1, group: dra1}, {host: dra2, group: dra1}, {host: '*'}]}\n")
+	if err != nil {
+		t.Error(err)
+	}
 }
 
 func TestSecretFiles(t *testing.T) {

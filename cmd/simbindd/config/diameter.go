@@ -118,5 +118,8 @@ func (s *diameterSection) peers(p place) []diameter.Peer {
 		}
 		list = append(list, peer)
 	}
+	for i, peer := range list {
+		p.item(i).key("host").check(peer.CheckName(list))
+	}
 	return list
 }
