@@ -5,6 +5,8 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -108,6 +110,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 type running struct {
 	*diameter.Server
 	stop func() // and waits
+	log  *logged
 }
 
 func (r running) addr() string { return r.Addrs()[0].String() }
@@ -125,7 +128,8 @@ func start(t testing.TB, cfg diameter.Config, submit binding.SubmitFunc) running
 	if cfg.OriginHost == "" {
 		cfg.OriginHost, cfg.OriginRealm = "simbind.lab", "lab"
 	}
-	s := diameter.New(cfg, submit, slog.New(slog.NewTextHandler(testWriter{t}, nil)))
+	log := &logged{}
+	s := diameter.New(cfg, submit, slog.New(slog.NewTextHandler(io.MultiWriter(testWriter{t}, log), nil)))
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
@@ -137,7 +141,7 @@ func start(t testing.TB, cfg diameter.Config, submit binding.SubmitFunc) running
 				t.Errorf("Run: %v", err)
 			}
 		})
-	}}
+	}, log}
 	t.Cleanup(r.stop)
 	select {
 	case <-s.Ready():
@@ -154,6 +158,30 @@ type testWriter struct{ t testing.TB }
 func (w testWriter) Write(b []byte) (int, error) {
 	w.t.Log(string(b[:len(b)-1]))
 	return len(b), nil
+}
+
+// logged is what was logged.
+type logged struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+// lines are the lines with a message.
+func (l *logged) lines(msg string) (list []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for line := range strings.Lines(l.text.String()) {
+		if strings.Contains(line, "msg="+strconv.Quote(msg)) {
+			list = append(list, line)
+		}
+	}
+	return list
 }
 
 // A wire is one end of a connection of which the messages are made and read by

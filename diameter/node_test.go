@@ -3,6 +3,7 @@ package diameter_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -289,6 +290,31 @@ func TestPeerSpeaksOnlyForItsNodes(t *testing.T) {
 		behind := &wire{t: t, conn: w.conn, host: host, next: 1}
 		if code := result(t, behind.ask(behind.ccr("s;"+host, 1, 0, subscriber(7)...))); code != want {
 			t.Errorf("%s: %d, want %d", host, code, want)
+		}
+	}
+}
+
+func TestWhoMayNotSpeakForANodeIsLogged(t *testing.T) {
+	reg := newFakeRegistry()
+	s := start(t, diameter.Config{Peers: []diameter.Peer{{Host: "dra.lab", Nodes: []string{"pgw1.lab"}}}}, reg.submit)
+	w := connect(t, s.addr(), "dra.lab", 0)
+	behind := &wire{t: t, conn: w.conn, host: "pgw2.lab", next: 1}
+	const many = 50
+	for i := range many {
+		behind.ask(behind.ccr("s;1", 1, uint32(i), subscriber(7)...))
+	}
+	lines := s.log.lines("request refused")
+	if len(lines) == 0 || len(lines) == many {
+		t.Fatalf("%d requests were refused, and %d lines logged", many, len(lines))
+	}
+	for _, word := range []string{"level=WARN", "host=dra.lab", "node=pgw2.lab", "result=5003"} {
+		if !strings.Contains(lines[0], word) {
+			t.Errorf("%s is not in: %s", word, lines[0])
+		}
+	}
+	for _, id := range []string{"491700000007", "001010000000007"} {
+		if strings.Contains(lines[0], id) {
+			t.Errorf("%s names the subscriber", lines[0])
 		}
 	}
 }

@@ -24,12 +24,23 @@ func (c *conn) accept(m frame, now time.Time) {
 	err := c.understand(m, now)
 	if err != nil {
 		c.peer.counts.refused.Add(1)
-		c.log.Debug("request refused", "err", err)
+		c.tellRefused(err)
 		c.refuse(m, err)
 		return
 	}
 	c.peer.counts.noted(c.request.Notes)
 	c.offer(m)
+}
+
+// tellRefused logs why a request is refused; what an operator must act on at a
+// limited rate.
+func (c *conn) tellRefused(err error) {
+	switch {
+	case !errors.Is(err, errNode):
+		c.log.Debug("request refused", "err", err)
+	case c.server.warnings.Allow():
+		c.log.Warn("request refused", "node", c.request.Event.Node, "result", resultNotAuthorized, "err", err)
+	}
 }
 
 // understand makes an event of a request.

@@ -30,6 +30,7 @@ type Registry struct {
 	names    *domainNames
 	hub      hub
 	ring     traceRing
+	refused  refusals
 	recall   func(binding.Source, []byte) // see Recall
 
 	queue   chan binding.Event
@@ -205,6 +206,7 @@ func (r *Registry) take(ev *binding.Event) {
 		r.counters.add(countApplied)
 	case RefusedCapacity, RefusedNode:
 		err = binding.ErrCapacity
+		r.refused.tell(r.log, ev, outcome, now)
 	case RefusedMalformed:
 		r.counters.add(countRefusedMalformed)
 	}

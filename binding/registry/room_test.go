@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"time"
@@ -268,6 +269,29 @@ func TestHealthNames(t *testing.T) {
 			w.wait(2 * time.Minute)
 			if p := w.problems(); len(p) != 0 {
 				w.t.Errorf("after two minutes: %q", p)
+			}
+		}},
+		{"that a session was refused is logged, masked, and not each", func(w *tale) {
+			n := full(w, 8)
+			var log strings.Builder
+			w.Registry.log = slog.New(slog.NewTextHandler(&log, nil))
+			refuse := func(session string) {
+				ev := n.word(binding.SessionStart, session, simB, ue2, nil)
+				w.take(&ev)
+			}
+			for i := range 10 {
+				refuse(fmt.Sprint("new", i))
+			}
+			w.wait(time.Minute)
+			refuse("another")
+			lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+			if len(lines) != 2 || !strings.Contains(lines[0], "level=WARN") || !strings.Contains(lines[0], "refused=1") || !strings.Contains(lines[1], "refused=10") {
+				w.t.Errorf("logged: %s", &log)
+			}
+			for _, number := range []string{simB.MSISDN.String(), simB.IMSI.String()} {
+				if strings.Contains(log.String(), number) {
+					w.t.Errorf("%s is in clear: %s", number, &log)
+				}
 			}
 		}},
 		{"what was forgotten early is counted", func(w *tale) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -63,6 +64,25 @@ func (r *Registry) problems() []string {
 
 // refusedTold is how long (ms) a refusal for lack of room is a problem.
 const refusedTold = 60_000
+
+// refusals are the events for which there was no room, as the log tells them: the
+// first at once, then how many there were. The writer's.
+type refusals struct {
+	since int   // the last that was told
+	told  int64 // when that was
+}
+
+// refusalsTold is how long (ms) the log says nothing more of them.
+const refusalsTold = 10_000
+
+func (n *refusals) tell(log *slog.Logger, ev *binding.Event, o Outcome, now int64) {
+	if n.since++; n.told != 0 && now-n.told < refusalsTold {
+		return
+	}
+	log.Warn("an event was refused for lack of room", "outcome", string(o), "source", ev.Source, "node", ev.Node, "addrs", ev.Addrs,
+		"msisdn", ev.MSISDN, "imsi", ev.IMSI, "refused", n.since)
+	n.since, n.told = 0, now
+}
 
 // Release ends the binding of an address by an operator's word: no session that
 // claims it counts until it says something that surely happened since. It still stands against others until then, so that nobody is matched in
