@@ -14,7 +14,7 @@ const (
 	Updated                         // same SIM, other attributes or session
 	Moved                           // the address went to another SIM
 	Released                        // nobody holds the address any more
-	Conflict                        // nodes or sources disagree about the holder
+	Conflict                        // living sessions name different SIMs: of nodes or sources that disagree, or of one node in unknown order
 	SIMChange                       // an MSISDN has another IMSI, or an IMSI another IMEI (rule T13)
 	changeKinds
 )

@@ -164,3 +164,40 @@ func TestWhatIsLearnedLaterIsHeldAgainstTheDirectory(t *testing.T) {
 		t.Errorf("asked for %v", asked)
 	}
 }
+
+// TestWhatTheFeedCallsAConflict and what it only calls another state.
+func TestWhatTheFeedCallsAConflict(t *testing.T) {
+	last := func(w *tale, want string) {
+		w.t.Helper()
+		c := w.rig.changes[len(w.rig.changes)-1]
+		if got := fmt.Sprint(c.Kind, " ", c.State, "/", c.Reason); got != want {
+			w.t.Errorf("the last change is %s, want %s", got, want)
+		}
+	}
+	prove(t, []claim{
+		{"two nodes that name different SIMs", func(w *tale) {
+			w.nas("one").start("a", simA, ue1)
+			w.pass(time.Minute)
+			w.nas("other").start("b", simB, ue1)
+			last(w, "conflict ambiguous/conflict")
+		}},
+		{"one that tells no time and names both within its delay", func(w *tale) {
+			n := w.newNAS("timeless")
+			n.mute = true
+			n.start("a", simA, ue1)
+			w.pass(3 * time.Second)
+			n.start("b", simB, ue1)
+			last(w, "conflict ambiguous/conflict")
+		}},
+		{"not one that says each before the other", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.pass(30 * time.Second)
+			n.start("b", simB, ue1)
+			w.pass(30 * time.Second)
+			n.update("a", simA, ue1)
+			n.update("b", simB, ue1)
+			last(w, "updated ambiguous/order")
+		}},
+	})
+}
