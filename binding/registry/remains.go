@@ -110,6 +110,17 @@ func (r *remains) refused(key [2]uint64, k index.Key, at int64) {
 	}
 }
 
+// stopped has whoever asks not be told any more that a session found no room on
+// addresses, now that it is over, if no other one was refused there since.
+func (r *remains) stopped(key [2]uint64, keys []index.Key) {
+	for _, k := range keys {
+		at := uint16(sourceHash(binding.SourceNone, keyHash(k, false)))
+		if r.tables[remainsSources][at].of == sessionMark(key) {
+			r.m.Refuse(k, 0)
+		}
+	}
+}
+
 // released notes an operator's word on an address: what happened before it does
 // not bind there.
 func (r *remains) released(k index.Key, now int64) {

@@ -160,6 +160,32 @@ func TestRoom(t *testing.T) {
 			n.start("new", simB, ue2)
 			w.nobody(ue2, "unknown/capacity")
 		}},
+		{"until it stops, for which there is no room either", func(w *tale) {
+			n := full(w, 8)
+			n.start("new", simB, ue2)
+			w.wait(time.Second)
+			w.nobody(ue2, "unknown/capacity")
+			n.stop("new", has(ue2))
+			w.nobody(ue2, "unknown/no-binding")
+			n.start("new", simB, ue2)
+			w.nobody(ue2, "unknown/capacity")
+		}},
+		{"and goes on to, when only one of two that were refused has stopped", func(w *tale) {
+			n := full(w, 8)
+			n.start("new", simB, ue2)
+			n.start("newer", simC, ue2)
+			w.wait(time.Second)
+			n.stop("new", has(ue2))
+			w.nobody(ue2, "unknown/capacity")
+		}},
+		{"one that stopped leaves no match behind", func(w *tale) {
+			n := full(w, 8)
+			n.start("new", simB, ue1)
+			w.wait(time.Second)
+			n.stop("new", has(ue1))
+			w.silent(ue1, simA)
+			w.silent(ue1, simB)
+		}},
 		{"other sources' sessions there must speak again", func(w *tale) {
 			n := full(w, 8)
 			w.wait(time.Second)

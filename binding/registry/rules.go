@@ -541,6 +541,7 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	r.sessions.spoke(id, f)
 	r.places.end(id, f.hi, endStop, f)
 	r.places.relate(id, f)
+	r.places.remains.stopped(f.key, keys)
 	return Applied
 }
 
@@ -554,7 +555,9 @@ func (r *rules) mayHaveStopped(id uint32, f *fact) {
 // may still be on its way, and it says who had the address.
 func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 	r.counters.add(countUnknownStop)
-	return r.over(in, f.hi, endStop, f)
+	outcome := r.over(in, f.hi, endStop, f)
+	r.places.remains.stopped(f.key, r.admit(f, binding.CanonicalAPN(f.APN)).keys)
+	return outcome
 }
 
 // over remembers a session that was over when it was heard of first: for others it

@@ -173,7 +173,8 @@ func (m *Memory) SetOverheard(trust, loss int64) {
 }
 
 // Refuse notes that an address found no room at a moment (unix ms), so that
-// whoever asks for it is told. Refusals are few; an old one is overwritten.
+// whoever asks for it is told; at zero it takes that back. Refusals are few; an
+// old one is overwritten.
 func (m *Memory) Refuse(k index.Key, now int64) {
 	h := Mix(k.Hi ^ Mix(k.Lo^uint64(k.Meta)))
 	m.store(wordRefusals+int(h%refusalLen), now/1000<<32|int64(h>>32))
