@@ -95,8 +95,12 @@ func (m move) same(other move) bool {
 	return m.step == other.step && m.of.Sub(other.of).Abs() <= lagMax
 }
 
-// boundWord ends the word of a holder that can be relied on.
-const boundWord = "  "
+// boundWord ends the word of a holder that can be relied on, sharedWord of one
+// whose number other SIMs have too.
+const (
+	boundWord  = "  "
+	sharedWord = " bound multi-sim"
+)
 
 // word is what a change or a row says of its place, so that two members' words
 // are the same where they mean the same.
@@ -356,7 +360,7 @@ func (s *shadow) untold() (changes map[uint64]bool, places, doubted []binding.Pl
 // otherSIM reports whether our word names a holder to be relied on and the
 // stream's last one another, or several.
 func otherSIM(ours, last string) bool {
-	if !strings.HasSuffix(ours, boundWord) {
+	if !strings.HasSuffix(ours, boundWord) && !strings.HasSuffix(ours, sharedWord) {
 		return false
 	}
 	if last == binding.Conflict.String() {

@@ -271,3 +271,33 @@ func TestTheSameStepOfAnotherTimeIsAnother(t *testing.T) {
 		t.Errorf("%v are to be told, %v", changes, err)
 	}
 }
+
+// Of a holder that can be relied on, and of whom the stream last named another, it
+// is doubtful after a takeover who has the address.
+func TestWhoIsAnotherSIM(t *testing.T) {
+	word := func(msisdn, imsi, state, reason string) string {
+		t := told{MSISDN: msisdn, IMSI: imsi, State: state, Reason: reason}
+		return t.word("bound")
+	}
+	one := word("+491700000001", "001010000000001", "bound", "bound")
+	for _, c := range []struct {
+		claim      string
+		ours, last string
+		want       bool
+	}{
+		{"the same", one, one, false},
+		{"another", one, word("+491700000002", "001010000000002", "bound", "bound"), true},
+		{"another, of whose number ours is not the only SIM", word("+491700000001", "001010000000001", "bound", "multi-sim"),
+			word("+491700000002", "001010000000002", "bound", "bound"), true},
+		{"the other SIM of the number", word("+491700000001", "001010000000001", "bound", "multi-sim"),
+			word("+491700000001", "001010000000002", "bound", "multi-sim"), true},
+		{"the same, of which the stream does not say that there are others", word("+491700000001", "001010000000001", "bound", "multi-sim"), one, false},
+		{"ours is in doubt anyway", word("+491700000001", "001010000000001", "ambiguous", "order"), word("+491700000002", "001010000000002", "bound", "bound"), false},
+		{"several", one, "conflict", true},
+		{"nobody", one, "released", false},
+	} {
+		if got := otherSIM(c.ours, c.last); got != c.want {
+			t.Errorf("%s: %v, want %v", c.claim, got, c.want)
+		}
+	}
+}

@@ -56,7 +56,7 @@ func (r *replica) event(site string, c *binding.Change) binding.Event {
 	case binding.SIMChange:
 		return binding.Event{Kind: binding.NodeUp, Source: binding.SourceFeed, Node: site}
 	}
-	if ev.Doubt == binding.ReasonNoMSISDN {
+	if c.State == binding.StateBound { // whatever is said beside it
 		ev.Doubt = binding.ReasonBound
 	}
 	return ev

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -291,15 +292,32 @@ func TestMultiSIM(t *testing.T) {
 			w.want(ue1, simA, tt.want)
 			w.want(ue2, simA, tt.want)
 			w.sweeps()
-			last := w.changes[len(w.changes)-1]
-			if ambiguous := last.State == binding.StateAmbiguous; ambiguous != (tt.policy == MultiSIMAmbiguous) {
-				t.Errorf("the last change says %v %v", last.State, last.Reason)
+			told := func(want string, addrs ...string) { // of each address, by its last change
+				t.Helper()
+				for _, addr := range addrs {
+					got := "nothing"
+					for _, c := range w.rig.changes {
+						if c.Kind != binding.SIMChange && c.Addr.Prefix.Addr().String() == addr {
+							got = fmt.Sprint(c.State, "/", c.Reason)
+						}
+					}
+					if got != want {
+						t.Errorf("of %s the feed told %s last, want %s", addr, got, want)
+					}
+				}
 			}
+			told(strings.Replace(tt.want, "match", "bound", 1), ue1, ue2)
+			version := w.Verify(query(ue1), binding.Number{MSISDN: simA.MSISDN}).Version
 			w.crash(time.Second)
 			w.want(ue1, simA, tt.want)
 			w.wait(3 * time.Second)
 			n.stop("b")
 			w.holds(ue1, simA)
+			w.sweeps()
+			told("bound/bound", ue1)
+			if got := w.Verify(query(ue1), binding.Number{MSISDN: simA.MSISDN}).Version; got != version {
+				t.Errorf("the version is %d, and was %d: the holder is the same", got, version)
+			}
 			w.fit()
 		})
 	}

@@ -421,15 +421,14 @@ func (c *Claimants) Next() bool {
 }
 
 // ToldOf is the reason that a change of the address states: that of the verdict,
-// but for a number that is not known or several SIMs', which is no doubt about
-// the SIM.
+// but for a number that is not known, which is no doubt about the SIM.
 func (m *Memory) ToldOf(k index.Key, h *Holding, now int64, t *Times) binding.Reason {
 	if h.State == None {
 		return binding.ReasonEnded
 	}
 	v := sighting{key: k, h: *h}
 	m.appraise(&v, now, t, false)
-	if v.reason == binding.ReasonNoMSISDN || v.reason == binding.ReasonMultiSIM && v.verdict == binding.Match {
+	if v.reason == binding.ReasonNoMSISDN {
 		return binding.ReasonBound
 	}
 	return v.reason
