@@ -94,7 +94,10 @@ type Node struct {
 	Timeless    bool
 	// Shared says that others brought its name too, within the last hour: to the
 	// Registry, which leaves that to who asks it, each is a node of its own.
-	Shared   bool
+	Shared bool
+	// Orphaned says that the configuration has no more who brought it, so that
+	// nobody can go on with its sessions; left to who asks as well.
+	Orphaned bool
 	Degraded time.Time // news of it was lost then; zero if none is missing
 	Sessions int       // live ones
 	Events   uint64

@@ -198,6 +198,28 @@ func (p Peer) Check() error {
 	return nil
 }
 
+// MayOwn reports whether peers of a list may bring what has an owner: a group of
+// it, or a host without one.
+func MayOwn(list []Peer, owner string) bool {
+	for _, p := range list {
+		if p.Group == owner {
+			return true
+		}
+	}
+	for _, p := range list {
+		if p.Host != "" && p.Host != "*" && !strings.EqualFold(p.Host, owner) {
+			continue
+		}
+		if p.Group == "" {
+			return true
+		}
+		if p.Realm == "" && len(p.Addresses) == 0 {
+			return false // it fits always, and the first decides
+		}
+	}
+	return false
+}
+
 // CheckName reports that the entry's host is called like a group of one of all
 // that it is not of: it could never connect, as it would be taken for the group.
 func (p Peer) CheckName(all []Peer) error {

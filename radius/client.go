@@ -45,6 +45,10 @@ type Client struct {
 	LossTimeout time.Duration
 }
 
+// Owner is whose the nodes are that the client brings: its group's or, without
+// one, its own.
+func (c Client) Owner() string { return cmp.Or(c.Group, c.Name) }
+
 // MaxBlindDelay bounds Client.BlindDelay.
 const MaxBlindDelay = 10 * time.Minute
 
@@ -105,7 +109,7 @@ func newClients(list []Client, counts func(name string) *clientCounts) (*clients
 }
 
 func (t *clients) insert(def Client, counts *clientCounts) error {
-	c := &client{Client: def, owner: cmp.Or(def.Group, def.Name), counts: counts, key: newHMACKey(def.Secret)}
+	c := &client{Client: def, owner: def.Owner(), counts: counts, key: newHMACKey(def.Secret)}
 	if len(def.Nodes) > 0 {
 		c.nodes = map[string]bool{}
 		for _, node := range def.Nodes {

@@ -84,7 +84,7 @@ func TestClientAsks(t *testing.T) {
 	t.Run("nodes", func(t *testing.T) {
 		got, err := c.Nodes(ctx)
 		want := []NodeReply{{Name: "pgw1.lab", Source: "gx", Up: true, Since: day, Heard: day, Restarts: 2, Sessions: 5, Events: 10,
-			Owner: "dra", Also: []string{"10.0.0.1"}, Shared: true, OffsetKnown: true, OffsetMS: -1500}}
+			Owner: "dra", Also: []string{"10.0.0.1"}, Shared: true, Orphaned: true, OffsetKnown: true, OffsetMS: -1500}}
 		want = append(want, NodeReply{Name: "dra.lab", Also: []string{}, Source: "gx", Up: true, Link: &LinkReply{
 			State: "okay", Address: "192.0.2.7:3868", Since: day, RoundTripMicros: 250, OriginState: 77, Waiting: 1, Pending: 2,
 			Results: map[string]uint64{"2001": 41, "3004": 1},

@@ -176,7 +176,7 @@ func (v value) node() NodeReply {
 		Since: f["since"].time(), Heard: f["heard"].time(), Restart: f["restart"].time(),
 		Restarts: uint64(f["restarts"].num), Sessions: int(f["sessions"].num), Events: uint64(f["events"].num),
 		Observed: f["observed"].num != 0, Degraded: f["degraded"].time(), Link: f["link"].link(),
-		Owner: f["owner"].str, Also: f["also"].strings(), Shared: f["shared"].num != 0,
+		Owner: f["owner"].str, Also: f["also"].strings(), Shared: f["shared"].num != 0, Orphaned: f["orphaned"].num != 0,
 		Timeless: f["timeless"].num != 0, OffsetKnown: f["offset_known"].num != 0, OffsetMS: f["offset_ms"].num,
 	}
 }

@@ -72,7 +72,7 @@ func doubtful() *fakeRegistry {
 	f.held[addrOf("10.45.0.92")] = noNumber
 	f.traces = []binding.TraceEntry{{At: day, Kind: "session-start", Source: binding.SourceGx, Node: "pgw1.lab", Session: "s;1",
 		Subscriber: held(7).Subscriber, Addrs: []binding.Address{held(7).Addr}, Domain: "internet", Time: day, Outcome: "applied"}}
-	f.nodes = []binding.Node{{Name: "pgw1.lab", Owner: "dra", Also: []string{"10.0.0.1"}, Shared: true, OffsetKnown: true, Offset: -age, Source: binding.SourceGx, Up: true, Since: day, Heard: day, Restarts: 2, Sessions: 5, Events: 10}}
+	f.nodes = []binding.Node{{Name: "pgw1.lab", Owner: "dra", Also: []string{"10.0.0.1"}, Shared: true, Orphaned: true, OffsetKnown: true, Offset: -age, Source: binding.SourceGx, Up: true, Since: day, Heard: day, Restarts: 2, Sessions: 5, Events: 10}}
 	return f
 }
 
@@ -146,7 +146,7 @@ func TestReplies(t *testing.T) {
 		{"DIRECTORY of a SIM", "DIRECTORY 001010000000007", "*[imsi 001010000000007 msisdn +491700000007 source file]"},
 		{"DIRECTORY of a SIM without a number", "DIRECTORY 001010000000008", "*[imsi 001010000000008 msisdn  source ]"},
 		{"DIRECTORY of what is no SIM", "DIRECTORY x", "-BADNUM DIRECTORY takes an IMSI of 6 to 15 digits"},
-		{"NODES", "NODES", "*[*[name pgw1.lab owner dra also *[10.0.0.1] source gx up 1 since 2026-01-31T12:00:00.000Z heard 2026-01-31T12:00:00.000Z restart  restarts 2 sessions 5 events 10 observed 0 degraded  timeless 0 offset_known 1 offset_ms -1500 shared 1 link *[]]]"},
+		{"NODES", "NODES", "*[*[name pgw1.lab owner dra also *[10.0.0.1] source gx up 1 since 2026-01-31T12:00:00.000Z heard 2026-01-31T12:00:00.000Z restart  restarts 2 sessions 5 events 10 observed 0 degraded  timeless 0 offset_known 1 offset_ms -1500 shared 1 orphaned 1 link *[]]]"},
 		{"TRACE", "TRACE 10.45.0.7", "*[*[at 2026-01-31T12:00:00.000Z kind session-start source gx node pgw1.lab session s;1 msisdn +491700000007" +
 			" imsi 001010000000007 imei  addrs *[10.45.0.7] domain internet time 2026-01-31T12:00:00.000Z outcome applied]]"},
 		{"TRACE of what the Registry does not know", "TRACE nothing", "-ERR trace: neither a number nor an address"},
@@ -200,7 +200,7 @@ func TestRESP3(t *testing.T) {
 		{"LOOKUP is a map", "LOOKUP 10.45.0.7", "%[" + map7 + "]"},
 		{"a doubt is a map", "LOOKUP 10.99.0.2", "%[state unknown reason out-of-pool]"},
 		{"nil is the null", "LOOKUP 10.46.0.7", "nil"},
-		{"NODES has booleans", "NODES", "*[%[name pgw1.lab owner dra also *[10.0.0.1] source gx up t since 2026-01-31T12:00:00.000Z heard 2026-01-31T12:00:00.000Z restart  restarts 2 sessions 5 events 10 observed f degraded  timeless f offset_known t offset_ms -1500 shared t link %[]]]"},
+		{"NODES has booleans", "NODES", "*[%[name pgw1.lab owner dra also *[10.0.0.1] source gx up t since 2026-01-31T12:00:00.000Z heard 2026-01-31T12:00:00.000Z restart  restarts 2 sessions 5 events 10 observed f degraded  timeless f offset_known t offset_ms -1500 shared t orphaned t link %[]]]"},
 		{"VERIFY stays an array", "VERIFY 10.45.0.7 +491700000007", "*[match bound 1500 8]"},
 		{"HELLO 2 switches back", "HELLO 2", "*[server simbind version 1.2.3 proto 2 id 1 mode standalone role master modules *[]]"},
 		{"STATUS", "STATUS", "%[site lab daemon 1.2.3 started 2026-01-31T12:00:00.000Z warming f healthy t problems *[] sessions 100 sessions_cap 1000000" +

@@ -115,6 +115,8 @@ type NodeReply struct {
 	Owner  string   `json:"owner"`
 	Also   []string `json:"also"`
 	Shared bool     `json:"shared"`
+	// Orphaned: it has sessions, and nobody in the configuration is its owner.
+	Orphaned bool `json:"orphaned"`
 	// Timeless: its words tell no time. OffsetMS is how far its clock is ahead of
 	// the daemon's, if OffsetKnown.
 	Timeless    bool  `json:"timeless"`

@@ -17,7 +17,7 @@ func nodes(_ context.Context, s *Server, w *reply, _ *request) {
 	list := s.reg.Nodes()
 	w.array(len(list))
 	for _, n := range list {
-		w.object(18)
+		w.object(19)
 		w.textField("name", n.Name)
 		w.textField("owner", n.Owner)
 		w.wordsField("also", n.Also)
@@ -35,6 +35,7 @@ func nodes(_ context.Context, s *Server, w *reply, _ *request) {
 		w.boolField("offset_known", n.OffsetKnown)
 		w.intField("offset_ms", int(n.Offset.Milliseconds()))
 		w.boolField("shared", n.Shared)
+		w.boolField("orphaned", n.Orphaned)
 		w.bulk("link")
 		link(w, n.Link)
 	}

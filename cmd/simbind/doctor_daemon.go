@@ -50,7 +50,7 @@ func (c *cli) checkDaemon(ctx context.Context) []finding {
 	findings = append(findings, checkDirectory(s)...)
 	findings = append(findings, checkPair(s)...)
 	findings = append(findings, checkSites(sites)...)
-	return append(findings, checkNodes(nodes), checkClocks(nodes), checkNames(nodes))
+	return append(findings, checkNodes(nodes), checkClocks(nodes), checkNames(nodes), checkOwners(nodes))
 }
 
 // checkStatus judges the daemon's account of itself.
@@ -211,6 +211,27 @@ func checkNames(nodes []query.NodeReply) finding {
 	}
 	return ok("names", "%s: each is a node of its own, and what they say of one address is a conflict where it differs", strings.Join(words, "; ")).
 		warn("if they are ways to one gateway, give their clients or peers one group; if not, one of them uses a foreign name")
+}
+
+// checkOwners tells of sessions that nobody in the configuration can go on with:
+// a group was renamed, or a client or peer taken out.
+func checkOwners(nodes []query.NodeReply) finding {
+	left, sessions := map[string]int{}, 0
+	for _, n := range nodes {
+		if n.Orphaned {
+			left[fmt.Sprintf("%s (%s)", n.Owner, n.Source)] += n.Sessions
+			sessions += n.Sessions
+		}
+	}
+	if len(left) == 0 {
+		return ok("owners", "all who own sessions are in the configuration")
+	}
+	var words []string
+	for _, owner := range slices.Sorted(maps.Keys(left)) {
+		words = append(words, fmt.Sprintf("%d of %s", left[owner], owner))
+	}
+	return ok("owners", "%d sessions are of owners that the configuration does not have: %s", sessions, strings.Join(words, ", ")).
+		warn("if a group, client or peer was renamed, give it the former name as its group and reload; else they count until their lease, and nothing else ends them")
 }
 
 func checkNodes(nodes []query.NodeReply) finding {

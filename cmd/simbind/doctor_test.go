@@ -221,6 +221,19 @@ func TestDoctorNamesTheNodesWhoseClockIsNotKnown(t *testing.T) {
 	}
 }
 
+func TestDoctorNamesWhoseSessionsAreLeft(t *testing.T) {
+	left := checkOwners([]query.NodeReply{
+		{Name: "nas1", Source: "radius", Owner: "pair", Sessions: 2, Orphaned: true}, {Name: "nas2", Source: "radius", Owner: "pair", Sessions: 1, Orphaned: true},
+		{Name: "pgw1", Source: "gx", Owner: "dra", Sessions: 5},
+	})
+	if left.Level != levelWarn || !strings.Contains(left.Says, "3 sessions") || !strings.Contains(left.Says, "3 of pair (radius)") {
+		t.Errorf("%+v", left)
+	}
+	if f := checkOwners([]query.NodeReply{{Name: "pgw1", Source: "gx", Owner: "dra", Sessions: 5}}); f.Level != levelOK {
+		t.Errorf("%+v", f)
+	}
+}
+
 func TestDoctorNamesTheNamesOfSeveralOwners(t *testing.T) {
 	f := checkNames([]query.NodeReply{
 		{Name: "nas1", Source: "radius", Owner: "b", Shared: true}, {Name: "nas2", Source: "radius", Owner: "a"},

@@ -97,7 +97,8 @@ heard. Diameter agents and PCRFs, which own none, come last.
   RESTARTS       that it told, LAST RESTART the last of them by its own clock
   NEWS LOST      when some of it was missed; what it bound before is in doubt
   OWNER          the client, peer, group or sender that brings it; "one of
-                 several" if another one brings the same name, as another node
+                 several" if another one brings the same name, as another node;
+                 "not in the configuration" if nobody there can go on with it
   CLOCK          how far it is ahead of or behind the daemon's, if that is known
   LINK           of Gx: okay, suspect (no answer to the watchdog), reopen (after
                  that), leaving, closed; upstream: a relay forwards to it
@@ -130,7 +131,10 @@ func (c *cli) nodes(ctx context.Context) error {
 
 // owner names who brings a node's events.
 func owner(n *query.NodeReply) string {
-	if n.Shared {
+	switch {
+	case n.Orphaned:
+		return n.Owner + " (not in the configuration)"
+	case n.Shared:
 		return strings.TrimSpace(n.Owner + " (one of several)")
 	}
 	return n.Owner

@@ -24,6 +24,8 @@ type described struct {
 	gx   *diameter.Server // nil if it is off
 	book *phonebook       // nil if it is off
 	far  *abroad          // nil if it is off
+	// owners are those of the configuration.
+	owners *owners
 }
 
 // Elsewhere reports that other sites announce the address.
@@ -80,6 +82,7 @@ func (d described) Status() binding.Status {
 	}
 	nodes := d.Registry.Nodes()
 	markShared(nodes, time.Now())
+	d.owners.mark(nodes)
 	if words := describeNodes(nodes); words != "" {
 		status.Edges["nodes"] = words
 	}
@@ -136,6 +139,7 @@ func (d described) Sites() []binding.Site { return d.feed.Sites() }
 func (d described) Nodes() []binding.Node {
 	nodes := d.Registry.Nodes()
 	markShared(nodes, time.Now())
+	d.owners.mark(nodes)
 	if d.gx == nil {
 		return nodes
 	}

@@ -14,13 +14,13 @@ import (
 
 // newMetrics makes the registry of /metrics: the process, the Go runtime, the
 // registry's account of itself, and the collectors of the parts.
-func newMetrics(registry *registry.Registry, parts ...prometheus.Collector) *prometheus.Registry {
+func newMetrics(registry *registry.Registry, owners *owners, parts ...prometheus.Collector) *prometheus.Registry {
 	m := prometheus.NewRegistry()
 	m.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		prometheus.CollectorFunc(buildInfo),
-		prometheus.CollectorFunc(func(ch chan<- prometheus.Metric) { collectBinding(registry, ch) }),
+		prometheus.CollectorFunc(func(ch chan<- prometheus.Metric) { collectBinding(registry, owners, ch) }),
 	)
 	m.MustRegister(parts...)
 	return m
@@ -32,7 +32,7 @@ func buildInfo(ch chan<- prometheus.Metric) {
 }
 
 // collectBinding shows Registry.Status.
-func collectBinding(registry *registry.Registry, ch chan<- prometheus.Metric) {
+func collectBinding(registry *registry.Registry, owners *owners, ch chan<- prometheus.Metric) {
 	st := registry.Status()
 	gauge := func(name, help string, v float64) {
 		ch <- prometheus.MustNewConstMetric(prometheus.NewDesc("simbindd_binding_"+name, help, nil, nil), prometheus.GaugeValue, v)
@@ -50,6 +50,7 @@ func collectBinding(registry *registry.Registry, ch chan<- prometheus.Metric) {
 	collectCounters(st.Counters, ch)
 	nodes := registry.Nodes()
 	markShared(nodes, time.Now())
+	owners.mark(nodes)
 	collectNodes(nodes, ch)
 }
 
@@ -82,6 +83,7 @@ func collectNodes(nodes []binding.Node, ch chan<- prometheus.Metric) {
 		{"timeless", func(n *binding.Node) bool { return n.Timeless }},
 		{"unsettled", unsettled},
 		{"shared", func(n *binding.Node) bool { return n.Shared }},
+		{"orphaned", func(n *binding.Node) bool { return n.Orphaned }},
 	}
 	known := map[binding.Source]int{}
 	count := map[binding.Source]map[string]int{}
@@ -97,7 +99,7 @@ func collectNodes(nodes []binding.Node, ch chan<- prometheus.Metric) {
 		}
 	}
 	desc := prometheus.NewDesc("simbindd_binding_nodes", "Owners of sessions by source. up or lost: not heard for longer than its timeout. Beside that degraded: news of it was missed; "+
-		"timeless: it tells no time; unsettled: its clock is not known; shared: several owners use its name.", []string{"source", "state"}, nil)
+		"timeless: it tells no time; unsettled: its clock is not known; shared: several owners use its name; orphaned: it has sessions, and the configuration not its owner.", []string{"source", "state"}, nil)
 	for s := binding.SourceGx; s <= binding.SourceFeed; s++ {
 		for _, state := range states {
 			if known[s] > 0 {

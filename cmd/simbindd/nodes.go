@@ -49,7 +49,7 @@ func unsettled(n *binding.Node) bool {
 // describeNodes counts the nodes that an operator should look at; empty if there
 // are none.
 func describeNodes(nodes []binding.Node) string {
-	var timeless, unknown, shared int
+	var timeless, unknown, shared, orphaned int
 	for i := range nodes {
 		if nodes[i].Timeless {
 			timeless++
@@ -60,12 +60,16 @@ func describeNodes(nodes []binding.Node) string {
 		if nodes[i].Shared {
 			shared++
 		}
+		if nodes[i].Orphaned {
+			orphaned += nodes[i].Sessions
+		}
 	}
 	var words []string
 	for _, tell := range []struct {
 		n    int
 		what string
-	}{{timeless, "tell no time"}, {unknown, "with a clock that is not known"}, {shared, "share a name with another owner's"}} {
+	}{{timeless, "tell no time"}, {unknown, "with a clock that is not known"}, {shared, "share a name with another owner's"},
+		{orphaned, "sessions of owners that the configuration does not have"}} {
 		if tell.n > 0 {
 			words = append(words, fmt.Sprintf("%d %s", tell.n, tell.what))
 		}

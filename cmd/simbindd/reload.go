@@ -28,6 +28,7 @@ type reloader struct {
 	export   *directory.File  // nil if it is off
 	hangups  <-chan os.Signal
 	cfg      config.Config // as of the start
+	owners   *owners
 }
 
 // Run reloads at each signal until ctx ends.
@@ -70,6 +71,8 @@ func (r *reloader) reload(ctx context.Context) error {
 	if r.export != nil {
 		r.export.Reload()
 	}
+	r.owners.reload(next)
+	r.owners.tell(r.registry.Nodes(), r.logs.Logger)
 	r.logs.level.Set(next.Log.Level)
 	if later := r.cfg.Changed(next); len(later) > 0 {
 		r.logs.Warn("some keys have changed that take effect only at the next start", "keys", strings.Join(later, " "))

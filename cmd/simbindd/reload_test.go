@@ -94,6 +94,32 @@ func TestReloadRefusesABadFileAsAWhole(t *testing.T) {
 	d.mustAccount(t, 1, radiustest.Start) // with the old secret
 }
 
+func TestReloadTellsWhoseSessionsAreLeft(t *testing.T) {
+	const left = "sessions have an owner that is not in the configuration: give it that group again, or they count until their lease"
+	d := newHome(t).start(t)
+	for n := range 3 {
+		d.mustAccount(t, n+1, radiustest.Start)
+	}
+	renamed := strings.Replace(d.yaml(), "{name: nas,", "{name: nas, group: pair,", 1)
+	d.reload(t, renamed, reloaded)
+	if owner, sessions := d.log.find(left, "owner"), d.log.find(left, "sessions"); owner != "nas" || sessions != "3" {
+		t.Errorf("the log tells of %s sessions of %q, want 3 of nas", sessions, owner)
+	}
+	status, err := d.client(t).Status(t.Context())
+	if err != nil || !strings.Contains(status.Edges["nodes"], "3 sessions of owners that the configuration does not have") {
+		t.Errorf("the status says of nodes %q, %v", status.Edges["nodes"], err)
+	}
+	before := d.log.count(left)
+	d.reload(t, strings.Replace(renamed, "group: pair", "group: nas", 1), reloaded)
+	if d.log.count(left) != before {
+		t.Error("they are still left under their former name")
+	}
+	status, err = d.client(t).Status(t.Context())
+	if err != nil || strings.Contains(status.Edges["nodes"], "owners") {
+		t.Errorf("then the status says of nodes %q, %v", status.Edges["nodes"], err)
+	}
+}
+
 func TestReloadNamesWhatWaitsForARestart(t *testing.T) {
 	d := newHome(t).start(t)
 	d.reload(t, strings.Replace(d.yaml(), "capacity: 200000", "capacity: 300000", 1), reloaded)

@@ -63,19 +63,20 @@ func run(ctx context.Context, l life) (err error) {
 
 	gx := newGx(l.cfg.Diameter, registry, log)
 	health := &health{registry: registry, feed: publisher, tap: tap, book: book}
-	metrics := newMetrics(registry, store.Collector(), publisher.Collector())
+	owners := newOwners(l.cfg)
+	metrics := newMetrics(registry, owners, store.Collector(), publisher.Collector())
 	if observer != nil {
 		metrics.MustRegister(observer.Collector(), observer.Accounting.Collector(), observer.Gx.Collector())
 	}
 	if err := book.open(registry, metrics, log); err != nil {
 		return err
 	}
-	reload := &reloader{file: l.file, cfg: l.cfg, logs: l.logs, registry: registry, hangups: l.hangups}
+	reload := &reloader{file: l.file, cfg: l.cfg, logs: l.logs, registry: registry, hangups: l.hangups, owners: owners}
 
 	// In the order of starting; they stop in the reverse order. The socket
 	// answers while the registry still loads, and an edge listens only when the
 	// registry can take what it hears.
-	parts := front(l.cfg, described{registry, publisher, tap, gx, book, far}, health, reload, metrics, log)
+	parts := front(l.cfg, described{registry, publisher, tap, gx, book, far, owners}, health, reload, metrics, log)
 	parts = append(parts,
 		part{name: "feed", run: publisher.Run, drain: func() { drainFeed(publisher, store) }},
 		part{name: "registry", run: registry.Run, ready: registry.Ready()})
@@ -86,7 +87,12 @@ func run(ctx context.Context, l life) (err error) {
 	parts = append(parts, edges(l.cfg, tap, gx, registry, reload, metrics, log)...)
 	parts = append(parts, part{name: "reload", run: reload.Run})
 
-	started := func() { health.started.Store(true); log.Info("ready", "version", version()); l.notify(stateReady) }
+	started := func() {
+		owners.tell(registry.Nodes(), log)
+		health.started.Store(true)
+		log.Info("ready", "version", version())
+		l.notify(stateReady)
+	}
 	stopping := func() { health.started.Store(false); l.notify(stateStopping) }
 	return runParts(ctx, log, parts, started, stopping)
 }
