@@ -534,6 +534,7 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		r.endSiblings(id, f)
 	}
 	keys := r.admit(f, r.apnOf(&s, f)).keys
+	r.places.remains.stopped(f.key, keys)
 	for _, k := range keys {
 		r.places.claim(id, k, false, f) // it says that it had it
 	}
@@ -541,7 +542,6 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	r.sessions.spoke(id, f)
 	r.places.end(id, f.hi, endStop, f)
 	r.places.relate(id, f)
-	r.places.remains.stopped(f.key, keys)
 	return Applied
 }
 
