@@ -197,8 +197,6 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 	switch {
 	case clock.Before(f.begunBy, s.BegunFrom):
 		return earlier
-	case f.Order != 0 && f.Order <= s.Order:
-		return same // a repetition, by its own number: an id of Gx is not used again (RFC 6733 section 8.8)
 	case f.begins && clock.Before(s.BegunBy, f.begunFrom):
 		return later
 	case s.Ended() && clock.Before(s.After, f.lo):
