@@ -27,16 +27,6 @@ func (in *incarnations) add(list table.Incarnations) {
 
 func (in *incarnations) list() []uint32 { return in.ids[:in.n] }
 
-// full reports that no session more can be told apart from those.
-func (in *incarnations) full() bool {
-	for _, id := range in.own {
-		if id == 0 {
-			return false
-		}
-	}
-	return true
-}
-
 // drop takes a session out that was forgotten.
 func (in *incarnations) drop(id uint32) {
 	for i := range in.own {
@@ -52,15 +42,32 @@ func (in *incarnations) drop(id uint32) {
 	}
 }
 
-// take gives an event a key that no session has, if there is one left.
-func (in *incarnations) take(f *fact) bool {
-	for n, id := range in.own {
-		if id == 0 {
-			f.key[1] ^= uint64(n)
-			return true
+// find finds the sessions that an event may be of, and makes room for what it may
+// bring.
+func (r *rules) find(f *fact) incarnations {
+	in := r.nodes.find(f)
+	sessions := 1
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		if f.Kind != binding.SessionStart && !s.Ended() {
+			sessions = 0
+		}
+		if f.Order != 0 && f.Order <= s.Order { // a repetition, or overtaken: when that happened nobody says
+			f.lo = clock.Bound{Our: f.arr - r.limits.MaxDelay}
+			f.begin()
 		}
 	}
-	return false
+	pieces := r.keys[:0] // whether it may have them is asked when its APN is known
+	for _, a := range f.Addrs {
+		if canonical, err := binding.NewAddress(a.Prefix); err == nil {
+			canonical.PortLow, canonical.PortHigh = a.PortLow, a.PortHigh
+			pieces = table.AppendKeys(pieces, 0, canonical)
+		}
+	}
+	if r.keys = pieces[:0]; r.sessions.makeWay(sessions, len(pieces), f.now) {
+		return r.nodes.find(f) // one of them may have given way
+	}
+	return in
 }
 
 // beginLater makes a session that began after those that had its id or, if that
@@ -72,7 +79,7 @@ func (r *rules) beginLater(in *incarnations, surely bool, f *fact) Outcome {
 		}
 	}
 	flags, after := r.supersede(in, surely, f)
-	in.take(f)
+	r.take(in, f)
 	if after != (clock.Bound{}) {
 		flags |= table.Stopped
 	}
@@ -141,10 +148,15 @@ func (r *rules) supersede(in *incarnations, surely bool, f *fact) (flags uint8, 
 			stopped(s.After)
 		}
 	}
-	if in.full() {
+	return flags, after
+}
+
+// take gives an event a key that no session has.
+func (r *rules) take(in *incarnations, f *fact) {
+	if !slices.Contains(in.own[:], 0) {
 		r.forgetOldest(in, f)
 	}
-	return flags, after
+	f.key[1] ^= uint64(slices.Index(in.own[:], 0))
 }
 
 // forgetOldest makes room for another session with an id: of so many at most one
@@ -197,8 +209,6 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 	switch {
 	case clock.Before(f.begunBy, s.BegunFrom):
 		return earlier
-	case f.Order != 0 && f.Order <= s.Order:
-		return same // a repetition, by its own number: an id of Gx is not used again (RFC 6733 section 8.8)
 	case f.begins && clock.Before(s.BegunBy, f.begunFrom):
 		return later
 	case s.Ended() && clock.Before(s.After, f.lo):
@@ -346,12 +356,7 @@ func (r *rules) holdsOne(s *table.Session, f *fact) bool {
 // after it: it is kept beside it. All are in doubt, and stand against others.
 func (r *rules) second(in *incarnations, f *fact) Outcome {
 	after := r.doubtAll(in, f)
-	if in.full() {
-		r.forgetOldest(in, f)
-	}
-	if !in.take(f) {
-		return r.former(in, f)
-	}
+	r.take(in, f)
 	outcome := r.begin(f, table.Again)
 	if id, ok := r.m.FindSession(f.key); ok {
 		r.places.doubt(id, after, binding.ReasonOrder)

@@ -551,6 +551,18 @@ func TestRegressions(t *testing.T) {
 			g.update("a", simA, ue1, ordered(2))
 			w.silent(ue1, simA)
 		}},
+		{"an end is not forgotten before the sweep told it to the blocks inside of its address", func(w *tale) {
+			n := w.nas("nas")
+			n.update("a", simA, "2001:db8:cafe:203::/64 10.0.0.3:4352-5278")
+			w.wait(30 * time.Second)
+			n.stop("b", by(simB), has("10.0.0.3"))
+			w.silent("10.0.0.3:5000", simA)
+			w.now = w.now.Add(10 * time.Minute) // suspended
+			w.sweeper.sweep(1<<30, w.now.UnixMilli())
+			w.silent("10.0.0.3:5000", simA)
+			w.sweeps()
+			w.silent("10.0.0.3:5000", simA)
+		}},
 		{"an update that names no APN is refused for none", func(w *tale) {
 			w.configure(func(c *Config) {
 				c.Domains = []binding.Domain{

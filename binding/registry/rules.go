@@ -92,34 +92,6 @@ func (r *rules) word(f *fact) Outcome {
 	return outcome
 }
 
-// find finds the sessions that an event may be of, and makes room for what it may
-// bring.
-func (r *rules) find(f *fact) incarnations {
-	in := r.nodes.find(f)
-	sessions := 1
-	for _, id := range in.list() {
-		s := r.m.Session(id)
-		if f.Kind != binding.SessionStart && !s.Ended() {
-			sessions = 0
-		}
-		if f.Order != 0 && f.Order <= s.Order { // a repetition, or overtaken: when that happened nobody says
-			f.lo = clock.Bound{Our: f.arr - r.limits.MaxDelay}
-			f.begin()
-		}
-	}
-	pieces := r.keys[:0] // whether it may have them is asked when its APN is known
-	for _, a := range f.Addrs {
-		if canonical, err := binding.NewAddress(a.Prefix); err == nil {
-			canonical.PortLow, canonical.PortHigh = a.PortLow, a.PortHigh
-			pieces = table.AppendKeys(pieces, 0, canonical)
-		}
-	}
-	if r.keys = pieces[:0]; r.sessions.makeWay(sessions, len(pieces), f.now) {
-		return r.nodes.find(f) // one of them may have given way
-	}
-	return in
-}
-
 // mayBeOf applies a word that may be of any session with its id: what it says
 // against each is a doubt.
 func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
@@ -564,12 +536,7 @@ func (r *rules) stopUnknown(in *incarnations, f *fact) Outcome {
 // is as if it had been known.
 func (r *rules) over(in *incarnations, end clock.Bound, e ending, f *fact) Outcome {
 	keys := r.admit(f, binding.CanonicalAPN(f.APN)).keys
-	if in.full() {
-		r.forgetOldest(in, f)
-	}
-	if !in.take(f) {
-		return r.former(in, f)
-	}
+	r.take(in, f)
 	if id, ok := r.sessions.create(f); ok {
 		for _, k := range keys {
 			r.places.claim(id, k, false, f)

@@ -23,6 +23,7 @@ type sessions struct {
 	refusedAt      atomic.Int64 // unix ms of the last refusal for lack of room, 0 if there was none
 	forgottenAt    atomic.Int64 // likewise, of the last one that was forgotten for another
 	horizon        int64        // unix ms, our clock: no end of after it was forgotten in due time
+	swept          int64        // likewise: since then the sweep has been around all addresses
 	// expired are sessions that the sweep has seen expired, lingering those that
 	// another one's end or beginning left in doubt and nobody confirmed, for when
 	// room is needed; some may have spoken since.
@@ -234,10 +235,11 @@ func (ss *sessions) entomb(id uint32, end clock.Bound, said bool, heard int64) {
 const queued = 30_000
 
 // due reports that an ended session decides about nothing any more: what may
-// still come is surely of after its end, or says itself that it is not: see
-// beyond.
+// still come is surely of after its end, or says itself that it is not (see
+// beyond), and the sweep has since compared it with those on narrower addresses.
 func (ss *sessions) due(s *table.Session, now int64) bool {
-	return now > max(s.Seen, s.After.Our)+ss.limits.MaxDelay+queued
+	heard := max(s.Seen, s.After.Our)
+	return now > heard+ss.limits.MaxDelay+queued && heard < ss.swept
 }
 
 // beyond reports that an event may be of before the end of its session, which was

@@ -22,6 +22,7 @@ type sweeper struct {
 	session, address uint32
 	told             int    // changes of state published by the present piece
 	rounds           int    // over all addresses
+	began            int64  // unix ms, the present one
 	seeker           uint32 // session behind which numbers are asked for next
 	seekFrom         int64  // unix ms, when the next round of asking may begin
 	sought           int    // numbers that the present piece asked for
@@ -52,10 +53,14 @@ func (sw *sweeper) sweep(n int, now int64) bool {
 		around = false
 	}
 	sw.seekSome(n, now)
+	if sw.address == 0 {
+		sw.began = now
+	}
 	for sw.told = 0; n > 0 && sw.told < toldMax; n-- {
 		if sw.address++; sw.address > sw.m.Addrs.Limit() {
 			sw.address = 0
 			sw.rounds++
+			sw.sessions.swept = sw.began
 			if sw.round++; sw.round == 0 {
 				sw.round = 1
 			}

@@ -79,7 +79,7 @@ func (g *game) relevant() []op {
 // question is answered as wrongly as before. What the channel could not have
 // carried counts as answered well.
 func (g *game) again(ops []op, factory Factory) (*game, bool) {
-	n := &game{world: g.world, report: &Report{}, ops: ops, killed: never}
+	n := &game{world: g.world, report: &Report{}, ops: ops, killed: never, blamed: g.blamed}
 	n.judge.reset(g.world)
 	n.guard.reset(len(g.world.clocks), len(g.world.voices))
 	n.begin(factory)
@@ -94,7 +94,6 @@ func (g *game) again(ops []op, factory Factory) (*game, bool) {
 	if n.moment < g.moment {
 		n.do(&op{kind: opAdvance, at: g.moment})
 	}
-	n.blamed = g.blamed
 	n.answer = n.subject.Verify(g.blamed.query, binding.Number{MSISDN: g.blamed.number})
 	n.finding = n.judge.judge(g.blamed, n.answer)
 	return n, n.finding == g.finding
