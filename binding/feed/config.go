@@ -219,13 +219,13 @@ func (cfg Config) checkEmbedded() error {
 		return errors.New("the embedded server has no store_dir")
 	}
 	if e.MaxBytes < cfg.Stream.MaxBytes {
-		return errors.New("the embedded server's max_bytes is below the stream's")
+		return errors.New("embedded max_bytes is below the stream's")
 	}
 	if err := e.Leaf.check(); err != nil {
 		return err
 	}
 	if cfg.Stream.Replicas != 1 {
-		return errors.New("the embedded server keeps one replica; more need a cluster (url)")
+		return errors.New("stream replicas: the embedded server keeps one replica; more need a cluster (url)")
 	}
 	if e.Listen == "" {
 		return nil
@@ -238,7 +238,7 @@ func (cfg Config) checkEmbedded() error {
 		return fmt.Errorf("embedded listen %q is reachable from other hosts: it needs a token_file, or listen on 127.0.0.1", e.Listen)
 	}
 	if (e.CertFile == "") != (e.KeyFile == "") {
-		return errors.New("the embedded listener needs both cert_file and key_file, or none")
+		return errors.New("embedded needs both cert_file and key_file, or none")
 	}
 	return nil
 }
