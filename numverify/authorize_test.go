@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/numverify"
 	"github.com/simbind/simbind/numverify/consumer/operatortest"
 	"github.com/simbind/simbind/numverify/resource"
@@ -168,6 +169,13 @@ func TestContinuity(t *testing.T) {
 				nobody(status, answer)
 			} else if answer["devicePhoneNumberVerified"] != true {
 				t.Errorf("%d %v", status, answer)
+			}
+			if mode == resource.Strict {
+				t.Log("its gateway restarted")
+				w.network.bind("10.45.0.62", "+447700900062", "001010000000062")
+				token = w.token("10.45.0.62", verify)
+				w.network.submit(binding.Event{Kind: binding.NodeRestart})
+				nobody(w.verify(token, "+447700900062"))
 			}
 			t.Log("the daemon is away")
 			w.network.bind("10.45.0.61", "+447700900061", "001010000000061")

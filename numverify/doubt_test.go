@@ -24,9 +24,6 @@ func TestADoubtIsNeverAYes(t *testing.T) {
 		answer func(n *simNetwork) // ends it; nil: nothing that this SIM says does
 	}{
 		{"another gateway says that another SIM has it", func(n *simNetwork) { n.submit(conflicting(addr)) }, nil},
-		{"its gateway restarted", func(n *simNetwork) {
-			n.submit(binding.Event{Kind: binding.NodeRestart})
-		}, func(n *simNetwork) { n.submit(session(binding.SessionStart, "again")) }},
 		{"an operator released it", func(n *simNetwork) {
 			if err := n.registry.Release(t.Context(), binding.Query{Addr: place.Prefix.Addr()}, "a test", "somebody"); err != nil {
 				t.Fatal(err)
