@@ -19,7 +19,9 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/tree" "$work/whole"
 cp go.mod go.sum "$work/tree"
-cp -R binding "$work/tree"
+cp -R binding docs "$work/tree" # and what tests read beside it
+mkdir -p "$work/tree/cmd/simbind"
+cp -R cmd/simbind/testdata "$work/tree/cmd/simbind"
 cp -R binding "$work/whole"
 
 # run prints the tests of packages that fail, the innermost names only, claims
