@@ -165,3 +165,55 @@ func (f *fact) signalled() bool {
 func own(now int64, why string) *fact {
 	return &fact{Event: &binding.Event{}, now: now, arr: now, at: now, sent: now, why: why}
 }
+
+// admitted are the keys of addresses that a session may hold. refused says why,
+// if some were refused.
+type admitted struct {
+	keys    []index.Key
+	refused Outcome
+}
+
+// admit turns the addresses that an event names into keys, which hold until it is
+// asked for another APN.
+func (r *rules) admit(f *fact, apn string) admitted {
+	if f.got.refused == "" || f.apn != apn {
+		f.apn, f.got = apn, r.admitted(f, apn, f.Addrs, r.keys[:0])
+		r.keys = f.got.keys[:0:cap(f.got.keys)]
+	}
+	return f.got
+}
+
+// admitted adds to a list the keys of addresses: rules T10 and T11, and no more
+// than one session may hold.
+func (r *rules) admitted(f *fact, apn string, addrs []binding.Address, keys []index.Key) admitted {
+	if len(addrs) == 0 {
+		return admitted{refused: Applied}
+	}
+	set, got := r.m.Domains.Load(), admitted{keys: keys, refused: Applied}
+	for _, addr := range addrs {
+		canonical, err := binding.NewAddress(addr.Prefix)
+		d, others := set.Of(apn, canonical.Prefix)
+		if f.Source == binding.SourceFeed {
+			d, others = set.Named(f.Domain), nil
+		}
+		switch {
+		case d == nil:
+			for _, other := range others {
+				r.places.inSome(table.AppendKeys(nil, other, canonical), f)
+			}
+			if got.refused != RefusedDomain {
+				got.refused = r.counters.outcome(countRefusedDomain, RefusedDomain)
+			}
+			continue
+		case err != nil || !d.Has(canonical.Prefix) || len(got.keys) > table.MaxHolds:
+			got.refused = r.counters.outcome(countRefusedPool, RefusedPool)
+			continue
+		case f.Source != binding.SourceFeed && d.TooWide(canonical.Prefix):
+			got.refused = r.counters.outcome(countRefusedWide, RefusedWide)
+			continue
+		}
+		canonical.PortLow, canonical.PortHigh = addr.PortLow, addr.PortHigh
+		got.keys = table.AppendKeys(got.keys, d.ID, canonical)
+	}
+	return got
+}

@@ -66,9 +66,9 @@ func (w *witness) explain(ev binding.Event) {
 	if id, ok := w.m.FindSession(table.NewSessionKey(&name, ev.Session)); ok {
 		show("of it", id, table.Hold{})
 	}
-	d, ok := w.m.Domains.Load().ForAPN(binding.CanonicalAPN(ev.APN))
 	for _, a := range ev.Addrs {
-		if !ok {
+		d, _ := w.m.Domains.Load().Of(binding.CanonicalAPN(ev.APN), a.Prefix)
+		if d == nil {
 			break
 		}
 		for _, k := range table.Keys(d.ID, a)[:1] {

@@ -215,8 +215,10 @@ func (r *Registry) take(ev *binding.Event) {
 		r.batch.acks = append(r.batch.acks, waiting{ev.Ack, ev.Token, err})
 	}
 	var domain string
-	if d, ok := r.m.Domains.Load().ForAPN(binding.CanonicalAPN(ev.APN)); ok && len(ev.Addrs) > 0 {
-		domain = d.Name
+	if len(ev.Addrs) > 0 {
+		if d, _ := r.m.Domains.Load().Of(binding.CanonicalAPN(ev.APN), ev.Addrs[0].Prefix); d != nil {
+			domain = d.Name
+		}
 	}
 	if ev.Source == binding.SourceFeed {
 		domain = ev.Domain

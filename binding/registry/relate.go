@@ -354,6 +354,18 @@ func (p *places) had(own []uint32, f *fact, keys []index.Key) {
 	p.finish(f)
 }
 
+// inSome has the sessions of an event's node speak that have addresses which it
+// may mean: of several domains it is not known which.
+func (p *places) inSome(keys []index.Key, f *fact) {
+	for _, k := range keys {
+		for o := p.overlapping(k); o.next(); {
+			if !o.session.Ended() && p.m.Root(o.session.Node) == f.root && (f.IMSI == 0 || o.session.IMSI != f.IMSI) {
+				p.doubt(o.id, f.hi, binding.ReasonOrder)
+			}
+		}
+	}
+}
+
 // refuse notes that a session found no room for its claims: nothing old is kept
 // alive on them, and who asks is told. Its next word may find room.
 func (p *places) refuse(f *fact, keys []index.Key) {

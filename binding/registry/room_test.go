@@ -421,6 +421,46 @@ func TestClaimsAreBounded(t *testing.T) {
 				w.t.Errorf("it is %q", got)
 			}
 		}},
+		{"without an APN the only domain that has the address is the session's", func(w *tale) {
+			w.configure(func(c *Config) {
+				c.Domains = []binding.Domain{
+					{Name: "internet", APNs: []string{"internet"}, Pools: prefixes("10.1.0.0/16")},
+					{Name: "corp", APNs: []string{"corp"}, Pools: prefixes("10.2.0.0/16")},
+				}
+			})
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("a", simA, "10.1.0.1", of("internet"), ordered(1))
+			n.start("b", simA, "10.1.0.3", of("internet"))
+			w.wait(3 * time.Second)
+			g.update("c", simB, "10.1.0.1", of(""), ordered(2)) // the end of a and its start were lost
+			n.stop("d", by(simB), has("10.1.0.3"), of(""))
+			w.holds("10.1.0.1", simB)
+			w.silent("10.1.0.3", simA)
+		}},
+		{"where several domains have it, who has it in one must speak", func(w *tale) {
+			w.configure(func(c *Config) {
+				c.Domains = []binding.Domain{
+					{Name: "internet", APNs: []string{"internet"}, Pools: prefixes("10.1.0.0/16")},
+					{Name: "corp", APNs: []string{"corp"}, Pools: prefixes("10.1.0.0/16")},
+				}
+			})
+			g := w.pgw("pgw")
+			g.start("a", simA, "10.1.0.1", of("internet"), ordered(1))
+			w.wait(3 * time.Second)
+			if got := g.update("c", simB, "10.1.0.1", of(""), ordered(2)); got != RefusedDomain {
+				w.t.Errorf("it is %q", got)
+			}
+			q := query("10.1.0.1")
+			q.Domain = "internet"
+			if a := w.Verify(q, binding.Number{MSISDN: simA.MSISDN}); a.Verdict != binding.Ambiguous {
+				w.t.Errorf("it is %v %v", a.Verdict, a.Reason)
+			}
+			w.wait(time.Second)
+			g.update("a", simA, "10.1.0.1", ordered(2))
+			if a := w.Verify(q, binding.Number{MSISDN: simA.MSISDN}); a.Verdict != binding.Match {
+				w.t.Errorf("after its next word it is %v %v", a.Verdict, a.Reason)
+			}
+		}},
 		{"the key is the prefix", func(w *tale) {
 			w.pgw("pgw").start("a", simA, "2001:db8:0:ff00::/56")
 			w.holds("2001:db8:0:ff12::1", simA)

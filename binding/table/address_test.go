@@ -2,6 +2,7 @@ package table
 
 import (
 	"net/netip"
+	"strconv"
 	"testing"
 
 	"github.com/simbind/simbind/binding"
@@ -79,17 +80,38 @@ func TestDomainsOfAPNs(t *testing.T) {
 	set := NewDomains([]binding.Domain{
 		{Name: "internet", APNs: []string{"Internet.mnc001.mcc001.gprs"}}, {Name: "others", APNs: []string{"*"}},
 	}, idOf, nil)
-	for apn, want := range map[string]string{"internet": "internet", "ims": "others", "": "others"} {
-		if d, ok := set.ForAPN(apn); !ok || d.Name != want {
-			t.Errorf("APN %q is in %v", apn, d)
-		}
-	}
 	one := NewDomains([]binding.Domain{{Name: "internet", APNs: []string{"internet"}}}, idOf, nil)
-	if d, ok := one.ForAPN(""); !ok || d.Name != "internet" {
-		t.Error("a session without APN is in no domain, where there is just one")
+	pools := func(name string, list ...string) binding.Domain {
+		d := binding.Domain{Name: name, APNs: []string{name}}
+		for _, p := range list {
+			d.Pools = append(d.Pools, netip.MustParsePrefix(p))
+		}
+		return d
 	}
-	if _, ok := one.ForAPN("ims"); ok {
-		t.Error("an APN of no domain is in one")
+	two := NewDomains([]binding.Domain{pools("corp", "10.1.0.0/16", "10.3.0.0/16"), pools("web", "10.2.0.0/16", "10.3.0.0/16")}, idOf, nil)
+	for _, c := range []struct {
+		claim     string
+		set       *Domains
+		apn, addr string
+		want      string // the domain, or how many may be it
+	}{
+		{"an APN's is its own", set, "internet", "10.1.0.1/32", "internet"},
+		{"one that nobody names is the others'", set, "ims", "10.1.0.1/32", "others"},
+		{"none is the others' too", set, "", "10.1.0.1/32", "others"},
+		{"where there is just one, that", one, "", "10.1.0.1/32", "internet"},
+		{"an APN of no domain is in none", one, "ims", "10.1.0.1/32", "0"},
+		{"without an APN the address tells", two, "", "10.2.0.1/32", "web"},
+		{"if it can", two, "", "10.3.0.1/32", "2"},
+		{"and has it", two, "", "10.4.0.1/32", "0"},
+	} {
+		d, several := c.set.Of(c.apn, netip.MustParsePrefix(c.addr))
+		got := strconv.Itoa(len(several))
+		if d != nil {
+			got = d.Name
+		}
+		if got != c.want {
+			t.Errorf("%s: %s, want %s", c.claim, got, c.want)
+		}
 	}
 	if d := set.ByID('o'); d == nil || d.Name != "others" || set.ByID('x') != nil {
 		t.Errorf("by id: %v", d)

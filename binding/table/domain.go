@@ -43,28 +43,39 @@ func NewDomains(domains []binding.Domain, idOf func(string) uint16, names map[ui
 	return set
 }
 
-// ForAPN chooses the domain of a session. A session without an APN belongs to
-// the "*" domain or, where there is just one domain, to that.
-func (s *Domains) ForAPN(apn string) (*Domain, bool) {
+// Of chooses the domain of an address that a session names: that of its APN, the
+// "*" domain or, where the APN is not known, the only one that has the address. If
+// there is none, several are the domains of which one may be it.
+func (s *Domains) Of(apn string, p netip.Prefix) (d *Domain, several []uint16) {
 	i, ok := s.byAPN[apn]
 	if !ok {
 		i, ok = s.byAPN["*"]
 	}
-	if !ok && apn == "" && len(s.List) == 1 {
-		i, ok = 0, true
+	switch {
+	case ok:
+		return &s.List[i], nil
+	case apn != "":
+		return nil, nil
+	case len(s.List) == 1:
+		return &s.List[0], nil
 	}
-	if !ok {
-		return nil, false
+	for i := range s.List {
+		if s.List[i].Has(p) {
+			d, several = &s.List[i], append(several, s.List[i].ID)
+		}
 	}
-	return &s.List[i], true
+	if len(several) > 1 {
+		return nil, several
+	}
+	return d, nil
 }
 
-// Named is the domain of that name.
-func (s *Domains) Named(name string) (*Domain, bool) {
+// Named is the domain of that name, nil if there is none.
+func (s *Domains) Named(name string) *Domain {
 	if i, ok := s.byName[name]; ok {
-		return &s.List[i], true
+		return &s.List[i]
 	}
-	return nil, false
+	return nil
 }
 
 // ByID is the domain with that id, or nil if there is none any more.

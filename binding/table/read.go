@@ -87,8 +87,8 @@ func (r *Reader) see(q binding.Query, now int64, full bool, v *sighting) {
 	}
 	single := netip.PrefixFrom(q.Addr, q.Addr.BitLen())
 	if q.Domain != "" {
-		d, ok := set.Named(q.Domain)
-		if !ok {
+		d := set.Named(q.Domain)
+		if d == nil {
 			v.verdict, v.reason = binding.Unknown, binding.ReasonNoDomain
 			return
 		}
