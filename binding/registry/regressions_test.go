@@ -563,6 +563,18 @@ func TestRegressions(t *testing.T) {
 			w.sweeps()
 			w.silent("10.0.0.3:5000", simA)
 		}},
+		{"a number in doubt is settled by a number, not by an IMSI", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, ue1)
+			w.wait(3 * time.Second)
+			g.start("b", number(simA, simC.MSISDN), ue2, ordered(1))
+			w.wait(3 * time.Second)
+			n.update("a", sim(simA), ue1)
+			w.silent(ue1, simA)
+			w.wait(3 * time.Second)
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+		}},
 		{"an update that names no APN is refused for none", func(w *tale) {
 			w.configure(func(c *Config) {
 				c.Domains = []binding.Domain{

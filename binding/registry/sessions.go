@@ -184,13 +184,13 @@ func (ss *sessions) hear(s *table.Session, f *fact, when when) {
 
 // answers reports that a word ends the doubt about its session: it is surely of
 // after what the session must speak after. A number in doubt is settled by a
-// number only.
+// number only, a SIM without one by its IMSI.
 func (ss *sessions) answers(s *table.Session, f *fact) bool {
 	switch s.Doubt {
 	case binding.ReasonBound:
 		return false
 	case binding.ReasonNumber:
-		if f.MSISDN == 0 && f.IMSI == 0 {
+		if f.MSISDN == 0 && (f.IMSI == 0 || ss.people.said(s).MSISDN != 0) {
 			return false
 		}
 	}
