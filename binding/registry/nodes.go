@@ -125,6 +125,12 @@ func (n *nodes) id(name table.NodeName) uint16 {
 		return id
 	}
 	names := *n.m.NodeNames.Load()
+	if id := names.Fold(name); id != 0 {
+		if len(n.ids) < 2*table.MaxNodes {
+			n.ids[name] = id
+		}
+		return id
+	}
 	if len(names) > table.MaxNodes {
 		return 0
 	}

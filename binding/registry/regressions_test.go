@@ -575,6 +575,17 @@ func TestRegressions(t *testing.T) {
 			n.update("a", simA, ue1)
 			w.holds(ue1, simA)
 		}},
+		{"a Gx node is the same in any case, over a crash too", func(w *tale) {
+			g, other := w.pgw("PGW1.lab"), w.pgw("pgw1.LAB")
+			g.start("a", simA, ue1, ordered(1))
+			w.crash(time.Second)
+			g.start("b", simB, ue2, ordered(1))
+			w.wait(time.Second)
+			other.stop("a", ordered(2))
+			other.restart()
+			w.silent(ue1, simA)
+			w.silent(ue2, simB)
+		}},
 		{"an update that names no APN is refused for none", func(w *tale) {
 			w.configure(func(c *Config) {
 				c.Domains = []binding.Domain{

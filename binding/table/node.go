@@ -1,6 +1,7 @@
 package table
 
 import (
+	"strings"
 	"sync/atomic"
 
 	"github.com/simbind/simbind/binding"
@@ -54,6 +55,20 @@ func (names NodeNames) Of(id uint16) NodeName {
 		return names[id]
 	}
 	return NodeName{}
+}
+
+// Fold is the Gx node whose name is the same but for case, zero if there is none:
+// a DiameterIdentity is a domain name (RFC 6733 section 4.3.1).
+func (names NodeNames) Fold(name NodeName) uint16 {
+	if name.Source != binding.SourceGx {
+		return 0
+	}
+	for id, known := range names {
+		if known.Source == name.Source && strings.EqualFold(known.Name, name.Name) && strings.EqualFold(known.Owner, name.Owner) {
+			return uint16(id)
+		}
+	}
+	return 0
 }
 
 // Node reads one word of a node's record; SetNode writes it. Only the writer may
