@@ -99,6 +99,10 @@ type Event struct {
 	// Repeated says that the event may have been sent before (the T bit, RFC 6733
 	// section 3).
 	Repeated bool
+	// Refused says that whoever had to grant the session did not, or did not answer
+	// (RFC 6733 section 7.1): what becomes of it is not known, only that its node had
+	// given it the addresses when it asked.
+	Refused bool
 	// Order is the place of the event within its session (CC-Request-Number plus
 	// one, RFC 8506 section 8.2): what is greater is later. Zero: not known.
 	Order uint32

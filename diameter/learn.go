@@ -52,7 +52,7 @@ func (l *learner) tell(ev binding.Event) {
 	switch {
 	case len(l.waiting)-l.handed < maxLearning && !missed:
 		l.waiting = append(l.waiting, ev)
-		if len(ev.Gone) > 0 || ev.Kind != binding.SessionStart && ev.Kind != binding.SessionUpdate {
+		if ev.Refused || len(ev.Gone) > 0 || ev.Kind != binding.SessionStart && ev.Kind != binding.SessionUpdate {
 			l.hand() // nobody may be matched with what has ended
 			break
 		}

@@ -401,7 +401,7 @@ func TestARelayPassesOnARestartWhateverBecomesOfTheRequest(t *testing.T) {
 	exchange("s;3", 1, 6, diam.Success)
 	exchange("s;4", 3, 7, diam.Success)
 	exchange("s;5", 1, 7, diam.Success)
-	want := []string{"session-start 5", "node-restart 6", "session-start 6", "session-stop 7", "session-start 7"}
+	want := []string{"session-start 5", "node-restart 6", "session-start 6", "session-start 6", "session-stop 7", "session-start 7"}
 	if got := statesOf(reg.wait(t, len(want))); !slices.Equal(got, want) {
 		t.Errorf("events %q, want %q", got, want)
 	}

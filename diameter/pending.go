@@ -31,7 +31,7 @@ type forwarded struct {
 	hopByHop uint32 // that it came with
 	message  frame  // as it came, for another upstream
 	deadline time.Time
-	// event is learned from a successful answer, if learn is set.
+	// event is what the Registry is told when the answer has come, if learn is set.
 	event binding.Event
 	learn bool
 	moves int // upstreams that failed to answer

@@ -149,8 +149,14 @@ func (c *conn) deliver(m frame) {
 	r.from.hand(m, r.hopByHop)
 	r.from.peer.counts.answered(resultCode(result))
 	c.touch(r.from)
-	if r.learn && (Answer{Result: result}).Success() {
-		c.server.learner.tell(r.event)
+	c.server.learned(&r, (Answer{Result: result}).Success())
+}
+
+// learned tells what a request says that was answered, or not in time.
+func (s *Server) learned(r *forwarded, success bool) {
+	if ev := r.event; r.learn && (success || len(ev.Addrs) > 0) {
+		ev.Refused = !success
+		s.learner.tell(ev)
 	}
 }
 
@@ -237,6 +243,7 @@ func (s *Server) undeliverable(r *forwarded) {
 	f.proxied = true
 	answer, _ := s.appendAnswer(nil, r.message, &f, resultUnableToDeliver, nil)
 	r.from.hand(answer, r.hopByHop)
+	s.learned(r, false)
 	r.from.peer.counts.answered(resultUnableToDeliver)
 	r.from.out.flush()
 }

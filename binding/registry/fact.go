@@ -199,7 +199,7 @@ func (r *rules) admitted(f *fact, apn string, addrs []binding.Address, keys []in
 		switch {
 		case d == nil:
 			for _, other := range others {
-				r.places.inSome(table.AppendKeys(nil, other, canonical), f)
+				r.places.inSome(nil, table.AppendKeys(nil, other, canonical), f)
 			}
 			if got.refused != RefusedDomain {
 				got.refused = r.counters.outcome(countRefusedDomain, RefusedDomain)

@@ -586,6 +586,19 @@ func TestRegressions(t *testing.T) {
 			w.silent(ue1, simA)
 			w.silent(ue2, simB)
 		}},
+		{"of a session that was not granted it is known who may have its addresses no more", func(w *tale) {
+			g := w.pgw("pgw")
+			refused := func(_ *gateway, ev *binding.Event) { ev.Refused = true }
+			g.start("a", simA, ue1, ordered(1))
+			w.wait(3 * time.Second)
+			g.start("b", simB, ue1, ordered(1), refused)
+			w.nobody(ue1, "ambiguous/order")
+			w.wait(3 * time.Second)
+			g.start("b", simB, ue1, ordered(1)) // to another server
+			w.holds(ue1, simB)
+			g.update("b", simB, ue1, ordered(2), refused)
+			w.holds(ue1, simB)
+		}},
 		{"an update that names no APN is refused for none", func(w *tale) {
 			w.configure(func(c *Config) {
 				c.Domains = []binding.Domain{

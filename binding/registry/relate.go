@@ -355,11 +355,12 @@ func (p *places) had(own []uint32, f *fact, keys []index.Key) {
 }
 
 // inSome has the sessions of an event's node speak that have addresses which it
-// may mean: of several domains it is not known which.
-func (p *places) inSome(keys []index.Key, f *fact) {
+// may have given to another one, own are those with its id: of several domains
+// it is not known which, or whether the session came about.
+func (p *places) inSome(own []uint32, keys []index.Key, f *fact) {
 	for _, k := range keys {
 		for o := p.overlapping(k); o.next(); {
-			if !o.session.Ended() && p.m.Root(o.session.Node) == f.root && (f.IMSI == 0 || o.session.IMSI != f.IMSI) {
+			if !o.session.Ended() && p.m.Root(o.session.Node) == f.root && !slices.Contains(own, o.id) && (f.IMSI == 0 || o.session.IMSI != f.IMSI) {
 				p.doubt(o.id, f.hi, binding.ReasonOrder)
 			}
 		}

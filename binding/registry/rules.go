@@ -58,6 +58,9 @@ func (r *rules) decide(f *fact) Outcome {
 	}
 	switch f.Kind {
 	case binding.SessionStart, binding.SessionUpdate:
+		if f.Refused {
+			return r.notGranted(f)
+		}
 		return r.word(f)
 	case binding.SessionStop:
 		return r.stop(f)
@@ -65,6 +68,14 @@ func (r *rules) decide(f *fact) Outcome {
 		return r.restart(f)
 	}
 	return r.transport(f)
+}
+
+// notGranted applies a word of a session that was refused, or not answered: it
+// binds nothing, but who else has its addresses at its node must speak again.
+func (r *rules) notGranted(f *fact) Outcome {
+	in := r.nodes.find(f)
+	r.places.inSome(in.list(), r.admit(f, binding.CanonicalAPN(f.APN)).keys, f)
+	return r.counters.outcome(countLate, Late)
 }
 
 // word applies a start or an update.

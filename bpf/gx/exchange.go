@@ -276,9 +276,10 @@ func (l *link) take(h *half, a *diameter.Answer) {
 	} else {
 		f.counts.add(failed)
 	}
-	if !counts {
+	if !counts && len(ev.Addrs) == 0 {
 		return
 	}
+	ev.Refused = !counts
 	if r.Notes != 0 {
 		f.counts.add(noted)
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,9 +31,9 @@ func TestARequestCountsWhenItsAnswerSaysSuccess(t *testing.T) {
 		"a session":                        {func(r *rig) { r.ask(first); r.answer(cca(t, first, 2001)) }, []string{started(1)}},
 		"with limited success":             {func(r *rig) { r.ask(first); r.answer(cca(t, first, 2002)) }, []string{started(1)}},
 		"nothing before the answer":        {func(r *rig) { r.ask(first) }, nil},
-		"not refused":                      {func(r *rig) { r.ask(first); r.answer(cca(t, first, 5003)) }, nil},
-		"not busy":                         {func(r *rig) { r.ask(first); r.answer(cca(t, first, 3004)) }, nil},
-		"not without a result":             {func(r *rig) { r.ask(first); r.answer(cca(t, first, 0)) }, nil},
+		"refused":                          {func(r *rig) { r.ask(first); r.answer(cca(t, first, 5003)) }, []string{started(1) + " refused"}},
+		"busy":                             {func(r *rig) { r.ask(first); r.answer(cca(t, first, 3004)) }, []string{started(1) + " refused"}},
+		"without a result":                 {func(r *rig) { r.ask(first); r.answer(cca(t, first, 0)) }, []string{started(1) + " refused"}},
 		"an answer counts once":            {func(r *rig) { r.ask(first); r.answer(cca(t, first, 2001), cca(t, first, 2001)) }, []string{started(1)}},
 		"an answer to nothing":             {func(r *rig) { r.answer(cca(t, first, 2001)) }, nil},
 		"an answer that is captured first": {func(r *rig) { r.answer(cca(t, first, 2001)); r.ask(first) }, []string{started(1)}},
@@ -45,7 +46,7 @@ func TestARequestCountsWhenItsAnswerSaysSuccess(t *testing.T) {
 			r.answer(cca(t, ccr(t, session(2), initial, 0, 8), 2001), cca(t, first, 2001))
 		}, []string{started(2), started(1)}},
 		"an end with an answer that refuses": {func(r *rig) { r.ask(first); r.answer(cca(t, first, 2001)); r.ask(last); r.answer(cca(t, last, 5002)) }, []string{started(1), stopped(1)}},
-		"an update that is refused":          {func(r *rig) { r.ask(update); r.answer(cca(t, update, 5002)) }, nil},
+		"an update that is refused":          {func(r *rig) { r.ask(update); r.answer(cca(t, update, 5002)) }, []string{strings.Replace(started(1), "start", "update", 1) + " refused"}},
 		"another application":                {func(r *rig) { other := slices.Clone(first); other[11] = 4; r.ask(other); r.answer(cca(t, first, 2001)) }, nil},
 	} {
 		t.Run(claim, func(t *testing.T) {

@@ -175,6 +175,9 @@ func describe(ev binding.Event) string {
 	for _, a := range ev.Addrs {
 		words = append(words, a.String(), ev.MSISDN.String())
 	}
+	if ev.Refused {
+		words = append(words, "refused")
+	}
 	return strings.Join(words, " ")
 }
 
