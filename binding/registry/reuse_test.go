@@ -3,6 +3,8 @@ package registry
 import (
 	"testing"
 	"time"
+
+	"github.com/simbind/simbind/binding"
 )
 
 // TestReuse holds claims about words that may be of another session with the id
@@ -30,5 +32,80 @@ func TestReuse(t *testing.T) {
 	prove(t, []claim{
 		{"a stop of which of two sessions nobody knows holds back a start of before it", mayHaveStopped(12*time.Second, false)},
 		{"and over a crash too", mayHaveStopped(12*time.Second, true)},
+	})
+}
+
+// TestTheAPNOfASession holds claims about a word of unknown order that names
+// another APN than its session has.
+func TestTheAPNOfASession(t *testing.T) {
+	twoDomains := func(c *Config) {
+		c.Domains = []binding.Domain{
+			{Name: "one", APNs: []string{"internet"}, Pools: prefixes("10.0.0.0/16")},
+			{Name: "two", APNs: []string{"ims"}, Pools: prefixes("10.0.0.0/16")},
+		}
+	}
+	in := func(domain string) binding.Query {
+		q := query(ue1)
+		q.Domain = domain
+		return q
+	}
+	stays := func(w *tale) {
+		w.t.Helper()
+		if got := w.verifyAt(in("two"), simB.MSISDN); got != "match/bound" {
+			w.t.Errorf("who has the address in two: %s", got)
+		}
+		if got := w.verifyAt(in("one"), simA.MSISDN); got != "match/bound" {
+			w.t.Errorf("who has the address in one: %s", got)
+		}
+	}
+	prove(t, []claim{
+		{"it moves it to no other domain, at first contact", func(w *tale) {
+			w.configure(twoDomains)
+			n := w.newNAS("nas")
+			n.start("b", simB, ue1, of("ims"))
+			n.start("a", simA, ue1, of("internet"))
+			w.now = w.now.Add(time.Second)
+			n.update("a", simA, ue2, late(11*time.Second), of("ims"), partial)
+			w.wait(10 * time.Second)
+			n.update("b", simB, ue1, of("ims"))
+			w.wait(10 * time.Second)
+			n.update("a", simA, ue1)
+			stays(w)
+		}},
+		{"nor within a second", func(w *tale) {
+			w.configure(twoDomains)
+			n := w.nas("nas")
+			n.start("b", simB, ue1, of("ims"))
+			w.pass(10 * time.Second)
+			n.start("a", simA, ue1, of("internet"))
+			n.update("a", simA, ue2, of("ims"), late(500*time.Millisecond), partial)
+			w.pass(10 * time.Second)
+			n.update("b", simB, ue1, of("ims"))
+			w.pass(10 * time.Second)
+			n.update("a", simA, ue1)
+			stays(w)
+		}},
+		{"it hides no session from its SIM's next one", func(w *tale) {
+			n := w.newNAS("nas")
+			n.start("a", simA, ue1, of("internet"))
+			w.now = w.now.Add(time.Second)
+			n.update("a", simA, "", late(11*time.Second), of("ims"))
+			w.wait(20 * time.Second)
+			n.update("a", simA, ue1)
+			w.wait(20 * time.Second)
+			n.start("c", simA, ue3, of("internet"))
+			w.silent(ue1, simA)
+		}},
+		{"a word that is surely later changes it", func(w *tale) {
+			w.configure(twoDomains)
+			n := w.nas("nas")
+			n.start("a", simA, ue2, of("internet"))
+			w.pass(10 * time.Second)
+			n.update("a", simA, ue1, of("ims"))
+			n.update("a", simA, "", late(5*time.Second))
+			if got := w.verifyAt(in("two"), simA.MSISDN); got != "match/bound" {
+				w.t.Errorf("by its new APN: %s", got)
+			}
+		}},
 	})
 }

@@ -131,7 +131,10 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 			s.Contexts |= f.Contexts
 		}
 	}
-	s.APN, s.Named = ss.nodes.apn(apn), when == newer && f.MSISDN != 0
+	if when == newer { // else it may be a former session's APN
+		s.APN = ss.nodes.apn(apn)
+	}
+	s.Named = when == newer && f.MSISDN != 0
 	ss.m.PutSession(id, &s)
 	if s.Doubt != before.Doubt {
 		ss.places.touchAll(id, f.why, false)
