@@ -109,3 +109,100 @@ func TestTheAPNOfASession(t *testing.T) {
 		}},
 	})
 }
+
+// TestTakenForOver holds claims about sessions that were taken for over, by their
+// lease or by what another one said, and speak of their end later.
+func TestTakenForOver(t *testing.T) {
+	long := func(_ *gateway, ev *binding.Event) { ev.Lease = 3 * time.Hour }
+	prove(t, []claim{
+		{"a stop is one also after the lease had run out", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1)
+			w.wait(65 * time.Minute) // expired, within its grace
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a")
+			w.silent(ue1, simA)
+			w.wait(10 * time.Second)
+			g.update("g", simA, ue1, long, ordered(3))
+			w.holds(ue1, simA)
+		}},
+		{"that of a session that names nobody too", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", noSIM, ue1)
+			w.wait(65 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"by a link too", func(w *tale) {
+			g, n := w.pgw("pgw"), w.tapped(binding.SourceGTPv2, "smf")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1)
+			w.now = w.now.Add(71 * time.Minute)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"one of unknown order too", func(w *tale) {
+			g, n := w.pgw("pgw"), w.newNAS("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1, func(_ *gateway, ev *binding.Event) { ev.Lease = time.Minute })
+			w.wait(2 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"or after another one had its address", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1+" "+ue2, ordered(1))
+			n.start("a", simA, ue2)
+			w.pass(10 * time.Second)
+			n.start("b", simB, ue2)
+			w.pass(5 * time.Second)
+			n.stop("b")
+			w.pass(5 * time.Second)
+			g.update("g", simA, ue1+" "+ue2, ordered(2))
+			w.pass(5 * time.Second)
+			n.stop("a")
+			w.silent(ue2, simA)
+		}},
+		{"a SIM's other sessions of other sources must speak after it", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, "")
+			w.now = w.now.Add(71 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"its node's restart ends it as well", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1)
+			w.wait(65 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.restart()
+			w.sweeps()
+			w.silent(ue1, simA)
+			w.wait(10 * time.Second)
+			g.update("g", simA, ue1, long, ordered(3))
+			w.holds(ue1, simA)
+		}},
+		{"a stop of another SIM is not its", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1)
+			w.wait(65 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a", by(simB), has(ue2))
+			w.holds(ue1, simA)
+		}},
+	})
+}
