@@ -350,7 +350,9 @@ func words(k binding.SessionKey) [2]uint64 {
 func (l *loader) unload() {
 	for _, id := range l.batch.dirty {
 		if l.m.Sessions.Load(id, 0) != 0 {
-			l.sessions.update(id, func(s *table.Session) { s.Flags &^= table.Dirty })
+			s := l.m.Session(id)
+			s.Flags &^= table.Dirty
+			l.m.PutSession(id, &s)
 		}
 	}
 	domains, forgotten := l.batch.Domains, l.batch.forgotten
@@ -478,7 +480,6 @@ func (r *Registry) doubtPlace(p binding.Place, f *fact) {
 			continue
 		}
 		r.sessions.update(c.ID, func(s *table.Session) { s.Doubt, s.After = binding.ReasonUnconfirmed, clock.Bound{} })
-		r.sessions.dirty(c.ID)
 	}
 	h.Told = r.m.ToldOf(k, &h, f.now, r.t)
 	r.m.Addrs.Put(k, h.Pack())

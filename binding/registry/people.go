@@ -289,7 +289,8 @@ func (p *people) countSIMs(subID uint32, added *table.Session) {
 	for id := p.m.Subscriber(subID).Head; id != 0 && n < simsMost; n++ {
 		s := p.m.Session(id)
 		if marked := s.Flags&table.MultiSIM != 0; marked != several && !s.Ended() {
-			p.sessions.update(id, func(s *table.Session) { s.Flags ^= table.MultiSIM })
+			s.Flags ^= table.MultiSIM // of which the row says nothing
+			p.m.PutSession(id, &s)
 		}
 		id = s.Next
 	}

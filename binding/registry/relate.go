@@ -192,7 +192,6 @@ func (p *places) confirm(x, z *overlap, f *fact) {
 		}
 	})
 	p.touchAll(x.id, "state", false)
-	p.sessions.dirty(x.id)
 	for _, k := range p.sessions.keys(x.id) { // of its other addresses that says nothing
 		if k != x.key && !p.m.Has(zs, k) {
 			p.mayLack(x.id, k, f)

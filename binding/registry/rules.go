@@ -467,6 +467,11 @@ func (r *rules) stop(f *fact) Outcome {
 	case turn == later:
 		// It began after the known one, which was not heard of since.
 		r.supersede(&in, true, f)
+		for _, id := range in.list() {
+			if s := r.m.Session(id); s.Flags&table.Stopped == 0 && !contradict(r.m.Identity(&s), f.identity()) && !(f.begins && clock.Before(s.BegunBy, f.begunFrom)) {
+				r.stopOfEnded(id, f) // or it was taken for over, and was not
+			}
+		}
 		return r.stopUnknown(&in, f)
 	case turn == anew: // whichever it is of, all are over
 		for _, id := range in.list() {
@@ -493,13 +498,9 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	sure := clock.Before(s.BegunBy, f.lo) || f.begins && alike(&s, f) || r.order(&s, f) == newer
 	switch {
 	case s.Ended():
-		s.After, s.Last = clock.Upper(s.After, f.hi), clock.Upper(s.Last, f.hi)
-		s.Flags |= table.Stopped // if another one's beginning had ended it, this may be that one's stop
-		r.m.PutSession(id, &s)
-		r.sessions.dirty(id)
 		r.people.named(id, f, false)
 		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f)).keys)
-		r.places.relate(id, f)
+		r.stopOfEnded(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
 	case s.Flags&(table.Reused|table.Again) != 0 && !sure:
 		r.mayHaveStopped(id, f)
@@ -526,6 +527,15 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	r.places.end(id, f.hi, endStop, f)
 	r.places.relate(id, f)
 	return Applied
+}
+
+// stopOfEnded applies a stop that may be that of a session which is over already: if
+// it was only taken for over, it may have lived until then.
+func (r *rules) stopOfEnded(id uint32, f *fact) {
+	r.sessions.update(id, func(s *table.Session) {
+		s.Last, s.Flags = clock.Upper(s.Last, f.hi), s.Flags|table.Stopped
+	})
+	r.stays.overBy(id, f.hi, f)
 }
 
 // mayHaveStopped has a session show that a stop was not its own.

@@ -131,7 +131,10 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 			s.Contexts |= f.Contexts
 		}
 	}
-	s.APN, s.Named = ss.nodes.apn(apn), when == newer && f.MSISDN != 0
+	if when == newer { // else it may be a former session's APN
+		s.APN = ss.nodes.apn(apn)
+	}
+	s.Named = when == newer && f.MSISDN != 0
 	ss.m.PutSession(id, &s)
 	if s.Doubt != before.Doubt {
 		ss.places.touchAll(id, f.why, false)
@@ -145,7 +148,6 @@ func (ss *sessions) refresh(id uint32, f *fact, when when, apn string) (changed,
 func (ss *sessions) list(id uint32, f *fact) {
 	if l := listed(f); l&^ss.m.Session(id).Listed != 0 {
 		ss.update(id, func(s *table.Session) { s.Listed |= l })
-		ss.dirty(id)
 	}
 }
 
@@ -325,11 +327,12 @@ func (ss *sessions) appendClaims(list []table.Claim, id uint32) []table.Claim {
 	return list
 }
 
-// update changes a session's record.
+// update changes a session's record, and has its row written.
 func (ss *sessions) update(id uint32, change func(*table.Session)) {
 	s := ss.m.Session(id)
 	change(&s)
 	ss.m.PutSession(id, &s)
+	ss.dirty(id)
 }
 
 // dirty has the session's row written with the batch.

@@ -53,6 +53,16 @@ func (st *stays) attached(id uint32, f *fact) {
 	st.places.finish(f)
 }
 
+// overBy has a session that is over have ended as late as a source tells now: others
+// must speak after that.
+func (st *stays) overBy(id uint32, by clock.Bound, f *fact) {
+	st.sessions.update(id, func(s *table.Session) {
+		s.After, s.Lease = clock.Upper(s.After, by), max(s.Lease, 1)
+	})
+	st.places.relate(id, f)
+	st.attached(id, f)
+}
+
 // A move is that a SIM left a session, as far as is known, for another one.
 type move struct{ from, to table.Session }
 

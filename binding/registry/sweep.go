@@ -79,6 +79,11 @@ func (sw *sweeper) visit(id uint32, f *fact) {
 	}
 	s := sw.m.Session(id)
 	if s.Ended() {
+		if root := sw.m.Root(s.Node); s.Untold() && s.Restarts != uint16(sw.m.Node(root, table.NodeRestarts)) {
+			by, _ := sw.m.RestartBy(root)
+			sw.places.stays.overBy(id, by, f) // it was taken for over, and is now
+			sw.places.settle(f)
+		}
 		if sw.sessions.due(&s, now) {
 			f.why = ""
 			sw.sessions.forget(id, now)

@@ -1,0 +1,208 @@
+package registry
+
+import (
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// TestReuse holds claims about words that may be of another session with the id
+// than the known one, and about what is known of sessions that are over.
+func TestReuse(t *testing.T) {
+	const ms = time.Millisecond
+	mayHaveStopped := func(gap time.Duration, crash bool) func(w *tale) {
+		return func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.now = w.now.Add(200 * ms)
+			n.start("a", simA, ue2)
+			w.now = w.now.Add(40 * time.Second)
+			w.releaseAt(ue1)
+			w.releaseAt(ue2)
+			n.stop("a", late(gap), delayed(gap))
+			if crash {
+				w.crash(0)
+			}
+			n.settle()
+			n.start("a", simA, ue3, late(31*time.Second)) // of before the stop
+			w.silent(ue3, simA)
+		}
+	}
+	prove(t, []claim{
+		{"a stop of which of two sessions nobody knows holds back a start of before it", mayHaveStopped(12*time.Second, false)},
+		{"and over a crash too", mayHaveStopped(12*time.Second, true)},
+	})
+}
+
+// TestTheAPNOfASession holds claims about a word of unknown order that names
+// another APN than its session has.
+func TestTheAPNOfASession(t *testing.T) {
+	twoDomains := func(c *Config) {
+		c.Domains = []binding.Domain{
+			{Name: "one", APNs: []string{"internet"}, Pools: prefixes("10.0.0.0/16")},
+			{Name: "two", APNs: []string{"ims"}, Pools: prefixes("10.0.0.0/16")},
+		}
+	}
+	in := func(domain string) binding.Query {
+		q := query(ue1)
+		q.Domain = domain
+		return q
+	}
+	stays := func(w *tale) {
+		w.t.Helper()
+		if got := w.verifyAt(in("two"), simB.MSISDN); got != "match/bound" {
+			w.t.Errorf("who has the address in two: %s", got)
+		}
+		if got := w.verifyAt(in("one"), simA.MSISDN); got != "match/bound" {
+			w.t.Errorf("who has the address in one: %s", got)
+		}
+	}
+	prove(t, []claim{
+		{"it moves it to no other domain, at first contact", func(w *tale) {
+			w.configure(twoDomains)
+			n := w.newNAS("nas")
+			n.start("b", simB, ue1, of("ims"))
+			n.start("a", simA, ue1, of("internet"))
+			w.now = w.now.Add(time.Second)
+			n.update("a", simA, ue2, late(11*time.Second), of("ims"), partial)
+			w.wait(10 * time.Second)
+			n.update("b", simB, ue1, of("ims"))
+			w.wait(10 * time.Second)
+			n.update("a", simA, ue1)
+			stays(w)
+		}},
+		{"nor within a second", func(w *tale) {
+			w.configure(twoDomains)
+			n := w.nas("nas")
+			n.start("b", simB, ue1, of("ims"))
+			w.pass(10 * time.Second)
+			n.start("a", simA, ue1, of("internet"))
+			n.update("a", simA, ue2, of("ims"), late(500*time.Millisecond), partial)
+			w.pass(10 * time.Second)
+			n.update("b", simB, ue1, of("ims"))
+			w.pass(10 * time.Second)
+			n.update("a", simA, ue1)
+			stays(w)
+		}},
+		{"it hides no session from its SIM's next one", func(w *tale) {
+			n := w.newNAS("nas")
+			n.start("a", simA, ue1, of("internet"))
+			w.now = w.now.Add(time.Second)
+			n.update("a", simA, "", late(11*time.Second), of("ims"))
+			w.wait(20 * time.Second)
+			n.update("a", simA, ue1)
+			w.wait(20 * time.Second)
+			n.start("c", simA, ue3, of("internet"))
+			w.silent(ue1, simA)
+		}},
+		{"a word that is surely later changes it", func(w *tale) {
+			w.configure(twoDomains)
+			n := w.nas("nas")
+			n.start("a", simA, ue2, of("internet"))
+			w.pass(10 * time.Second)
+			n.update("a", simA, ue1, of("ims"))
+			n.update("a", simA, "", late(5*time.Second))
+			if got := w.verifyAt(in("two"), simA.MSISDN); got != "match/bound" {
+				w.t.Errorf("by its new APN: %s", got)
+			}
+		}},
+	})
+}
+
+// TestTakenForOver holds claims about sessions that were taken for over, by their
+// lease or by what another one said, and speak of their end later.
+func TestTakenForOver(t *testing.T) {
+	long := func(_ *gateway, ev *binding.Event) { ev.Lease = 3 * time.Hour }
+	prove(t, []claim{
+		{"a stop is one also after the lease had run out", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1)
+			w.wait(65 * time.Minute) // expired, within its grace
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a")
+			w.silent(ue1, simA)
+			w.wait(10 * time.Second)
+			g.update("g", simA, ue1, long, ordered(3))
+			w.holds(ue1, simA)
+		}},
+		{"that of a session that names nobody too", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", noSIM, ue1)
+			w.wait(65 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"by a link too", func(w *tale) {
+			g, n := w.pgw("pgw"), w.tapped(binding.SourceGTPv2, "smf")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1)
+			w.now = w.now.Add(71 * time.Minute)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"one of unknown order too", func(w *tale) {
+			g, n := w.pgw("pgw"), w.newNAS("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1, func(_ *gateway, ev *binding.Event) { ev.Lease = time.Minute })
+			w.wait(2 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"or after another one had its address", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1+" "+ue2, ordered(1))
+			n.start("a", simA, ue2)
+			w.pass(10 * time.Second)
+			n.start("b", simB, ue2)
+			w.pass(5 * time.Second)
+			n.stop("b")
+			w.pass(5 * time.Second)
+			g.update("g", simA, ue1+" "+ue2, ordered(2))
+			w.pass(5 * time.Second)
+			n.stop("a")
+			w.silent(ue2, simA)
+		}},
+		{"a SIM's other sessions of other sources must speak after it", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, "")
+			w.now = w.now.Add(71 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"its node's restart ends it as well", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1)
+			w.wait(65 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.restart()
+			w.sweeps()
+			w.silent(ue1, simA)
+			w.wait(10 * time.Second)
+			g.update("g", simA, ue1, long, ordered(3))
+			w.holds(ue1, simA)
+		}},
+		{"a stop of another SIM is not its", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, long, ordered(1))
+			n.start("a", simA, ue1)
+			w.wait(65 * time.Minute)
+			g.update("g", simA, ue1, long, ordered(2))
+			w.wait(10 * time.Second)
+			n.stop("a", by(simB), has(ue2))
+			w.holds(ue1, simA)
+		}},
+	})
+}
