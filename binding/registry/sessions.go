@@ -272,6 +272,7 @@ func (ss *sessions) forgetQuietly(id uint32) {
 	}
 	ss.unlinkEnded(&s)
 	ss.people.unlink(id)
+	ss.m.BySIM.Remove(table.Mix(uint64(s.IMSI)), id)
 	ss.forgetMemo(id)
 	ss.m.BySession.Remove(s.Key[0], id)
 	ss.batch.forgotten = append(ss.batch.forgotten, s.Key)

@@ -82,29 +82,29 @@ func (st *stays) othersOf(id uint32, list []uint32) []uint32 {
 	if x.Sub == 0 {
 		return list
 	}
-	list = st.ofSubscriber(id, &x, x.Sub, list)
+	n := 0
+	for other := st.m.Subscriber(x.Sub).Head; other != 0 && n < simsMost; n++ {
+		y := st.m.Session(other)
+		if other != id && st.alike(&x, &y) {
+			list = append(list, other)
+		}
+		other = y.Next
+	}
 	if x.IMSI == 0 {
 		return list
 	}
 	var few [8]uint32
-	for _, sub := range st.m.SubscribersOf(x.IMSI, few[:0]) {
-		if sub != x.Sub {
-			list = st.ofSubscriber(id, &x, sub, list)
+	for _, other := range st.m.SessionsOf(x.IMSI, few[:0]) {
+		if y := st.m.Session(other); y.Sub != x.Sub && other != id && st.alike(&x, &y) {
+			list = append(list, other)
 		}
 	}
 	return list
 }
 
-func (st *stays) ofSubscriber(id uint32, x *table.Session, sub uint32, list []uint32) []uint32 {
-	n := 0
-	for other := st.m.Subscriber(sub).Head; other != 0 && n < simsMost; n++ {
-		y := st.m.Session(other)
-		if other != id && st.m.SourceOf(y.Node) != binding.SourceFeed && st.m.OneSIM(x, &y) && (x.APN == 0 || y.APN == 0 || x.APN == y.APN) {
-			list = append(list, other)
-		}
-		other = y.Next
-	}
-	return list
+// alike reports that two sessions are of one SIM, and perhaps of one APN.
+func (st *stays) alike(x, y *table.Session) bool {
+	return st.m.SourceOf(y.Node) != binding.SourceFeed && st.m.OneSIM(x, y) && (x.APN == 0 || y.APN == 0 || x.APN == y.APN)
 }
 
 // endedElsewhere has x speak after the end that another source tells of its SIM,
