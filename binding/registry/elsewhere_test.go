@@ -1,8 +1,11 @@
 package registry
 
 import (
+	"fmt"
 	"testing"
 	"time"
+
+	"github.com/simbind/simbind/binding"
 )
 
 // TestSessionsOfASIMAreFound by their own IMSI, whoever has their number by now.
@@ -78,6 +81,236 @@ func TestSessionsOfASIMAreFound(t *testing.T) {
 			n.start("x", simA, ue1)
 			w.pass(10 * sec)
 			g.stop("y", by(sim(simA)))
+			w.silent(ue1, simA)
+		}},
+	})
+}
+
+// TestWhatAFormerSessionHad counts for every source, and for those that are heard
+// of later.
+func TestWhatAFormerSessionHad(t *testing.T) {
+	const sec = time.Second
+	prove(t, []claim{
+		{"a late start of a former session, on another node's address", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, ordered(1))
+			w.pass(20 * sec)
+			n.start("a", simC, ue2)
+			w.now = w.now.Add(2 * sec)
+			n.start("a", simB, ue1, delayed(15*sec))
+			w.silent(ue1, simA)
+			w.wait(sec)
+			g.update("g", simA, ue1, ordered(2))
+			w.holds(ue1, simA)
+		}},
+		{"a stop of before its node's restart", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, ordered(1))
+			w.pass(16 * sec)
+			n.restart()
+			w.now = w.now.Add(4 * sec)
+			n.stop("a", by(simA), has(ue1), delayed(8*sec))
+			w.silent(ue1, simA)
+		}},
+		{"a start of before the restart, whose id was used since", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, ordered(1))
+			w.wait(4 * sec)
+			n.restart()
+			w.wait(4 * sec)
+			n.start("a", simB, ue2)
+			w.wait(5 * sec)
+			n.start("a", simA, ue1, delayed(13*sec))
+			w.silent(ue1, simA)
+		}},
+		{"a former session's stop, by its age", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, ordered(1))
+			w.pass(60 * sec)
+			n.start("a", simB, ue2)
+			w.pass(10 * sec)
+			n.stop("a", by(simA), has(ue1), aged(40*sec), late(15*sec))
+			w.silent(ue1, simA)
+		}},
+		{"a stop that may be a former session's", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			n.start("a", simA, ue1)
+			w.pass(10 * sec)
+			g.start("g", simC, ue3, ordered(1))
+			w.pass(10 * sec)
+			n.start("a", simB, ue2)
+			w.now = w.now.Add(500 * time.Millisecond)
+			n.stop("a", has(ue3), delayed(2*sec))
+			w.silent(ue3, simC)
+		}},
+		{"who is heard of later must have spoken after it", func(w *tale) {
+			for _, crash := range []bool{false, true} {
+				w.gateways = nil
+				w.configure(func(*Config) {})
+				n, m := w.nas("nas"), w.nas("other")
+				n.start("a", simC, ue2)
+				w.now = w.now.Add(2 * sec)
+				n.start("a", simB, ue1, delayed(15*sec))
+				w.now = w.now.Add(2 * sec)
+				if crash {
+					w.crash(0)
+				}
+				m.start("g", simA, ue1, delayed(22*sec))
+				w.silent(ue1, simA)
+				m.settle()
+				m.update("g", simA, ue1)
+				w.holds(ue1, simA)
+			}
+		}},
+		{"an end that was told at no address is confirmed by no word from before it", func(w *tale) {
+			n1, n2, g := w.nas("n1"), w.nas("n2"), w.pgw("g")
+			n1.start("z", simA, ue1)
+			g.start("x", simA, ue1, ordered(1))
+			w.pass(20 * sec)
+			g.stop("s5", by(simA))
+			n2.stop("y", by(simA))
+			w.silent(ue1, simA)
+			w.wait(sec)
+			n1.update("z", simA, "", late(10*sec))
+			w.silent(ue1, simA)
+			w.pass(10 * sec)
+			n1.update("z", simA, ue1)
+			w.holds(ue1, simA)
+		}},
+		{"nor one at another address", func(w *tale) {
+			n1, n2, g := w.nas("n1"), w.nas("n2"), w.pgw("g")
+			n1.start("z", simA, ue1)
+			g.start("x", simA, ue1, ordered(1))
+			n2.start("y", simA, "2001:db8:1:1::/64")
+			w.pass(20 * sec)
+			g.stop("s5", by(simA))
+			n2.stop("y")
+			w.silent(ue1, simA)
+			w.wait(sec)
+			n1.update("z", simA, "", late(10*sec))
+			w.silent(ue1, simA)
+		}},
+	})
+}
+
+// TestWhatAWordSaysOfItsSIM counts whatever becomes of its own session.
+func TestWhatAWordSaysOfItsSIM(t *testing.T) {
+	const sec = time.Second
+	newA := number(simA, simB.MSISDN)
+	refused := func(w *tale, room int) (g, n *gateway) {
+		w.configure(func(c *Config) { c.Capacity, c.Addresses = room, 20 })
+		g, n = w.pgw("pgw"), w.newNAS("nas")
+		g.start("g", simA, ue1, of("internet"), ordered(1))
+		n.start("a", simC, "10.0.7.9", of("internet"))
+		for i := range 3 {
+			g.start(fmt.Sprint(i), simC, fmt.Sprintf("10.0.7.%d", i+1))
+		}
+		w.wait(10 * sec)
+		return g, n
+	}
+	prove(t, []claim{
+		{"it attaches anew and finds no room", func(w *tale) {
+			g, _ := refused(w, 5)
+			g.start("new", simA, ue2, of("internet"))
+			w.silent(ue1, simA)
+		}},
+		{"or has an address outside of the pools", func(w *tale) {
+			g, _ := refused(w, 20)
+			g.start("new", simA, "192.0.2.1", of("internet"))
+			w.silent(ue1, simA)
+			w.wait(sec)
+			g.update("g", simA, ue1, ordered(2))
+			w.holds(ue1, simA)
+			w.wait(sec)
+			g.update("new", simA, "192.0.2.1", of("internet"))
+			w.holds(ue1, simA)
+		}},
+		{"it has another number and finds no room", func(w *tale) {
+			_, n := refused(w, 5)
+			n.start("new", newA, ue2, of("ims"))
+			w.silent(ue1, simA)
+		}},
+		{"or is outside of the pools", func(w *tale) {
+			_, n := refused(w, 20)
+			n.start("new", newA, "192.0.2.1", of("ims"))
+			w.silent(ue1, simA)
+		}},
+		{"it had another number in a session that is over", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1, of("internet"))
+			w.pass(10 * sec)
+			n.start("b", sim(simA), ue2, of("ims"))
+			w.pass(10 * sec)
+			n.stop("b")
+			n.update("b", newA, ue2, late(3*sec), of("ims"))
+			w.silent(ue1, simA)
+		}},
+		{"also if that had said another one before", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1, of("internet"))
+			w.pass(10 * sec)
+			n.start("b", simA, ue2, of("ims"))
+			w.pass(10 * sec)
+			n.stop("b")
+			n.update("b", newA, ue2, late(3*sec), of("ims"))
+			w.silent(ue1, simA)
+		}},
+		{"it had another number in a former session with the id", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1, of("internet"))
+			w.pass(30 * sec)
+			n.start("b", simC, ue2, of("ims"))
+			w.now = w.now.Add(2 * sec)
+			n.update("b", newA, ue2, delayed(10*sec), of("ims"))
+			w.silent(ue1, simA)
+		}},
+		{"an unknown session of it ended elsewhere, without room", func(w *tale) {
+			_, n := refused(w, 5)
+			n.stop("x", by(simA))
+			w.silent(ue1, simA)
+		}},
+		{"the number of a session that has ended counts against an older word with another one", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", number(simA, simC.MSISDN), ue2)
+			w.pass(10 * sec)
+			n.stop("a")
+			w.wait(5 * sec)
+			g.start("x", simA, ue1, ordered(1), repeated)
+			w.silent(ue1, simA)
+		}},
+		{"an end elsewhere that was forgotten", func(w *tale) {
+			for _, crash := range []bool{false, true} {
+				w.gateways = nil
+				w.configure(func(*Config) {})
+				n, g := w.nas("nas"), w.pgw("pgw")
+				g.stop("x", by(simA))
+				w.wait(5 * sec)
+				w.forget()
+				if crash {
+					w.crash(0)
+				}
+				n.start("a", simA, ue1, late(20*sec))
+				w.silent(ue1, simA)
+				n.settle()
+				n.update("a", simA, ue1)
+				w.holds(ue1, simA)
+			}
+		}},
+		{"of a number alone, too", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.stop("x", by(binding.Subscriber{MSISDN: simA.MSISDN}))
+			w.wait(5 * sec)
+			w.forget()
+			n.start("a", simA, ue1, late(20*sec))
+			w.silent(ue1, simA)
+		}},
+		{"a new session at its node that was forgotten", func(w *tale) {
+			n := w.nas("nas")
+			n.start("y", simA, ue2, of("internet"))
+			w.pass(10 * sec)
+			n.stop("y")
+			w.forget()
+			n.start("x", simA, ue1, of("internet"), late(60*sec))
 			w.silent(ue1, simA)
 		}},
 	})

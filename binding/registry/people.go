@@ -133,6 +133,7 @@ func (p *people) contradicts(id uint32, f *fact) bool {
 		p.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
 	}
 	p.meet(f.identity(), f)
+	p.renumbered(0, f.identity(), f)
 	return true
 }
 
@@ -167,8 +168,14 @@ func (p *people) adopt(id uint32, who binding.Subscriber, f *fact) {
 	}
 	p.link(id, subID)
 	s := p.m.Session(id)
+	if !f.told && !s.Ended() {
+		p.places.recallSIM(id, &s, who)
+	}
 	switch {
 	case s.Ended():
+		if s.Flags&table.Directory == 0 {
+			p.renumbered(0, who, f)
+		}
 		return
 	case s.Flags&table.Directory != 0:
 		p.book.entrust(p, subID, who.IMSI, known)
@@ -185,22 +192,23 @@ func (p *people) adopt(id uint32, who binding.Subscriber, f *fact) {
 }
 
 // renumbered: a SIM that signalling names with another number than before has
-// that one from then on; its other sessions must say again which they have.
+// that one from then on; its other sessions must say again which they have. id is
+// the session that says so, zero if it is over or not kept.
 func (p *people) renumbered(id uint32, who binding.Subscriber, f *fact) {
-	if who.IMSI == 0 || !f.signalled() || f.told {
+	if who.IMSI == 0 || who.MSISDN == 0 || !f.signalled() || f.told {
 		return
 	}
 	var few [8]uint32
 	for _, other := range p.m.SessionsOf(who.IMSI, few[:0]) {
 		y := p.m.Session(other)
-		if m := p.said(&y).MSISDN; y.Ended() || m == 0 || m == who.MSISDN || p.m.SourceOf(y.Node) == binding.SourceFeed {
+		if m := p.said(&y).MSISDN; m == 0 || m == who.MSISDN || p.m.SourceOf(y.Node) == binding.SourceFeed {
 			continue
 		}
 		last, by := y.Last, f.hi
 		if p.m.Root(y.Node) != f.root { // only our clock is both nodes'
 			last.Epoch, by.Epoch = 0, 0
 		}
-		if !clock.Before(last, f.lo) {
+		if id != 0 && !clock.Before(last, f.lo) {
 			p.places.doubt(id, last, binding.ReasonNumber)
 		}
 		if !clock.Before(by, y.HeldAt) {

@@ -182,6 +182,13 @@ func (p *places) recall(id uint32, k index.Key) {
 	}
 }
 
+// recallSIM has a session speak after what is remembered of its SIM.
+func (p *places) recallSIM(id uint32, s *table.Session, who binding.Subscriber) {
+	if at := p.remains.simAfter(s, who); at != 0 && at >= s.HeldAt.Our && p.m.SourceOf(s.Node) != binding.SourceFeed {
+		p.doubt(id, clock.Bound{Our: at}, binding.ReasonCapacity)
+	}
+}
+
 // forgetOneAt has one of the ended sessions of an address leave it.
 func (p *places) forgetOneAt(h *table.Holding, f *fact) bool {
 	var oldest uint32
