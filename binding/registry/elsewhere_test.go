@@ -315,3 +315,75 @@ func TestWhatAWordSaysOfItsSIM(t *testing.T) {
 		}},
 	})
 }
+
+// TestWhoMayBeOver counts as over against another source's older word that is
+// heard of later.
+func TestWhoMayBeOver(t *testing.T) {
+	const sec = time.Second
+	for _, c := range []struct {
+		name string
+		tell func(w *tale, n *gateway)
+	}{
+		{"it may have given the address up", func(w *tale, n *gateway) {
+			n.start("z", simA, ue1)
+			n.update("z", simA, ue2)
+			w.wait(5 * sec)
+		}},
+		{"one of its contexts stopped", func(w *tale, n *gateway) {
+			n.start("a", simA, ue1, bearer(5))
+			n.update("a", simA, ue1, bearer(6))
+			w.pass(20 * sec)
+			n.stop("a", bearer(5))
+			w.wait(sec)
+		}},
+		{"its SIM attached anew", func(w *tale, n *gateway) {
+			n.start("a", simA, ue1, of("internet"))
+			w.pass(20 * sec)
+			n.start("b", simA, ue2, of("internet"))
+			w.wait(sec)
+		}},
+		{"another session with its id may have followed it", func(w *tale, n *gateway) {
+			n.start("a", simA, ue1)
+			w.pass(20 * sec)
+			n.start("a", simB, ue2, late(20*sec))
+			w.wait(sec)
+		}},
+		{"a restart may have ended it", func(w *tale, n *gateway) {
+			w.pass(20 * sec)
+			n.restart()
+			w.now = w.now.Add(2 * sec)
+			n.update("a", simA, ue1, late(2*sec))
+			w.wait(2 * sec)
+		}},
+	} {
+		prove(t, []claim{
+			{c.name, func(w *tale) {
+				n, g := w.nas("nas"), w.pgw("pgw")
+				c.tell(w, n)
+				g.start("g", simA, ue1, of("internet"), ordered(1), repeated)
+				w.silent(ue1, simA)
+				n.update("a", simA, ue2, of("internet"))
+				n.update("z", simA, ue2)
+				w.silent(ue1, simA)
+			}},
+			{c.name + ", and what is of after it holds", func(w *tale) {
+				n, g := w.nas("nas"), w.pgw("pgw")
+				c.tell(w, n)
+				w.wait(sec)
+				g.start("g", simA, ue1, of("internet"), ordered(1))
+				if s := w.m.Session(w.latest()); s.Doubt != binding.ReasonBound {
+					w.t.Errorf("it is in doubt: %v", s.Doubt)
+				}
+			}},
+		})
+	}
+}
+
+// latest is the session that was made last.
+func (w *tale) latest() uint32 {
+	for id := w.m.Sessions.Limit(); ; id-- {
+		if w.m.Sessions.Load(id, 0) != 0 {
+			return id
+		}
+	}
+}

@@ -251,12 +251,35 @@ func (p *places) relateAt(id uint32, c table.Claim, f *fact) {
 			confirming = true
 		}
 		if !x.session.Ended() {
+			p.mayBeOver(&x, &y)
 			p.against(&x, &y.session, y.held)
 		}
 	}
 	if confirming {
 		p.confirmAt(&x, f)
 	}
+}
+
+// mayBeOver has y count as over for another node's session that has spoken, if it
+// may be: that was told to those who lived when it was heard. Of what the source
+// of x itself told that is no news.
+func (p *places) mayBeOver(x, y *overlap) {
+	s := &y.session
+	if s.Ended() || p.m.Root(s.Node) == p.m.Root(x.session.Node) || p.m.SourceOf(s.Node) == binding.SourceFeed {
+		return
+	}
+	switch {
+	case s.EndedBy.Has(p.m.SourceOf(x.session.Node)):
+		return
+	case p.m.MayHaveRestarted(s):
+		s.After, _ = p.m.RestartBy(p.m.Root(s.Node))
+	case s.Doubt == binding.ReasonEnding, s.Doubt == binding.ReasonOrder:
+	case y.claim.Given:
+		s.After = s.Last
+	default:
+		return
+	}
+	s.Flags |= table.Ended
 }
 
 // confirmAt has a session and the others on an address confirm each other.
