@@ -387,3 +387,111 @@ func (w *tale) latest() uint32 {
 		}
 	}
 }
+
+// TestWhatASessionMayLack it has again by a word that is of after what may have
+// taken it.
+func TestWhatASessionMayLack(t *testing.T) {
+	const sec = time.Second
+	const both = ue1 + " " + ue2
+	prove(t, []claim{
+		{"another source's account of a stay that its SIM left", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("x", simA, both, of("internet"))
+			g.start("g", simA, both, of("internet"), ordered(1))
+			w.now = w.now.Add(10 * sec)
+			n.start("y", simA, ue1, of("internet"))
+			w.silent(ue2, simA)
+			w.now = w.now.Add(sec)
+			g.update("g", simA, both, of("internet"), ordered(2), repeated)
+			w.silent(ue2, simA)
+			w.crash(0)
+			g.update("g", simA, both, of("internet"), ordered(3), repeated)
+			w.silent(ue2, simA)
+			w.wait(sec)
+			g.update("g", simA, ue1, of("internet"), ordered(4))
+			n.stop("x")
+			w.wait(sec)
+			g.update("g", simA, both, of("internet"), ordered(5))
+			w.holds(ue2, simA)
+		}},
+		{"a session at the node where its SIM attached anew", func(w *tale) {
+			n := w.nas("nas")
+			n.start("x", simA, both, of("internet"))
+			w.pass(20 * sec)
+			n.start("y", simA, ue1, of("internet"))
+			w.now = w.now.Add(sec)
+			n.update("x", simA, both, of("internet"), late(10*sec))
+			w.silent(ue2, simA)
+			w.pass(10 * sec)
+			n.update("x", simA, both, of("internet"))
+			w.holds(ue2, simA)
+		}},
+		{"what was not confirmed with another address", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("y", simA, both)
+			g.start("g", simA, both, ordered(1))
+			w.pass(20 * sec)
+			n.stop("y")
+			w.pass(10 * sec)
+			n.start("z", simA, ue1)
+			w.holds(ue1, simA)
+			w.silent(ue2, simA)
+			g.update("g", simA, both, ordered(2), repeated)
+			w.silent(ue2, simA)
+			w.wait(sec)
+			g.update("g", simA, both, ordered(3))
+			w.holds(ue2, simA)
+		}},
+	})
+}
+
+// TestStaysAreComparedByWhatOverlaps and only whole IPv4 addresses tell two of one
+// SIM apart.
+func TestStaysAreComparedByWhatOverlaps(t *testing.T) {
+	const sec = time.Second
+	prove(t, []claim{
+		{"two prefixes may be of one stay", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, "2001:db8:1::/56")
+			g.start("g", simA, "2001:db8:2:1::/64", ordered(1))
+			w.wait(20 * sec)
+			n.stop("a")
+			w.silent("2001:db8:2:1::7", simA)
+		}},
+		{"so may two blocks of ports", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, "198.51.100.7:1024-2047")
+			g.start("g", simA, "198.51.100.8:1024-2047", ordered(1))
+			w.wait(20 * sec)
+			n.stop("a")
+			w.silent("198.51.100.8:1024", simA)
+		}},
+		{"an address that one may not have tells nothing", func(w *tale) {
+			n, g := w.newNAS("nas"), w.pgw("pgw")
+			n.start("a", simA, "")
+			w.wait(sec)
+			g.start("g", simA, ue1, ordered(1))
+			w.wait(sec)
+			n.update("a", simA, ue2, late(12*sec))
+			w.wait(10 * sec)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"two addresses are of two stays", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, ue2)
+			g.start("g", simA, ue1, ordered(1))
+			w.wait(20 * sec)
+			n.stop("a")
+			w.holds(ue1, simA)
+		}},
+		{"a prefix within that of the session that its SIM left is of that stay", func(w *tale) {
+			n, g := w.newNAS("nas"), w.pgw("pgw")
+			n.start("a", simA, "2001:db8:0:100::/56", of("internet"))
+			g.start("g", simA, "2001:db8:0:103::/64", of("internet"), ordered(1))
+			w.wait(20 * sec)
+			n.start("b", simA, "2001:db8:0:200::/56", of("internet"))
+			w.silent("2001:db8:0:103::7", simA)
+		}},
+	})
+}

@@ -194,6 +194,7 @@ func (p *places) confirm(x, z *overlap, f *fact) {
 	if xs.After.Our > last {
 		return // that end was told at another address, or at none
 	}
+	after := xs.After
 	p.sessions.update(x.id, func(s *table.Session) {
 		if s.EndedBy &^= of; s.EndedBy == 0 {
 			s.Doubt, s.After = binding.ReasonBound, clock.Bound{}
@@ -203,7 +204,7 @@ func (p *places) confirm(x, z *overlap, f *fact) {
 	p.sessions.dirty(x.id)
 	for _, k := range p.sessions.keys(x.id) { // of its other addresses that says nothing
 		if k != x.key && !p.m.Has(zs, k) {
-			p.mayLack(x.id, k, f)
+			p.mayLackSince(x.id, k, after, f)
 		}
 	}
 	x.session = p.m.Session(x.id)
@@ -275,7 +276,7 @@ func (p *places) mayBeOver(x, y *overlap) {
 		s.After, _ = p.m.RestartBy(p.m.Root(s.Node))
 	case s.Doubt == binding.ReasonEnding, s.Doubt == binding.ReasonOrder:
 	case y.claim.Given:
-		s.After = s.Last
+		s.After = clock.Upper(s.After, s.Last)
 	default:
 		return
 	}

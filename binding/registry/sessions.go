@@ -176,6 +176,9 @@ func (ss *sessions) hear(s *table.Session, f *fact, when when) {
 	if f.Lease > 0 {
 		s.Lease = ss.leaseOf(f)
 	}
+	if s.Doubt == binding.ReasonBound && clock.Before(s.After, f.lo) {
+		s.After = clock.Bound{} // an address that it may lack is its own again if it names it
+	}
 	if ss.answers(s, f) {
 		s.Doubt, s.EndedBy, s.After = binding.ReasonBound, 0, clock.Bound{}
 		s.Flags &^= table.Stopped

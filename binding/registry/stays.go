@@ -107,7 +107,7 @@ func (st *stays) leftBehind(y *stay, m *move, f *fact) {
 	case st.together(&m.to, y):
 		for _, c := range st.sessions.claims(y.id) {
 			if shares && c.At.Our <= by && !st.keeps(&m.to, c.Key) {
-				st.places.mayLack(y.id, c.Key, f)
+				st.places.mayLackSince(y.id, c.Key, clock.Bound{Our: by}, f)
 			}
 		}
 	case y.HeldAt.Our <= by && (shares || y.BegunBy.Our < m.to.BegunFrom.Our):
@@ -171,7 +171,7 @@ func (st *stays) reattached(x, y *stay, f *fact) bool {
 		}
 		for _, c := range st.sessions.claims(x.id) {
 			if !st.keeps(y, c.Key) && !clock.Before(y.BegunBy, c.At) {
-				st.places.mayLack(x.id, c.Key, f)
+				st.places.mayLackSince(x.id, c.Key, y.BegunBy, f)
 			}
 		}
 	default:
