@@ -133,6 +133,7 @@ func (p *people) contradicts(id uint32, f *fact) bool {
 		p.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
 	}
 	p.meet(f.identity(), f)
+	p.renumbered(0, f.identity(), f)
 	return true
 }
 
@@ -154,9 +155,7 @@ func (p *people) meet(who binding.Subscriber, f *fact) {
 // number is seen with: rule T13.
 func (p *people) adopt(id uint32, who binding.Subscriber, f *fact) {
 	p.unlink(id)
-	s := p.m.Session(id)
-	s.IMSI = who.IMSI
-	p.m.PutSession(id, &s)
+	p.m.SetSIM(id, who.IMSI)
 	p.sessions.dirty(id)
 	if table.Nobody(who) {
 		return
@@ -168,9 +167,15 @@ func (p *people) adopt(id uint32, who binding.Subscriber, f *fact) {
 		}
 	}
 	p.link(id, subID)
-	s = p.m.Session(id)
+	s := p.m.Session(id)
+	if !f.told && !s.Ended() {
+		p.places.recallSIM(id, &s, who)
+	}
 	switch {
 	case s.Ended():
+		if s.Flags&table.Directory == 0 {
+			p.renumbered(0, who, f)
+		}
 		return
 	case s.Flags&table.Directory != 0:
 		p.book.entrust(p, subID, who.IMSI, known)
@@ -187,33 +192,29 @@ func (p *people) adopt(id uint32, who binding.Subscriber, f *fact) {
 }
 
 // renumbered: a SIM that signalling names with another number than before has
-// that one from then on; its other sessions must say again which they have.
+// that one from then on; its other sessions must say again which they have. id is
+// the session that says so, zero if it is over or not kept.
 func (p *people) renumbered(id uint32, who binding.Subscriber, f *fact) {
-	if who.IMSI == 0 || !f.signalled() || f.told {
+	if who.IMSI == 0 || who.MSISDN == 0 || !f.signalled() || f.told {
 		return
 	}
-	p.m.EachOfIMSI(who.IMSI, func(subID uint32) {
-		if sub := p.m.Subscriber(subID); sub.MSISDN == 0 || sub.MSISDN == who.MSISDN {
-			return
+	var few [8]uint32
+	for _, other := range p.m.SessionsOf(who.IMSI, few[:0]) {
+		y := p.m.Session(other)
+		if m := p.said(&y).MSISDN; m == 0 || m == who.MSISDN || p.m.SourceOf(y.Node) == binding.SourceFeed {
+			continue
 		}
-		n := 0
-		for other := p.m.Subscriber(subID).Head; other != 0 && n < simsMost; n++ {
-			y := p.m.Session(other)
-			if !y.Ended() && y.IMSI == who.IMSI && y.Flags&table.Directory == 0 && p.m.SourceOf(y.Node) != binding.SourceFeed {
-				last, by := y.Last, f.hi
-				if p.m.Root(y.Node) != f.root { // only our clock is both nodes'
-					last.Epoch, by.Epoch = 0, 0
-				}
-				if !clock.Before(last, f.lo) {
-					p.places.doubt(id, last, binding.ReasonNumber)
-				}
-				if !clock.Before(by, y.HeldAt) {
-					p.places.doubt(other, by, binding.ReasonNumber)
-				}
-			}
-			other = y.Next
+		last, by := y.Last, f.hi
+		if p.m.Root(y.Node) != f.root { // only our clock is both nodes'
+			last.Epoch, by.Epoch = 0, 0
 		}
-	})
+		if id != 0 && !clock.Before(last, f.lo) {
+			p.places.doubt(id, last, binding.ReasonNumber)
+		}
+		if !clock.Before(by, y.HeldAt) {
+			p.places.doubt(other, by, binding.ReasonNumber)
+		}
+	}
 }
 
 // link joins a session to its subscriber's list.
@@ -450,16 +451,11 @@ func (p *people) unlearn(imsi binding.IMSI, m binding.MSISDN) {
 // withoutNumber lists our sessions of a SIM whose own signalling gave no number.
 // Another site says itself what numbers its sessions have.
 func (p *people) withoutNumber(imsi binding.IMSI) (list []uint32) {
-	p.m.EachOfIMSI(imsi, func(subID uint32) {
-		sub := p.m.Subscriber(subID)
-		for id := sub.Head; id != 0; {
-			s := p.m.Session(id)
-			if s.IMSI == imsi && !s.Ended() && (sub.MSISDN == 0 || s.Flags&table.Directory != 0) && p.m.SourceOf(s.Node) != binding.SourceFeed {
-				list = append(list, id)
-			}
-			id = s.Next
+	for _, id := range p.m.SessionsOf(imsi, nil) {
+		if s := p.m.Session(id); !s.Ended() && p.said(&s).MSISDN == 0 && p.m.SourceOf(s.Node) != binding.SourceFeed {
+			list = append(list, id)
 		}
-	})
+	}
 	return list
 }
 

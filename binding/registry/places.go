@@ -96,7 +96,7 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 				p.m.SetHold(c, held)
 				p.sessions.dirty(id)
 			}
-			if s := p.m.Session(id); cl.Given && newer && s.Doubt == binding.ReasonBound {
+			if s := p.m.Session(id); cl.Given && newer && s.Doubt == binding.ReasonBound && s.After == (clock.Bound{}) {
 				p.touch(k, f.why).changed = true
 				p.m.SetGiven(c, false)
 				p.sessions.dirty(id)
@@ -179,6 +179,13 @@ func (p *places) recall(id uint32, k index.Key) {
 	}
 	if at := p.remains.releasedAt(k); at != 0 && at >= s.HeldAt.Our {
 		p.doubt(id, clock.Bound{Our: at}, binding.ReasonReleased)
+	}
+}
+
+// recallSIM has a session speak after what is remembered of its SIM.
+func (p *places) recallSIM(id uint32, s *table.Session, who binding.Subscriber) {
+	if at := p.remains.simAfter(s, who); at != 0 && at >= s.HeldAt.Our && p.m.SourceOf(s.Node) != binding.SourceFeed {
+		p.doubt(id, clock.Bound{Our: at}, binding.ReasonCapacity)
 	}
 }
 
@@ -300,9 +307,9 @@ func (p *places) doubtBy(id uint32, after clock.Bound, why binding.Reason, by bi
 		s.EndedBy |= by
 	}
 	if s.Doubt == binding.ReasonBound || s.Doubt == binding.ReasonUnconfirmed {
-		s.Doubt, s.After = why, after
+		s.Doubt, s.After = why, andAfter(&s, after)
 	} else {
-		s.After = clock.Upper(s.After, after)
+		s.After = andAfter(&s, after)
 		if rank(why) > rank(s.Doubt) {
 			s.Doubt = why
 		}
@@ -315,6 +322,15 @@ func (p *places) doubtBy(id uint32, after clock.Bound, why binding.Reason, by bi
 	}
 	p.m.PutSession(id, &s)
 	p.sessions.dirty(id)
+}
+
+// andAfter is what a session must speak after that has to speak after one moment
+// more.
+func andAfter(s *table.Session, after clock.Bound) clock.Bound {
+	if s.After == (clock.Bound{}) {
+		return after
+	}
+	return clock.Upper(s.After, after)
 }
 
 // rank orders doubts by how much of them is left when another one is settled.
@@ -341,6 +357,17 @@ func (p *places) mayLack(id uint32, k index.Key, f *fact) {
 	if c := p.m.ClaimOn(&s, k); c != 0 && !p.m.Claim(c).Given {
 		p.touch(k, f.why).changed = true
 		p.m.SetGiven(c, true)
+		p.sessions.dirty(id)
+	}
+}
+
+// mayLackSince is mayLack for what was so by a moment: the word that names the
+// address again must be of after that too.
+func (p *places) mayLackSince(id uint32, k index.Key, after clock.Bound, f *fact) {
+	p.mayLack(id, k, f)
+	s := p.m.Session(id)
+	if bound := andAfter(&s, after); bound != s.After {
+		p.sessions.update(id, func(s *table.Session) { s.After = bound })
 		p.sessions.dirty(id)
 	}
 }

@@ -85,9 +85,12 @@ func (p *places) mayHaveEnded(id uint32, f *fact) {
 	for _, c := range p.sessions.claims(id) {
 		p.ended(id, &s, c.Key, c.Hold)
 	}
-	for _, other := range p.stays.othersOf(id, nil) {
+	x := p.stays.stay(id)
+	x.Session = s
+	for _, other := range p.stays.othersOf(&x, nil) {
 		if y := p.m.Session(other); p.m.SourceOf(s.Node) != p.m.SourceOf(y.Node) {
-			p.stays.endedElsewhere(other, &y, &s)
+			o := p.stays.stay(other)
+			p.stays.endedElsewhere(&o, &x)
 		}
 	}
 	p.finish(f)
@@ -171,6 +174,7 @@ func (p *places) confirm(x, z *overlap, f *fact) {
 	if xs.Doubt != binding.ReasonEnding || xs.EndedBy&of == 0 || zs.Doubt != binding.ReasonBound && zs.EndedBy == 0 || !p.oneStay(xs, zs) || !table.Within(x.key, z.key) {
 		return
 	}
+	last := z.held.At.Our - 1
 	for y := p.overlapping(x.key); y.next(); {
 		if !y.session.Ended() || p.m.SourceOf(y.session.Node) != p.m.SourceOf(zs.Node) {
 			continue
@@ -185,7 +189,12 @@ func (p *places) confirm(x, z *overlap, f *fact) {
 		if !clock.Before(end, z.held.At) {
 			return
 		}
+		last = max(last, end.Our)
 	}
+	if xs.After.Our > last {
+		return // that end was told at another address, or at none
+	}
+	after := xs.After
 	p.sessions.update(x.id, func(s *table.Session) {
 		if s.EndedBy &^= of; s.EndedBy == 0 {
 			s.Doubt, s.After = binding.ReasonBound, clock.Bound{}
@@ -194,7 +203,7 @@ func (p *places) confirm(x, z *overlap, f *fact) {
 	p.touchAll(x.id, "state", false)
 	for _, k := range p.sessions.keys(x.id) { // of its other addresses that says nothing
 		if k != x.key && !p.m.Has(zs, k) {
-			p.mayLack(x.id, k, f)
+			p.mayLackSince(x.id, k, after, f)
 		}
 	}
 	x.session = p.m.Session(x.id)
@@ -242,12 +251,35 @@ func (p *places) relateAt(id uint32, c table.Claim, f *fact) {
 			confirming = true
 		}
 		if !x.session.Ended() {
+			p.mayBeOver(&x, &y)
 			p.against(&x, &y.session, y.held)
 		}
 	}
 	if confirming {
 		p.confirmAt(&x, f)
 	}
+}
+
+// mayBeOver has y count as over for another node's session that has spoken, if it
+// may be: that was told to those who lived when it was heard. Of what the source
+// of x itself told that is no news.
+func (p *places) mayBeOver(x, y *overlap) {
+	s := &y.session
+	if s.Ended() || p.m.Root(s.Node) == p.m.Root(x.session.Node) || p.m.SourceOf(s.Node) == binding.SourceFeed {
+		return
+	}
+	switch {
+	case s.EndedBy.Has(p.m.SourceOf(x.session.Node)):
+		return
+	case p.m.MayHaveRestarted(s):
+		s.After, _ = p.m.RestartBy(p.m.Root(s.Node))
+	case s.Doubt == binding.ReasonEnding, s.Doubt == binding.ReasonOrder:
+	case y.claim.Given:
+		s.After = clock.Upper(s.After, s.Last)
+	default:
+		return
+	}
+	s.Flags |= table.Ended
 }
 
 // confirmAt has a session and the others on an address confirm each other.
@@ -328,13 +360,11 @@ func (p *places) mark(k index.Key) {
 	}
 }
 
-// had applies what an event says of the past: its session, which is not one that
-// goes on, had these addresses when it happened. Who had them before at its node
-// does not have them any more. own are the sessions with its id that are known.
-func (p *places) had(own []uint32, f *fact, keys []index.Key) {
+// said is a session as an event alone tells of it; with an end, one that is over.
+func (p *places) said(f *fact, end *clock.Bound) table.Session {
 	x := table.Session{
-		Key: f.key, Node: f.root, BegunFrom: f.begunFrom, BegunBy: f.begunBy, HeldAt: f.lo, Last: f.hi, After: f.hi, Flags: table.Ended,
-		IMSI: f.IMSI, Restarts: uint16(p.m.Node(f.root, table.NodeRestarts)),
+		Key: f.key, Node: f.root, BegunFrom: f.begunFrom, BegunBy: f.begunBy, HeldAt: f.lo, Last: f.hi, IMSI: f.IMSI,
+		Restarts: uint16(p.m.Node(f.root, table.NodeRestarts)), Contexts: f.Contexts, Lease: 1,
 	}
 	if !f.begins {
 		x.BegunFrom = clock.Bound{}
@@ -342,11 +372,33 @@ func (p *places) had(own []uint32, f *fact, keys []index.Key) {
 	if sub, ok := p.m.FindSubscriber(f.identity()); ok && !table.Nobody(f.identity()) {
 		x.Sub = sub
 	}
+	if end != nil {
+		x.After, x.Flags = clock.Upper(*end, f.hi), table.Ended
+	}
+	return x
+}
+
+// had applies what an event says of the past: its session, which is not one that
+// goes on, had these addresses when it happened. Who had them before at its node
+// does not have them any more. own are the sessions with its id that are known.
+func (p *places) had(own []uint32, f *fact, keys []index.Key) {
+	x := p.said(f, &f.hi)
+	p.before(own, &x, keys, f, false)
+}
+
+// past is had for a session that was over by a moment: what other sources have
+// there they must confirm, those that are known and those that are heard of later.
+func (p *places) past(own []uint32, end clock.Bound, keys []index.Key, f *fact) {
+	x := p.said(f, &end)
+	p.before(own, &x, keys, f, true)
+}
+
+func (p *places) before(own []uint32, x *table.Session, keys []index.Key, f *fact, everywhere bool) {
 	for _, k := range keys {
-		p.remains.heard(&x, k, f.hold())
+		p.remains.heard(x, k, f.hold(), everywhere)
 		for o := p.overlapping(k); o.next(); {
-			if !slices.Contains(own, o.id) && !o.session.Ended() && p.m.Root(o.session.Node) == f.root {
-				p.against(&o, &x, f.hold())
+			if !slices.Contains(own, o.id) && !o.session.Ended() && (everywhere || p.m.Root(o.session.Node) == f.root) {
+				p.against(&o, x, f.hold())
 			}
 		}
 	}
@@ -364,6 +416,25 @@ func (p *places) inSome(own []uint32, keys []index.Key, f *fact) {
 			}
 		}
 	}
+}
+
+// unkept applies what an event says of its SIM whose session is not kept, as it
+// found no room, or was over, by the end that is given: for the others of that SIM
+// it is as if it had been known. Those that are heard of later must have spoken
+// after it.
+func (p *places) unkept(own []uint32, end *clock.Bound, keys []index.Key, f *fact) {
+	who := f.identity()
+	if table.Nobody(who) {
+		return
+	}
+	p.people.renumbered(0, who, f)
+	if end == nil && !f.begins {
+		return // it may have begun long ago, and is refused every time
+	}
+	x := p.said(f, end)
+	x.APN = p.nodes.apn(binding.CanonicalAPN(f.APN))
+	p.remains.ofSIM(&x, who)
+	p.stays.attach(&stay{Session: x, who: who, keys: keys}, own, f)
 }
 
 // refuse notes that a session found no room for its claims: nothing old is kept

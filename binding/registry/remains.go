@@ -13,7 +13,8 @@ import (
 // whole node is ever refused.
 type remains struct {
 	*core
-	tables [5][remainsLen]remnant
+	tables [6][remainsLen]remnant
+	sims   int64 // the latest in the table by SIM
 }
 
 const remainsLen = 1 << 16
@@ -24,7 +25,8 @@ const (
 	remainsBegun           // by node and address: a moment when a session had it
 	remainsSources         // by source and address: the end of a session there, for other sources
 	remainsReleased        // by address: an operator's word that nobody holds it
-	remainsHeard           // by node and address: a moment when a session had it that was over when it was heard of
+	remainsHeard           // by node and address: a moment when a session had it that was over when it was heard of; by address alone: its end
+	remainsSIMs            // by IMSI, and by number: the end of a session, or the last word of one that found no room
 )
 
 // A remnant is one slot.
@@ -77,6 +79,7 @@ func sourceHash(s binding.Source, address uint64) uint64 {
 // ended notes what is left of an ended session.
 func (r *remains) ended(s *table.Session) {
 	r.put(remainsIDs, uint64(slotOfID(s.Key)), s.After.Our, sessionMark(s.Key))
+	r.ofSIM(s, r.m.Identity(s))
 }
 
 // claim notes what is left of a session's claim on an address, ended or given
@@ -93,12 +96,57 @@ func (r *remains) claim(s *table.Session, k index.Key, held table.Hold, end int6
 }
 
 // heard notes when a session held an address that was over when it was heard of,
-// or found no room.
-func (r *remains) heard(s *table.Session, k index.Key, held table.Hold) {
+// or found no room, and, for other nodes, its end.
+func (r *remains) heard(s *table.Session, k index.Key, held table.Hold, ended bool) {
 	var few [6]uint64
+	root := r.m.Root(s.Node)
 	for _, at := range noted(k, few[:0]) {
-		r.put(remainsHeard, begunHash(r.m.Root(s.Node), at), held.By.Our, sessionMark(s.Key))
+		r.put(remainsHeard, begunHash(root, at), held.By.Our, sessionMark(s.Key))
+		if ended {
+			r.put(remainsHeard, sourceHash(binding.SourceNone, at), s.After.Our, nodeMark(root))
+		}
 	}
+}
+
+// nodeMark is the mark of a slot that is of one node.
+func nodeMark(root uint16) uint32 { return uint32(root)<<1 | 1 }
+
+// ofSIM notes until when a session of a SIM has spoken, or when it ended.
+func (r *remains) ofSIM(s *table.Session, who binding.Subscriber) {
+	at := max(s.Last.Our, s.After.Our)
+	if !s.Ended() {
+		at = s.Last.Our
+	}
+	r.sims = max(r.sims, at)
+	if who.IMSI != 0 {
+		r.put(remainsSIMs, simHash(who.IMSI), at, sessionMark(s.Key))
+	}
+	if who.MSISDN != 0 {
+		r.put(remainsSIMs, numberHash(who.MSISDN), at, sessionMark(s.Key))
+	}
+}
+
+func simHash(imsi binding.IMSI) uint64        { return table.Mix(uint64(imsi)) }
+func numberHash(number binding.MSISDN) uint64 { return table.Mix(^uint64(number)) }
+
+// simAfter is what a session of a SIM must have spoken after, zero if nothing of
+// it was forgotten.
+func (r *remains) simAfter(s *table.Session, who binding.Subscriber) (at int64) {
+	if r.sims < s.HeldAt.Our {
+		return 0
+	}
+	look := func(hash uint64) {
+		if e := &r.tables[remainsSIMs][uint16(hash)]; e.of != sessionMark(s.Key) {
+			at = max(at, e.at)
+		}
+	}
+	if who.IMSI != 0 {
+		look(simHash(who.IMSI))
+	}
+	if who.MSISDN != 0 {
+		look(numberHash(who.MSISDN))
+	}
+	return at
 }
 
 // refused notes that a session found no room on an address when it said that it
@@ -208,6 +256,9 @@ func (r *remains) after(s *table.Session, k index.Key) (forgotten, heard int64) 
 	for _, h := range asked(k, few[:0]) {
 		begun := uint16(begunHash(root, h))
 		look(&heard, &r.tables[remainsHeard][begun])
+		if e := &r.tables[remainsHeard][uint16(sourceHash(binding.SourceNone, h))]; e.of != nodeMark(root) {
+			heard = max(heard, e.at)
+		}
 		look(&forgotten, &r.tables[remainsBegun][begun])
 		for other := binding.SourceNone; other < binding.SourceFeed; other++ { // none: of who was refused
 			if other != source {
@@ -235,5 +286,8 @@ func (r *remains) rows(b *batch) {
 func (r *remains) load(row *binding.ForgottenRow) {
 	if int(row.Table) < len(r.tables) {
 		r.tables[row.Table][row.Slot] = remnant{row.At, row.Of}
+		if row.Table == remainsSIMs {
+			r.sims = max(r.sims, row.At)
+		}
 	}
 }

@@ -87,10 +87,11 @@ func (r *rules) word(f *fact) Outcome {
 	if stale || r.beforeRestart(f) {
 		// It happened before its node's last restart: nothing goes on, but it says
 		// who had the address.
-		if by, _ := r.m.RestartBy(f.root); in.n == 0 {
+		by, _ := r.m.RestartBy(f.root)
+		if in.n == 0 {
 			return r.over(&in, by, endRestart, f)
 		}
-		return r.former(&in, f)
+		return r.former(&in, by, f)
 	}
 	if in.n == 0 {
 		return r.begin(f, 0)
@@ -119,7 +120,7 @@ func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 			r.mayHold(id, r.admit(f, apn).keys, f)
 		}
 	}
-	return r.former(in, f)
+	return r.mayBeFormer(in, r.replaced(in, f), f)
 }
 
 // mayHold has a session stand against others on addresses that it may have: they must
@@ -149,7 +150,7 @@ func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome 
 	case unclear:
 		return r.mayBeOf(in, f)
 	case earlier:
-		return r.former(in, f)
+		return r.former(in, r.replaced(in, f), f)
 	}
 	s := r.m.Session(id)
 	if s.Ended() {
@@ -184,11 +185,28 @@ func (r *rules) beforeRestart(f *fact) bool {
 }
 
 // former applies what is of a session that is over: one that had the id before,
-// or that its node's restart has ended. It claims nothing, but says who had the
-// address: those who had it before that one do not have it any more (T4).
-func (r *rules) former(in *incarnations, f *fact) Outcome {
-	r.places.had(in.list(), f, r.admit(f, binding.CanonicalAPN(f.APN)).keys)
+// or that its node's restart has ended. It claims nothing, but for others it is as
+// if it had been known: it had the address, and ended by a moment.
+func (r *rules) former(in *incarnations, end clock.Bound, f *fact) Outcome {
+	r.places.unkept(in.list(), &end, r.admit(f, binding.CanonicalAPN(f.APN)).keys, f)
+	return r.mayBeFormer(in, end, f)
+}
+
+// mayBeFormer applies what may be of such a session: who had its addresses before
+// does not have them any more (T4), and other sources must confirm theirs.
+func (r *rules) mayBeFormer(in *incarnations, end clock.Bound, f *fact) Outcome {
+	r.places.past(in.list(), end, r.admit(f, binding.CanonicalAPN(f.APN)).keys, f)
 	return r.counters.outcome(countLate, Late)
+}
+
+// replaced is by when a session was over whose id those have that are known.
+func (r *rules) replaced(in *incarnations, f *fact) clock.Bound {
+	end := f.hi
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		end = clock.Upper(end, s.BegunBy)
+	}
+	return end
 }
 
 // afterEnd applies a word that is not surely of after the end of its session:
@@ -220,16 +238,19 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 func (r *rules) begin(f *fact, reused uint8) Outcome {
 	got := r.admit(f, binding.CanonicalAPN(f.APN))
 	if len(got.keys) == 0 && got.refused != Applied {
+		r.places.unkept(nil, nil, nil, f)
 		return got.refused
 	}
 	if r.sessions.beyond(f) {
 		r.places.had(nil, f, got.keys)
+		r.places.unkept(nil, nil, got.keys, f)
 		return r.counters.outcome(countLate, Late)
 	}
 	id, ok := r.sessions.create(f)
 	if !ok {
 		// T14: refused loudly, and nothing old is kept alive on what it claims.
 		r.places.refuse(f, got.keys)
+		r.places.unkept(nil, nil, got.keys, f)
 		return r.counters.outcome(countRefusedCapacity, RefusedCapacity)
 	}
 	if reused != 0 {
@@ -451,16 +472,16 @@ func (r *rules) stop(f *fact) Outcome {
 	stale := r.nodes.originState(f)
 	in := r.find(f)
 	r.lapse(&in, f)
-	if stale || r.beforeRestart(f) {
-		return r.former(&in, f)
-	}
 	if in.n == 0 {
 		return r.stopUnknown(&in, f)
+	}
+	if stale || r.beforeRestart(f) {
+		return r.former(&in, f.hi, f)
 	}
 	id, turn := r.whose(&in, f)
 	switch {
 	case turn == earlier:
-		return r.former(&in, f)
+		return r.former(&in, f.hi, f)
 	case turn == other:
 		r.doubtAll(&in, f)
 		return r.stopUnknown(&in, f)
@@ -487,7 +508,7 @@ func (r *rules) stop(f *fact) Outcome {
 				r.mayHaveStopped(id, f)
 			}
 		}
-		return r.former(&in, f)
+		return r.mayBeFormer(&in, f.hi, f)
 	}
 	return r.stopOf(id, &in, f)
 }
@@ -504,7 +525,7 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		return r.counters.outcome(countDuplicate, Duplicate)
 	case s.Flags&(table.Reused|table.Again) != 0 && !sure:
 		r.mayHaveStopped(id, f)
-		r.former(in, f)
+		r.mayBeFormer(in, f.hi, f)
 		return Unclear
 	case f.Contexts != 0 && !f.Last && s.Contexts&^f.Contexts != 0:
 		// Secondary contexts may go on; or the one that there is got another
@@ -570,6 +591,7 @@ func (r *rules) over(in *incarnations, end clock.Bound, e ending, f *fact) Outco
 	} else {
 		r.sessions.remains.ended(&table.Session{Key: f.key, After: end})
 		r.places.refuse(f, keys)
+		r.places.unkept(in.list(), &end, keys, f)
 	}
 	return Late
 }

@@ -178,6 +178,9 @@ func (ss *sessions) hear(s *table.Session, f *fact, when when) {
 	if f.Lease > 0 {
 		s.Lease = ss.leaseOf(f)
 	}
+	if s.Doubt == binding.ReasonBound && clock.Before(s.After, f.lo) {
+		s.After = clock.Bound{} // an address that it may lack is its own again if it names it
+	}
 	if ss.answers(s, f) {
 		s.Doubt, s.EndedBy, s.After = binding.ReasonBound, 0, clock.Bound{}
 		s.Flags &^= table.Stopped
@@ -274,6 +277,7 @@ func (ss *sessions) forgetQuietly(id uint32) {
 	}
 	ss.unlinkEnded(&s)
 	ss.people.unlink(id)
+	ss.m.BySIM.Remove(table.Mix(uint64(s.IMSI)), id)
 	ss.forgetMemo(id)
 	ss.m.BySession.Remove(s.Key[0], id)
 	ss.batch.forgotten = append(ss.batch.forgotten, s.Key)

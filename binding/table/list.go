@@ -294,20 +294,10 @@ func (m *Memory) NumberOf(imsi binding.IMSI) (number binding.MSISDN) {
 // HasSession reports that a session of the SIM goes on. Any goroutine may call
 // it.
 func (m *Memory) HasSession(imsi binding.IMSI) (has bool) {
-	m.EachOfIMSI(imsi, func(subID uint32) {
-		sub := m.Subscriber(subID)
-		if sub.IMSI != imsi {
-			return
-		}
-		id := sub.Head
-		for range MaxSameIMSI {
-			if id == 0 {
-				return
-			}
-			s := m.Session(id)
-			has = has || !s.Ended() && s.Sub == subID
-			id = s.Next
-		}
-	})
+	var few [8]uint32
+	for _, id := range m.SessionsOf(imsi, few[:0]) {
+		s := m.Session(id)
+		has = has || s.IMSI == imsi && !s.Ended()
+	}
 	return has
 }

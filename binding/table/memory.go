@@ -43,7 +43,8 @@ type Memory struct {
 	Subs      *index.Slab // layout: Subscriber
 	BySession *index.Hash // by the first word of the key
 	ByNumber  *index.Hash // subscribers by MSISDN, or IMSI where that is all
-	ByIMSI    *index.Hash // subscribers by IMSI
+	ByIMSI    *index.Hash // subscribers by the IMSI that they were last seen with
+	BySIM     *index.Hash // sessions by their own IMSI, see SetSIM
 
 	wides *index.Slab // the low half of keys beyond /64
 	nodes []uint64    // layout: node words
@@ -76,9 +77,9 @@ const (
 	refusalLen   = 4096
 )
 
-func layout(s Sizes) (total int, sizes [10]int) {
+func layout(s Sizes) (total int, sizes [11]int) {
 	claims := claimCapacity(s)
-	sizes = [10]int{
+	sizes = [11]int{
 		index.TableWords(s.Addresses),
 		index.SlabWords(s.Sessions, sessionWords),
 		index.SlabWords(claims, claimWords),
@@ -89,6 +90,7 @@ func layout(s Sizes) (total int, sizes [10]int) {
 		index.HashWords(s.Sessions + 1),
 		nodeWords * (MaxNodes + 1),
 		singleWords,
+		index.HashWords(s.Sessions),
 	}
 	for _, n := range sizes {
 		total += index.Aligned(n)
@@ -125,6 +127,7 @@ func New(s Sizes, words []uint64) *Memory {
 	m.BySession = index.NewHash(part[5], s.Sessions, func(id uint32) uint64 { return m.Sessions.Load(id, 0) })
 	m.ByNumber = index.NewHash(part[6], s.Sessions+1, func(id uint32) uint64 { return NumberHash(m.Subscriber(id).Subscriber) })
 	m.ByIMSI = index.NewHash(part[7], s.Sessions+1, func(id uint32) uint64 { return Mix(m.Subs.Load(id, 1)) })
+	m.BySIM = index.NewHash(part[10], s.Sessions, func(id uint32) uint64 { return Mix(m.Sessions.Load(id, 7)) })
 	m.NodeNames.Store(&NodeNames{{}})
 	m.APNNames.Store(&[]string{""})
 	return m

@@ -89,6 +89,58 @@ func (m *Memory) SubscribersOf(imsi binding.IMSI, list []uint32) []uint32 {
 	return list
 }
 
+// MaxOfSIM bounds how many sessions of one SIM are found by it. Of more than
+// that, ended ones give way.
+const MaxOfSIM = 256
+
+// SetSIM gives a session its SIM, by which it is found from then on. That its
+// number may be another SIM's by now changes nothing of that. Writer only.
+func (m *Memory) SetSIM(id uint32, imsi binding.IMSI) {
+	was := m.Sessions.Load(id, 7)
+	if was == uint64(imsi) {
+		return
+	}
+	if was != 0 {
+		m.BySIM.Remove(Mix(was), id)
+	}
+	m.Sessions.Store(id, 7, uint64(imsi))
+	if imsi == 0 {
+		return
+	}
+	n, over := 0, uint32(0)
+	m.BySIM.Find(Mix(uint64(imsi)), func(other uint32) bool {
+		if m.Sessions.Load(other, 7) == uint64(imsi) {
+			n++
+			if s := m.Session(other); s.Ended() {
+				over = other
+			}
+		}
+		return n == MaxOfSIM
+	})
+	if n == MaxOfSIM {
+		if over == 0 {
+			return
+		}
+		m.BySIM.Remove(Mix(uint64(imsi)), over)
+	}
+	m.BySIM.Insert(Mix(uint64(imsi)), id)
+}
+
+// SessionsOf adds the sessions of a SIM to a list, ended ones too. Any goroutine
+// may call it; a record that is not the writer's may be another SIM's by the time
+// it is looked at.
+func (m *Memory) SessionsOf(imsi binding.IMSI, list []uint32) []uint32 {
+	n := 0
+	m.BySIM.Find(Mix(uint64(imsi)), func(id uint32) bool {
+		if m.Sessions.Load(id, 7) == uint64(imsi) {
+			list = append(list, id)
+			n++
+		}
+		return n == MaxOfSIM
+	})
+	return list
+}
+
 // Identity is who a session belongs to. The device is the one that the SIM was
 // last seen in.
 func (m *Memory) Identity(s *Session) binding.Subscriber {
