@@ -1,0 +1,110 @@
+package registry
+
+import (
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// wideDomain lets a session claim more than others.
+func wideDomain(c *Config) {
+	c.Domains = []binding.Domain{{Name: "default", APNs: []string{"*"}, Pools: prefixes("10.0.0.0/8", "2001:db8::/32"), Widest4: 16, Widest6: 40}}
+}
+
+// TestNested holds claims on addresses that lie within each other.
+func TestNested(t *testing.T) {
+	prove(t, append(nestedRemains(), []claim{}...))
+}
+
+// nestedRemains are of what is forgotten, or an operator's word.
+func nestedRemains() []claim {
+	return []claim{
+		{"a release of one port holds for the block that it lies in", func(w *tale) {
+			n := w.nas("nas")
+			w.releaseAt("198.51.100.7:1100")
+			n.start("a", simA, "198.51.100.7:1024-2047", late(10*time.Second))
+			w.nobody("198.51.100.7:1100", "unknown/released")
+			w.wait(10 * time.Second)
+			n.update("a", simA, "")
+			w.holds("198.51.100.7:1100", simA)
+		}},
+		{"and one of a host for the prefix that it lies in", func(w *tale) {
+			n := w.nas("nas")
+			w.releaseAt("2001:db8:0:1:2::7")
+			n.start("a", simA, "2001:db8:0:1:2::/80", late(10*time.Second))
+			w.nobody("2001:db8:0:1:2::7", "unknown/released")
+		}},
+		{"also if another block was held there, which has ended since, and over a crash", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "198.51.100.7:1024-2047")
+			w.pass(10 * time.Second)
+			w.releaseAt("198.51.100.7:1100")
+			w.crash(time.Second)
+			n.settle()
+			n.stop("a")
+			n.start("b", simA, "198.51.100.7:1024-1535", late(15*time.Second))
+			w.silent("198.51.100.7:1100", simA)
+		}},
+		{"a forgotten block of ports stands against a larger one", func(w *tale) {
+			n := w.nas("nas")
+			n.start("b", simB, "198.51.100.7:1024-1535")
+			w.wait(20 * time.Second)
+			n.stop("b")
+			w.wait(5 * time.Second)
+			w.forget()
+			n.start("a", simA, "198.51.100.7:1024-2047", late(time.Minute))
+			w.nobody("198.51.100.7:1100", "unknown/capacity")
+			w.wait(10 * time.Second)
+			n.update("a", simA, "")
+			w.holds("198.51.100.7:1100", simA)
+		}},
+		{"and against a smaller one", func(w *tale) {
+			n := w.nas("nas")
+			n.start("b", simB, "198.51.100.7:1024-2047")
+			w.wait(20 * time.Second)
+			n.stop("b")
+			w.wait(5 * time.Second)
+			w.forget()
+			n.start("a", simA, "198.51.100.7:1024-1535", late(time.Minute))
+			w.silent("198.51.100.7:1100", simA)
+		}},
+		{"a forgotten claim stands against what lies in it, however wide it is", func(w *tale) {
+			w.configure(wideDomain)
+			n := w.nas("nas")
+			n.start("b", simB, "10.0.16.0/20 2001:db8:100::/44")
+			w.wait(20 * time.Second)
+			n.stop("b")
+			w.wait(5 * time.Second)
+			w.forget()
+			n.start("a", simA, "10.0.16.1 2001:db8:101:5::/64", late(time.Minute))
+			w.silent("10.0.16.1", simA)
+			w.silent("2001:db8:101:5::1", simA)
+		}},
+		{"a release holds for what it lies in, however wide that is", func(w *tale) {
+			w.configure(wideDomain)
+			n := w.nas("nas")
+			w.releaseAt("10.0.16.1")
+			w.releaseAt("2001:db8:101:5::1")
+			n.start("a", simA, "10.0.16.0/20 2001:db8:100::/44", late(time.Minute))
+			w.sweeps()
+			w.sweeps()
+			w.silent("10.0.16.1", simA)
+			w.silent("2001:db8:101:5::1", simA)
+			w.wait(10 * time.Second)
+			n.update("a", simA, "")
+			w.holds("10.0.16.1", simA)
+		}},
+		{"what is forgotten of a block of ports concerns no other address, nor of an address others of its network", func(w *tale) {
+			n := w.nas("nas")
+			n.start("b", simB, "198.51.100.7:1024-1535 "+ue1)
+			w.wait(20 * time.Second)
+			n.stop("b")
+			w.wait(5 * time.Second)
+			w.forget()
+			n.start("a", simA, "198.51.100.8:1024-1535 "+ue2, late(time.Minute))
+			w.holds("198.51.100.8:1024", simA)
+			w.holds(ue2, simA)
+		}},
+	}
+}
