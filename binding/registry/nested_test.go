@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -14,7 +16,7 @@ func wideDomain(c *Config) {
 
 // TestNested holds claims on addresses that lie within each other.
 func TestNested(t *testing.T) {
-	prove(t, append(nestedRemains(), []claim{}...))
+	prove(t, slices.Concat(nestedRemains(), boundedTogether()))
 }
 
 // nestedRemains are of what is forgotten, or an operator's word.
@@ -105,6 +107,75 @@ func nestedRemains() []claim {
 			n.start("a", simA, "198.51.100.8:1024-1535 "+ue2, late(time.Minute))
 			w.holds("198.51.100.8:1024", simA)
 			w.holds(ue2, simA)
+		}},
+	}
+}
+
+// boundedTogether are of what one session may have in all: rule 16.
+func boundedTogether() []claim {
+	return []claim{
+		{"two halves of a pool are a whole pool", func(w *tale) {
+			n := w.nas("nas")
+			if got := n.start("a", simA, "198.51.100.0/25 198.51.100.128/25"); got != RefusedWide {
+				w.t.Errorf("that is %q", got)
+			}
+			w.sweeps()
+			w.silent("198.51.100.77", simA)
+			w.silent("198.51.100.177", simA)
+		}},
+		{"also if they come one after the other", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "198.51.100.0/25")
+			w.pass(20 * time.Second)
+			if got := n.update("a", simA, "198.51.100.128/25", partial); got != RefusedWide {
+				w.t.Errorf("that is %q", got)
+			}
+			w.sweeps()
+			w.holds("198.51.100.77", simA)
+			w.silent("198.51.100.177", simA)
+		}},
+		{"many prefixes are together no wider than one may be", func(w *tale) {
+			n := w.nas("nas")
+			for i := range 20 {
+				n.update("a", simA, fmt.Sprintf("10.0.%d.0/24 2001:db8:%x::/48", i, i), partial)
+				w.pass(10 * time.Second)
+			}
+			w.sweeps()
+			for i := range 20 {
+				if i > 0 {
+					w.silent(fmt.Sprintf("10.0.%d.9", i), simA)
+					w.silent(fmt.Sprintf("2001:db8:%x::9", i), simA)
+					continue
+				}
+				w.holds("10.0.0.9", simA)
+				w.holds("2001:db8::9", simA)
+			}
+		}},
+		{"an older word brings no more either", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "10.0.1.0/24", partial)
+			w.pass(20 * time.Second)
+			n.update("a", simA, "")
+			n.update("a", simA, "10.0.2.0/24", delayed(10*time.Second), partial)
+			w.sweeps()
+			w.holds("10.0.1.9", simA)
+			w.silent("10.0.2.9", simA)
+		}},
+		{"addresses beside a prefix, and what lies in it, are not counted", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "10.0.1.0/24 10.0.1.128/25 10.0.2.1 2001:db8:0:100::/56 2001:db8:1:1::/64")
+			w.sweeps()
+			for _, at := range []string{"10.0.1.9", "10.0.1.200", "10.0.2.1", "2001:db8:0:103::9", "2001:db8:1:1::9"} {
+				w.holds(at, simA)
+			}
+		}},
+		{"a session that is given another prefix for its own has it", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "10.0.1.0/24")
+			w.pass(20 * time.Second)
+			n.update("a", simA, "10.0.2.0/24")
+			w.sweeps()
+			w.holds("10.0.2.9", simA)
 		}},
 	}
 }
