@@ -16,7 +16,7 @@ func wideDomain(c *Config) {
 
 // TestNested holds claims on addresses that lie within each other.
 func TestNested(t *testing.T) {
-	prove(t, slices.Concat(nestedRemains(), boundedTogether()))
+	prove(t, slices.Concat(nestedRemains(), boundedTogether(), untilTheSweep()))
 }
 
 // nestedRemains are of what is forgotten, or an operator's word.
@@ -176,6 +176,94 @@ func boundedTogether() []claim {
 			n.update("a", simA, "10.0.2.0/24")
 			w.sweeps()
 			w.holds("10.0.2.9", simA)
+		}},
+	}
+}
+
+// untilTheSweep are of what the sweep finds, and readers before it.
+func untilTheSweep() []claim {
+	const wide, narrow, host, rest = "2001:db8:0:100::/56", "2001:db8:0:103::/64", "2001:db8:0:103::7", "2001:db8:0:104::7"
+	return []claim{
+		{"a restart concerns other sources at once, also around the addresses that it ended", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("x", simA, wide, ordered(1))
+			n.start("y", simA, narrow)
+			w.pass(20 * time.Second)
+			w.holds(host, simA)
+			n.restart()
+			w.silent(host, simA)
+			w.silent(rest, simA)
+			w.sweeps()
+			w.silent(host, simA)
+			w.silent(rest, simA)
+			w.wait(10 * time.Second)
+			g.update("x", simA, "", ordered(2))
+			w.holds(host, simA)
+			w.holds(rest, simA)
+		}},
+		{"and of sessions that the SIM alone joins", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("x", binding.Subscriber{IMSI: simA.IMSI}, ue1, ordered(1))
+			g.start("z", simB, ue3, ordered(1))
+			w.knows(simA.IMSI, simA.MSISDN)
+			n.start("y", simA, "")
+			w.pass(20 * time.Second)
+			w.holds(ue1, simA)
+			n.restart()
+			w.nobody(ue1, "ambiguous/ending")
+			w.holds(ue3, simB)
+			w.crash(0)
+			w.nobody(ue1, "ambiguous/ending")
+			w.sweeps()
+			w.nobody(ue1, "ambiguous/ending")
+			w.holds(ue3, simB)
+		}},
+		{"what a restart may have ended concerns narrower addresses of other sources too", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("g", simA, narrow, ordered(1))
+			w.pass(20 * time.Second)
+			n.restart()
+			w.now = w.now.Add(5 * time.Second)
+			n.update("a", simA, wide, late(7*time.Second), delayed(7*time.Second))
+			w.sweeps()
+			w.nobody(host, "ambiguous/ending")
+			w.wait(10 * time.Second)
+			n.update("a", simA, wide)
+			w.holds(host, simA)
+			w.holds(rest, simA)
+		}},
+		{"and those that the SIM alone joins", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("g", simA, ue1, ordered(1))
+			w.pass(20 * time.Second)
+			n.restart()
+			w.now = w.now.Add(5 * time.Second)
+			n.update("a", simA, "", late(7*time.Second), delayed(7*time.Second))
+			w.sweeps()
+			w.nobody(ue1, "ambiguous/ending")
+		}},
+		{"a part of an address stands against a new prefix around it", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, "2001:db8:0:103:1::/80 10.0.1.9:1024-2047")
+			w.pass(10 * time.Second)
+			g.start("b", simB, wide+" 10.0.1.0/25", ordered(1))
+			for _, at := range []string{"2001:db8:0:103::1", "2001:db8:0:101::1", "10.0.1.9", "10.0.1.9:5000", "10.0.1.10"} {
+				w.silent(at, simB)
+			}
+		}},
+		{"also of the same node, if the word of the prefix is late", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "2001:db8:0:103:1::/80")
+			w.now = w.now.Add(10 * time.Second)
+			n.start("b", simB, wide, late(20*time.Second))
+			w.silent("2001:db8:0:103::1", simB)
+			w.silent("2001:db8:0:101::1", simB)
+		}},
+		{"a new prefix in which nobody has a part matches at once", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, "2001:db8:0:203:1::/80 2001:db8:0:103::/64")
+			g.start("b", simA, wide, ordered(1))
+			w.holds(rest, simA)
 		}},
 	}
 }

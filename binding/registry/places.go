@@ -123,7 +123,7 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 		p.m.SetGiven(cid, true) // it may have been given up since, or be a former session's
 	}
 	counted := p.counted(k)
-	if t.h.Inner != 0 || !counted {
+	if t.h.Inner != 0 || !counted || p.hasParts(k) {
 		t.h.Contested = p.round // who lies inside is known when the sweep has been around
 	}
 	p.sessions.dirty(id)

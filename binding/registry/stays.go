@@ -110,8 +110,8 @@ func (st *stays) ofSubscriber(id uint32, x *table.Session, sub uint32, list []ui
 // endedElsewhere has x speak after the end that another source tells of its SIM,
 // unless that is known to be of another stay.
 func (st *stays) endedElsewhere(id uint32, x, y *table.Session) {
-	if !x.Ended() && y.Ended() && y.After.Our >= x.HeldAt.Our && !st.differ(x, y) {
-		st.places.doubtBy(id, clock.Bound{Our: y.After.Our}, binding.ReasonEnding, st.places.endedBy(x.Node, y))
+	if end, may := st.m.MayHaveEnded(y); may && !x.Ended() && end.Our >= x.HeldAt.Our && !st.differ(x, y) {
+		st.places.doubtBy(id, clock.Bound{Our: end.Our}, binding.ReasonEnding, st.places.endedBy(x.Node, y))
 	}
 }
 
