@@ -230,6 +230,7 @@ func (n *nodes) raise(root uint16, from, by clock.Bound, at int64) {
 	}
 	n.m.SetNode(root, table.NodeRestartFrom, from.Pack())
 	n.m.SetNode(root, table.NodeRestartBy, by.Pack())
+	n.m.SetUnswept(max(by.Our, n.m.Unswept()+1))
 	n.m.SetNode(root, table.NodeRestart, max(n.m.Node(root, table.NodeRestart), uint64(at)))
 }
 
@@ -329,6 +330,7 @@ func (n *nodes) load(r *binding.NodeRow) error {
 	n.m.SetNode(r.ID, table.NodeRestarts, r.Restarts)
 	n.m.SetNode(r.ID, table.NodeRestartFrom, r.RestartFrom)
 	n.m.SetNode(r.ID, table.NodeRestartBy, r.RestartBy)
+	n.m.SetUnswept(max(n.m.Unswept(), clock.Unpack(r.RestartBy).Our)) // the sweep may not have been through
 	n.m.SetNode(r.ID, table.NodeRestart, uint64(r.Restart))
 	n.m.SetNode(r.ID, table.NodeTold, uint64(r.Restart))
 	n.m.SetNode(r.ID, table.NodeDown, uint64(r.Down))

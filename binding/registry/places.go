@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"slices"
+
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/clock"
 	"github.com/simbind/simbind/binding/index"
@@ -121,7 +123,7 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 		p.m.SetGiven(cid, true) // it may have been given up since, or be a former session's
 	}
 	counted := p.counted(k)
-	if t.h.Inner != 0 || !counted {
+	if t.h.Inner != 0 || !counted || p.hasParts(k) {
 		t.h.Contested = p.round // who lies inside is known when the sweep has been around
 	}
 	p.sessions.dirty(id)
@@ -134,6 +136,24 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	}
 	p.recall(id, k)
 	return true
+}
+
+// fitting are those of the keys that a session may have beside its others: rule 16.
+func (p *places) fitting(id uint32, keys []index.Key, f *fact) []index.Key {
+	if f.Source == binding.SourceFeed || !slices.ContainsFunc(keys, table.IsWide) {
+		return keys
+	}
+	all := slices.Clone(keys)
+	for _, c := range p.sessions.claims(id) {
+		if !c.Given {
+			all = append(all, c.Key)
+		}
+	}
+	if d := p.m.Domains.Load().ByID(keys[0].Domain()); d == nil || !d.TooMuch(all) {
+		return keys
+	}
+	x := p.stays.stay(id)
+	return slices.DeleteFunc(slices.Clone(keys), func(k index.Key) bool { return table.IsWide(k) && !p.stays.keeps(&x, k) })
 }
 
 // heldBy is when a session held an address.

@@ -157,9 +157,13 @@ func (p *places) against(x *overlap, y *table.Session, held table.Hold) {
 	}
 }
 
-// endedBy is the source of y, if it has ended and is not of the source of a node.
+// endedBy is the source of y, if it has ended, or may have by a restart, and is not
+// of the source of a node.
 func (p *places) endedBy(node uint16, y *table.Session) binding.SourceSet {
-	if source := p.m.SourceOf(y.Node); y.Ended() && source != p.m.SourceOf(node) {
+	if _, may := p.m.MayHaveEnded(y); !may {
+		return 0
+	}
+	if source := p.m.SourceOf(y.Node); source != p.m.SourceOf(node) {
 		return binding.SourceSet(0).Add(source)
 	}
 	return 0
@@ -541,6 +545,24 @@ func (p *places) inside(k index.Key, o *overlap) {
 			}
 		}
 	}
+}
+
+// hasParts reports that a wide key spans an address of which sessions hold parts.
+func (p *places) hasParts(k index.Key) bool {
+	var o overlap
+	if table.IsWide(k) {
+		p.inside(k, &o)
+	}
+	for i := range o.n {
+		at := o.few[min(i, len(o.few)-1)]
+		if i >= len(o.few) {
+			at = o.more[i-len(o.few)]
+		}
+		if h, _ := p.holding(at); h.Inner != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // lengths are those in use of keys that lie inside of k and are looked for: bit n

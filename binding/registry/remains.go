@@ -188,30 +188,44 @@ func (r *remains) releasedAt(k index.Key) (at int64) {
 	return at
 }
 
-// wider adds the levels above an address at which something may be noted: what
-// lies between is told apart no further.
+// wider adds the levels above an address at which something may be noted: the
+// whole address that it is a part of, the /24 or /48 around it, and the half of the
+// domain that it lies in.
 func wider(k index.Key, list []index.Key) []index.Key {
 	if table.IsPart(k) {
 		list = append(list, table.PartOf(k))
 	}
-	bits := uint8(24)
-	if k.Class() == table.Class6 {
-		bits = 48
-	}
-	if k.Bits() > bits {
-		list = append(list, index.NewKey(k.Domain(), k.Class(), bits, k.Hi, k.Lo))
+	for _, bits := range [...]uint8{coarse(k), 1} {
+		if k.Bits() > bits {
+			list = append(list, index.NewKey(k.Domain(), k.Class(), bits, k.Hi, k.Lo))
+		}
 	}
 	return list
+}
+
+// coarse is the length of the level around the whole addresses of a class.
+func coarse(k index.Key) uint8 {
+	if k.Class() == table.Class6 {
+		return 48
+	}
+	return 24
+}
+
+// between reports that a key lies between two levels, where those that are within
+// each other are not told apart from others: it notes and asks at the level above
+// as if it were that.
+func between(k index.Key) bool {
+	return k.Bits() != table.LeafBits(k.Class()) && k.Bits() != coarse(k)
 }
 
 // noted adds the hashes under which something about an address is noted: it, and
 // inside of each wider one.
 func noted(k index.Key, list []uint64) []uint64 {
-	var few [2]index.Key
+	var few [3]index.Key
 	list = append(list, keyHash(k, false))
-	for _, w := range wider(k, few[:0]) {
+	for i, w := range wider(k, few[:0]) {
 		list = append(list, keyHash(w, true))
-		if table.IsWide(k) { // what is in it asks at the level above
+		if i == 0 && between(k) { // what is in it asks at the level above
 			list = append(list, keyHash(w, false))
 		}
 	}
@@ -221,11 +235,11 @@ func noted(k index.Key, list []uint64) []uint64 {
 // asked adds the hashes under which something that overlaps an address may be
 // noted.
 func asked(k index.Key, list []uint64) []uint64 {
-	var few [2]index.Key
+	var few [3]index.Key
 	list = append(list, keyHash(k, false), keyHash(k, true))
-	for _, w := range wider(k, few[:0]) {
+	for i, w := range wider(k, few[:0]) {
 		list = append(list, keyHash(w, false))
-		if table.IsWide(k) {
+		if i == 0 && between(k) {
 			list = append(list, keyHash(w, true))
 		}
 	}

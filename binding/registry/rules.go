@@ -304,7 +304,7 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 // which it has, and those that it does not name, if it has not named them since.
 func (r *rules) hadBefore(id uint32, s *table.Session, f *fact, apn string, keys []index.Key) {
 	r.places.had([]uint32{id}, f, keys)
-	for _, k := range keys {
+	for _, k := range r.places.fitting(id, keys, f) {
 		if s.Listed>>table.FamilyOf(k)&1 == 0 {
 			r.places.claim(id, k, false, f)
 		}
@@ -402,7 +402,11 @@ func beginAlike(s *table.Session, f *fact, within int64) bool {
 // claimAll lets a session claim addresses. The outcome is that of the least
 // fortunate.
 func (r *rules) claimAll(id uint32, keys []index.Key, newest bool, f *fact, outcome Outcome) Outcome {
-	for _, k := range keys {
+	fitting := r.places.fitting(id, keys, f)
+	if len(fitting) < len(keys) {
+		outcome = r.counters.outcome(countRefusedWide, RefusedWide)
+	}
+	for _, k := range fitting {
 		if !r.places.claim(id, k, newest, f) {
 			r.places.refuse(f, []index.Key{k})
 			outcome = r.counters.outcome(countRefusedCapacity, RefusedCapacity)

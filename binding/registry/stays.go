@@ -160,8 +160,8 @@ func (st *stays) othersOf(x *stay, list []uint32) []uint32 {
 // endedElsewhere has x speak after the end that another source tells of its SIM,
 // unless that is known to be of another stay.
 func (st *stays) endedElsewhere(x, y *stay) {
-	if x.id != 0 && !x.Ended() && y.Ended() && y.After.Our >= x.HeldAt.Our && !st.differ(x, y) {
-		st.places.doubtBy(x.id, clock.Bound{Our: y.After.Our}, binding.ReasonEnding, st.places.endedBy(x.Node, &y.Session))
+	if end, may := st.m.MayHaveEnded(&y.Session); may && x.id != 0 && !x.Ended() && end.Our >= x.HeldAt.Our && !st.differ(x, y) {
+		st.places.doubtBy(x.id, clock.Bound{Our: end.Our}, binding.ReasonEnding, st.places.endedBy(x.Node, &y.Session))
 	}
 }
 

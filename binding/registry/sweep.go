@@ -20,6 +20,7 @@ type sweeper struct {
 	people   *people
 
 	session, address uint32
+	unswept          int64  // the last restart that was heard of when the present round over all sessions began
 	told             int    // changes of state published by the present piece
 	rounds           int    // over all addresses
 	began            int64  // unix ms, the present one
@@ -47,6 +48,10 @@ func (sw *sweeper) sweep(n int, now int64) bool {
 	for range n {
 		if sw.session++; sw.session > sw.m.Sessions.Limit() {
 			sw.session = 0
+			if sw.m.Unswept() == sw.unswept {
+				sw.m.SetUnswept(0)
+			}
+			sw.unswept = sw.m.Unswept()
 			break
 		}
 		sw.visit(sw.session, f)

@@ -108,6 +108,44 @@ func (d *Domain) TooWide(p netip.Prefix) bool {
 	return p.Bits() < widest || p.Bits() < leaf && slices.Contains(d.Pools, p)
 }
 
+// TooMuch reports that these are more than one session may hold together: the
+// prefixes among them span more than the widest one may, or, with the addresses, a
+// whole pool.
+func (d *Domain) TooMuch(keys []index.Key) bool {
+	if !slices.ContainsFunc(keys, IsWide) {
+		return false
+	}
+	span := func(in index.Key, spans func(index.Key) bool) (sum uint64) {
+		for i, k := range keys {
+			twice := slices.ContainsFunc(keys[:i], func(o index.Key) bool { return Within(k, o) }) ||
+				slices.ContainsFunc(keys[i+1:], func(o index.Key) bool { return k != o && Within(k, o) })
+			if k.Class() == in.Class() && spans(k) && !twice {
+				sum += 1 << (LeafBits(k.Class()) - k.Bits())
+			}
+		}
+		return sum
+	}
+	for _, k := range keys {
+		widest, leaf := d.Widest6, int(LeafBits(k.Class()))
+		if k.Class() == Class4 {
+			widest = d.Widest4
+		}
+		if IsWide(k) && widest > 0 && span(k, IsWide) > 1<<max(leaf-widest, 0) {
+			return true
+		}
+	}
+	for _, pool := range d.Pools {
+		in := KeyAt(d.ID, pool.Addr(), 0)
+		leaf := int(LeafBits(in.Class()))
+		if size := uint64(1) << max(leaf-pool.Bits(), 0); size > 1 && span(in, func(k index.Key) bool {
+			return !IsPart(k) && pool.Contains(AddressOf(k).Prefix.Addr())
+		}) >= size {
+			return true
+		}
+	}
+	return false
+}
+
 // KeyOf is the key of an address in a domain that was ever configured; false if
 // it is none that can be held as one.
 func (m *Memory) KeyOf(domain string, addr binding.Address) (index.Key, bool) {

@@ -118,6 +118,16 @@ func (m *Memory) MayHaveRestarted(s *Session) bool {
 	return doubt != binding.ReasonBound
 }
 
+// MayHaveEnded is the upper bound of the end of a session that is over, or that a
+// restart of its node may have ended.
+func (m *Memory) MayHaveEnded(s *Session) (end clock.Bound, may bool) {
+	if end, over := m.EndOf(s); over || !m.MayHaveRestarted(s) {
+		return end, over
+	}
+	end, _ = m.RestartBy(m.Root(s.Node))
+	return end, true
+}
+
 // EndOf is the upper bound of the end of a session that is over.
 func (m *Memory) EndOf(s *Session) (end clock.Bound, over bool) {
 	if s.Ended() {
@@ -227,13 +237,13 @@ func (m *Memory) TwoStays(x, y *Session) bool {
 // acrossNodes is Against for sessions of different nodes.
 func (m *Memory) acrossNodes(x, y *Session, end clock.Bound, over bool) (Effect, clock.Bound, binding.Reason) {
 	agree := Agree(m.Identity(x), m.Identity(y)) && !m.TwoStays(x, y)
-	if !over {
-		if agree {
-			return Nothing, clock.Bound{}, 0
-		}
+	if !over && !agree {
 		return Opposes, clock.Bound{}, binding.ReasonConflict
 	}
-	if y.Untold() {
+	if !over {
+		end, over = m.MayHaveEnded(y)
+	}
+	if !over || y.Untold() {
 		return Nothing, clock.Bound{}, 0
 	}
 	if !agree && m.SourceOf(y.Node) != binding.SourceFeed {

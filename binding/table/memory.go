@@ -72,7 +72,8 @@ const (
 	wordIngest   = int(binding.Sources)      // unix ms since when news is being refused, 0 if it is not
 	wordObserved = wordIngest + 1            // what was overheard before (unix ms) is unconfirmed
 	wordLoss     = wordObserved + 1          // unix ms of the last loss of what is overheard, 0 if there was none
-	wordRefusals = wordLoss + 1              // refusals for lack of room, see Refuse
+	wordUnswept  = wordLoss + 1              // see Unswept
+	wordRefusals = wordUnswept + 1           // refusals for lack of room, see Refuse
 	singleWords  = wordRefusals + refusalLen // at least
 	refusalLen   = 4096
 )
@@ -174,6 +175,12 @@ func (m *Memory) SetOverheard(trust, loss int64) {
 	m.store(wordObserved, trust)
 	m.store(wordLoss, loss)
 }
+
+// Unswept is the latest restart of a node (unix ms, our clock) of which the sweep
+// has not been through the sessions yet, zero if there is none. SetUnswept is the
+// writer's.
+func (m *Memory) Unswept() int64      { return m.load(wordUnswept) }
+func (m *Memory) SetUnswept(ms int64) { m.store(wordUnswept, ms) }
 
 // Refuse notes that an address found no room at a moment (unix ms), so that
 // whoever asks for it is told; at zero it takes that back. Refusals are few; an

@@ -235,6 +235,9 @@ func (m *Memory) join(a *assembly, h *Holding, c *Claimants, now int64, t *Times
 	if l == Fresh && h.Shared {
 		l, why = m.outlives(h, s, c.Hold, now, t)
 	}
+	if l == Fresh && s.HeldAt.Our <= m.Unswept() && m.leftElsewhere(s) {
+		l, why = Doubtful, binding.ReasonEnding
+	}
 	// Once somebody names the subscriber, only such claims keep that fresh: a
 	// session without identity may be the next subscriber's.
 	switch names := s.Sub != 0; {
@@ -274,6 +277,38 @@ func (m *Memory) outlives(h *Holding, s *Session, held Hold, now int64, t *Times
 		}
 	}
 	return Fresh, binding.ReasonBound
+}
+
+// leftMost bounds how many sessions of one number a reader looks at.
+const leftMost = 64
+
+// leftElsewhere reports that the SIM of a session had one at another source which
+// the restart of its node has ended, and the sweep not yet: wherever that was.
+func (m *Memory) leftElsewhere(x *Session) bool {
+	var few [1 + MaxSameIMSI]uint32
+	subs := append(few[:0], x.Sub)
+	if x.IMSI != 0 {
+		subs = m.SubscribersOf(x.IMSI, subs)
+	}
+	for i, sub := range subs {
+		if i > 0 && sub == x.Sub {
+			continue
+		}
+		id := m.Subscriber(sub).Head
+		for n := 0; id != 0 && n < leftMost; n++ {
+			y := m.Session(id)
+			if y.Sub != sub {
+				return true // it changed while we looked
+			}
+			end, over := m.EndOf(&y)
+			if over && !y.Untold() && m.SourceOf(x.Node) != m.SourceOf(y.Node) && m.SourceOf(y.Node) != binding.SourceFeed &&
+				end.Our >= x.HeldAt.Our && m.OneSIM(x, &y) && (x.APN == 0 || y.APN == 0 || x.APN == y.APN) {
+				return true
+			}
+			id = y.Next
+		}
+	}
+	return false
 }
 
 // worse is the worse of a doubt and that of a claim, of those that stay whatever

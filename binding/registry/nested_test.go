@@ -1,0 +1,269 @@
+package registry
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/simbind/simbind/binding"
+)
+
+// wideDomain lets a session claim more than others.
+func wideDomain(c *Config) {
+	c.Domains = []binding.Domain{{Name: "default", APNs: []string{"*"}, Pools: prefixes("10.0.0.0/8", "2001:db8::/32"), Widest4: 16, Widest6: 40}}
+}
+
+// TestNested holds claims on addresses that lie within each other.
+func TestNested(t *testing.T) {
+	prove(t, slices.Concat(nestedRemains(), boundedTogether(), untilTheSweep()))
+}
+
+// nestedRemains are of what is forgotten, or an operator's word.
+func nestedRemains() []claim {
+	return []claim{
+		{"a release of one port holds for the block that it lies in", func(w *tale) {
+			n := w.nas("nas")
+			w.releaseAt("198.51.100.7:1100")
+			n.start("a", simA, "198.51.100.7:1024-2047", late(10*time.Second))
+			w.nobody("198.51.100.7:1100", "unknown/released")
+			w.wait(10 * time.Second)
+			n.update("a", simA, "")
+			w.holds("198.51.100.7:1100", simA)
+		}},
+		{"and one of a host for the prefix that it lies in", func(w *tale) {
+			n := w.nas("nas")
+			w.releaseAt("2001:db8:0:1:2::7")
+			n.start("a", simA, "2001:db8:0:1:2::/80", late(10*time.Second))
+			w.nobody("2001:db8:0:1:2::7", "unknown/released")
+		}},
+		{"also if another block was held there, which has ended since, and over a crash", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "198.51.100.7:1024-2047")
+			w.pass(10 * time.Second)
+			w.releaseAt("198.51.100.7:1100")
+			w.crash(time.Second)
+			n.settle()
+			n.stop("a")
+			n.start("b", simA, "198.51.100.7:1024-1535", late(15*time.Second))
+			w.silent("198.51.100.7:1100", simA)
+		}},
+		{"a forgotten block of ports stands against a larger one", func(w *tale) {
+			n := w.nas("nas")
+			n.start("b", simB, "198.51.100.7:1024-1535")
+			w.wait(20 * time.Second)
+			n.stop("b")
+			w.wait(5 * time.Second)
+			w.forget()
+			n.start("a", simA, "198.51.100.7:1024-2047", late(time.Minute))
+			w.nobody("198.51.100.7:1100", "unknown/capacity")
+			w.wait(10 * time.Second)
+			n.update("a", simA, "")
+			w.holds("198.51.100.7:1100", simA)
+		}},
+		{"and against a smaller one", func(w *tale) {
+			n := w.nas("nas")
+			n.start("b", simB, "198.51.100.7:1024-2047")
+			w.wait(20 * time.Second)
+			n.stop("b")
+			w.wait(5 * time.Second)
+			w.forget()
+			n.start("a", simA, "198.51.100.7:1024-1535", late(time.Minute))
+			w.silent("198.51.100.7:1100", simA)
+		}},
+		{"a forgotten claim stands against what lies in it, however wide it is", func(w *tale) {
+			w.configure(wideDomain)
+			n := w.nas("nas")
+			n.start("b", simB, "10.0.16.0/20 2001:db8:100::/44")
+			w.wait(20 * time.Second)
+			n.stop("b")
+			w.wait(5 * time.Second)
+			w.forget()
+			n.start("a", simA, "10.0.16.1 2001:db8:101:5::/64", late(time.Minute))
+			w.silent("10.0.16.1", simA)
+			w.silent("2001:db8:101:5::1", simA)
+		}},
+		{"a release holds for what it lies in, however wide that is", func(w *tale) {
+			w.configure(wideDomain)
+			n := w.nas("nas")
+			w.releaseAt("10.0.16.1")
+			w.releaseAt("2001:db8:101:5::1")
+			n.start("a", simA, "10.0.16.0/20 2001:db8:100::/44", late(time.Minute))
+			w.sweeps()
+			w.sweeps()
+			w.silent("10.0.16.1", simA)
+			w.silent("2001:db8:101:5::1", simA)
+			w.wait(10 * time.Second)
+			n.update("a", simA, "")
+			w.holds("10.0.16.1", simA)
+		}},
+		{"what is forgotten of a block of ports concerns no other address, nor of an address others of its network", func(w *tale) {
+			n := w.nas("nas")
+			n.start("b", simB, "198.51.100.7:1024-1535 "+ue1)
+			w.wait(20 * time.Second)
+			n.stop("b")
+			w.wait(5 * time.Second)
+			w.forget()
+			n.start("a", simA, "198.51.100.8:1024-1535 "+ue2, late(time.Minute))
+			w.holds("198.51.100.8:1024", simA)
+			w.holds(ue2, simA)
+		}},
+	}
+}
+
+// boundedTogether are of what one session may have in all: rule 16.
+func boundedTogether() []claim {
+	return []claim{
+		{"two halves of a pool are a whole pool", func(w *tale) {
+			n := w.nas("nas")
+			if got := n.start("a", simA, "198.51.100.0/25 198.51.100.128/25"); got != RefusedWide {
+				w.t.Errorf("that is %q", got)
+			}
+			w.sweeps()
+			w.silent("198.51.100.77", simA)
+			w.silent("198.51.100.177", simA)
+		}},
+		{"also if they come one after the other", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "198.51.100.0/25")
+			w.pass(20 * time.Second)
+			if got := n.update("a", simA, "198.51.100.128/25", partial); got != RefusedWide {
+				w.t.Errorf("that is %q", got)
+			}
+			w.sweeps()
+			w.holds("198.51.100.77", simA)
+			w.silent("198.51.100.177", simA)
+		}},
+		{"many prefixes are together no wider than one may be", func(w *tale) {
+			n := w.nas("nas")
+			for i := range 20 {
+				n.update("a", simA, fmt.Sprintf("10.0.%d.0/24 2001:db8:%x::/48", i, i), partial)
+				w.pass(10 * time.Second)
+			}
+			w.sweeps()
+			for i := range 20 {
+				if i > 0 {
+					w.silent(fmt.Sprintf("10.0.%d.9", i), simA)
+					w.silent(fmt.Sprintf("2001:db8:%x::9", i), simA)
+					continue
+				}
+				w.holds("10.0.0.9", simA)
+				w.holds("2001:db8::9", simA)
+			}
+		}},
+		{"an older word brings no more either", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "10.0.1.0/24", partial)
+			w.pass(20 * time.Second)
+			n.update("a", simA, "")
+			n.update("a", simA, "10.0.2.0/24", delayed(10*time.Second), partial)
+			w.sweeps()
+			w.holds("10.0.1.9", simA)
+			w.silent("10.0.2.9", simA)
+		}},
+		{"addresses beside a prefix, and what lies in it, are not counted", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "10.0.1.0/24 10.0.1.128/25 10.0.2.1 2001:db8:0:100::/56 2001:db8:1:1::/64")
+			w.sweeps()
+			for _, at := range []string{"10.0.1.9", "10.0.1.200", "10.0.2.1", "2001:db8:0:103::9", "2001:db8:1:1::9"} {
+				w.holds(at, simA)
+			}
+		}},
+		{"a session that is given another prefix for its own has it", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "10.0.1.0/24")
+			w.pass(20 * time.Second)
+			n.update("a", simA, "10.0.2.0/24")
+			w.sweeps()
+			w.holds("10.0.2.9", simA)
+		}},
+	}
+}
+
+// untilTheSweep are of what the sweep finds, and readers before it.
+func untilTheSweep() []claim {
+	const wide, narrow, host, rest = "2001:db8:0:100::/56", "2001:db8:0:103::/64", "2001:db8:0:103::7", "2001:db8:0:104::7"
+	return []claim{
+		{"a restart concerns other sources at once, also around the addresses that it ended", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("x", simA, wide, ordered(1))
+			n.start("y", simA, narrow)
+			w.pass(20 * time.Second)
+			w.holds(host, simA)
+			n.restart()
+			w.silent(host, simA)
+			w.silent(rest, simA)
+			w.sweeps()
+			w.silent(host, simA)
+			w.silent(rest, simA)
+			w.wait(10 * time.Second)
+			g.update("x", simA, "", ordered(2))
+			w.holds(host, simA)
+			w.holds(rest, simA)
+		}},
+		{"and of sessions that the SIM alone joins", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("x", binding.Subscriber{IMSI: simA.IMSI}, ue1, ordered(1))
+			g.start("z", simB, ue3, ordered(1))
+			w.knows(simA.IMSI, simA.MSISDN)
+			n.start("y", simA, "")
+			w.pass(20 * time.Second)
+			w.holds(ue1, simA)
+			n.restart()
+			w.nobody(ue1, "ambiguous/ending")
+			w.holds(ue3, simB)
+			w.crash(0)
+			w.nobody(ue1, "ambiguous/ending")
+			w.sweeps()
+			w.nobody(ue1, "ambiguous/ending")
+			w.holds(ue3, simB)
+		}},
+		{"what a restart may have ended concerns narrower addresses of other sources too", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("g", simA, narrow, ordered(1))
+			w.pass(20 * time.Second)
+			n.restart()
+			w.now = w.now.Add(5 * time.Second)
+			n.update("a", simA, wide, late(7*time.Second), delayed(7*time.Second))
+			w.sweeps()
+			w.nobody(host, "ambiguous/ending")
+			w.wait(10 * time.Second)
+			n.update("a", simA, wide)
+			w.holds(host, simA)
+			w.holds(rest, simA)
+		}},
+		{"and those that the SIM alone joins", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("g", simA, ue1, ordered(1))
+			w.pass(20 * time.Second)
+			n.restart()
+			w.now = w.now.Add(5 * time.Second)
+			n.update("a", simA, "", late(7*time.Second), delayed(7*time.Second))
+			w.sweeps()
+			w.nobody(ue1, "ambiguous/ending")
+		}},
+		{"a part of an address stands against a new prefix around it", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, "2001:db8:0:103:1::/80 10.0.1.9:1024-2047")
+			w.pass(10 * time.Second)
+			g.start("b", simB, wide+" 10.0.1.0/25", ordered(1))
+			for _, at := range []string{"2001:db8:0:103::1", "2001:db8:0:101::1", "10.0.1.9", "10.0.1.9:5000", "10.0.1.10"} {
+				w.silent(at, simB)
+			}
+		}},
+		{"also of the same node, if the word of the prefix is late", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "2001:db8:0:103:1::/80")
+			w.now = w.now.Add(10 * time.Second)
+			n.start("b", simB, wide, late(20*time.Second))
+			w.silent("2001:db8:0:103::1", simB)
+			w.silent("2001:db8:0:101::1", simB)
+		}},
+		{"a new prefix in which nobody has a part matches at once", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, "2001:db8:0:203:1::/80 2001:db8:0:103::/64")
+			g.start("b", simA, wide, ordered(1))
+			w.holds(rest, simA)
+		}},
+	}
+}
