@@ -10,9 +10,8 @@ import (
 	"github.com/simbind/simbind/binding/table"
 )
 
-// A loader rebuilds the memory from the journal's rows. What is loaded answers
-// at once, except where a row alone does not tell: a shared address, or a
-// prefix that a longer one may lie in (T12).
+// A loader rebuilds the memory from the journal's rows. Nothing is answered until
+// all are read, and what our absence means is decided (T12).
 type loader struct {
 	*Registry
 	ctx     context.Context
@@ -474,10 +473,15 @@ func (r *Registry) doubtPlace(p binding.Place, f *fact) {
 		return
 	}
 	for c := r.m.AllClaimants(&h); c.Next(); {
-		if c.Session.Ended() || r.m.SourceOf(c.Session.Node) == binding.SourceFeed || c.Session.Doubt != binding.ReasonBound {
+		if c.Session.Ended() || r.m.SourceOf(c.Session.Node) == binding.SourceFeed {
 			continue
 		}
-		r.sessions.update(c.ID, func(s *table.Session) { s.Doubt, s.After = binding.ReasonUnconfirmed, clock.Bound{} })
+		r.sessions.update(c.ID, func(s *table.Session) {
+			s.After, s.EndedBy = clock.Upper(s.After, clock.Bound{Our: f.now}), 0
+			if s.Doubt == binding.ReasonBound {
+				s.Doubt = binding.ReasonUnconfirmed
+			}
+		})
 		r.sessions.dirty(c.ID)
 	}
 	h.Told = r.m.ToldOf(k, &h, f.now, r.t)

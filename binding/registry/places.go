@@ -299,7 +299,7 @@ func (p *places) doubtBy(id uint32, after clock.Bound, why binding.Reason, by bi
 	default:
 		s.EndedBy |= by
 	}
-	if s.Doubt == binding.ReasonBound || s.Doubt == binding.ReasonUnconfirmed {
+	if s.Doubt == binding.ReasonBound {
 		s.Doubt, s.After = why, after
 	} else {
 		s.After = clock.Upper(s.After, after)
@@ -330,6 +330,8 @@ func rank(why binding.Reason) int {
 		return 2
 	case binding.ReasonEnding:
 		return 1
+	case binding.ReasonUnconfirmed:
+		return -1
 	}
 	return 0
 }
