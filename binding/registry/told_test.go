@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -165,4 +166,142 @@ func (j *halfRead) Load(l binding.Loader) error {
 		}
 	}
 	return nil
+}
+
+// site is what another site says of an address, decided so long ago.
+func (w *tale) site(kind binding.Kind, who binding.Subscriber, addr string, ago time.Duration) {
+	ev := binding.Event{
+		Kind: kind, Source: binding.SourceFeed, Node: "site", Time: w.now.Add(-ago), Session: addr, Domain: "default",
+		MSISDN: who.MSISDN, IMSI: who.IMSI, Addrs: addrList(addr), Complete: addr != "",
+	}
+	w.on(ev)
+	w.commit(w.t)
+}
+
+// siteIsHeard has another site be followed, and heard at this moment.
+func (w *tale) siteIsHeard() {
+	w.site(binding.NodeUp, noSIM, "", 0)
+	w.site(binding.NodeCurrent, noSIM, "", 0)
+}
+
+// TestWhatASiteTells shows what another site's word means for ours, and ours for it.
+func TestWhatASiteTells(t *testing.T) {
+
+	prove(t, []claim{
+		{"what was taken for over and is told anew stands against others", func(w *tale) {
+			n := w.nas("nas")
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simB, ue1, 0)
+			w.holds(ue1, simB)
+			w.now = w.now.Add(time.Second)
+			w.site(binding.NodeRestart, noSIM, "", 0)
+			n.start("a", simA, ue1) // before the sweep has been around
+			w.now = w.now.Add(time.Second)
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simB, ue1, 0)
+			w.nobody(ue1, "ambiguous/conflict")
+			w.crash(time.Second)
+			w.siteIsHeard()
+			w.nobody(ue1, "ambiguous/conflict")
+		}},
+		{"what a site has released a word of before it does not bind", func(w *tale) {
+			n := w.nas("nas")
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simA, ue1, 0)
+			w.pass(20 * time.Second)
+			w.site(binding.SessionStop, simA, ue1, 0)
+			w.wait(time.Second)
+			n.update("a", simA, ue1, late(15*time.Second))
+			w.silent(ue1, simA)
+			w.pass(10 * time.Second)
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+		}},
+		{"nor one that names nobody before, over a crash neither", func(w *tale) {
+			n := w.nas("nas")
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simB, ue1, 0)
+			w.pass(20 * time.Second)
+			w.site(binding.SessionStop, simB, ue1, 0)
+			w.crash(time.Second)
+			n.update("a", simA, ue1, late(15*time.Second))
+			w.silent(ue1, simA)
+		}},
+		{"nor when that was forgotten", func(w *tale) {
+			n := w.nas("nas")
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simB, ue1, 0)
+			w.pass(20 * time.Second)
+			w.site(binding.SessionStop, simB, ue1, 0)
+			w.forget()
+			n.update("a", simA, ue1, late(15*time.Second))
+			w.silent(ue1, simA)
+			w.site(binding.SessionStart, simB, ue1, time.Millisecond)
+			w.silent(ue1, simA)
+		}},
+		{"what it says again counts at once", func(w *tale) {
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simA, ue1, 0)
+			w.site(binding.SessionStop, simA, ue1, 0)
+			w.site(binding.SessionStart, simA, ue1, time.Millisecond)
+			w.holds(ue1, simA)
+			w.site(binding.SessionStop, simA, ue1, 0)
+			w.site(binding.SessionStart, simB, ue1, 0)
+			w.holds(ue1, simB)
+			w.site(binding.SessionStop, simB, ue1, 0)
+			w.forget()
+			w.site(binding.SessionStart, simB, ue1, time.Millisecond)
+			w.holds(ue1, simB)
+		}},
+		{"a row told anew does not confirm what another source has ended", func(w *tale) {
+			g := w.pgw("pgw")
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simA, ue1, 0)
+			g.start("g", simA, ue1, ordered(1))
+			w.wait(2 * time.Second)
+			w.siteIsHeard()
+			g.stop("g", ordered(2))
+			w.silent(ue1, simA)
+			w.wait(time.Second)
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simA, ue1, 3*time.Second)
+			w.silent(ue1, simA)
+			w.site(binding.SessionStart, simA, ue1, 0)
+			w.holds(ue1, simA)
+		}},
+		{"nor does a row that is told first", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("g", simA, ue1, ordered(1))
+			w.wait(2 * time.Second)
+			g.stop("g", ordered(2))
+			w.wait(time.Second)
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simA, ue1, 3*time.Second)
+			w.silent(ue1, simA)
+		}},
+		{"an update says nothing of when its holder was heard", func(w *tale) {
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simA, ue1, 0)
+			w.now = w.now.Add(time.Second)
+			w.releaseAt(ue1)
+			w.now = w.now.Add(time.Second)
+			w.siteIsHeard()
+			w.site(binding.SessionUpdate, simA, ue1, 0)
+			w.nobody(ue1, "unknown/released")
+			w.site(binding.SessionStart, simA, ue1, 0)
+			w.holds(ue1, simA)
+		}},
+		{"what is over leaves room for what a site tells", func(w *tale) {
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = 4, 4 })
+			w.siteIsHeard()
+			for i := range 40 {
+				at := fmt.Sprintf("10.0.1.%d", i+1)
+				w.site(binding.SessionStart, simA, at, 0)
+				w.holds(at, simA)
+				w.site(binding.SessionStop, simA, at, 0)
+				w.fit()
+			}
+		}},
+	})
+
 }
