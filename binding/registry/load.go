@@ -107,6 +107,10 @@ func (l *loader) takeSubscribers() {
 }
 
 func (l *loader) subscriber(r *binding.SubscriberRow) {
+	l.people.stripOf(&r.MSISDN, &r.IMSI)
+	if r.MSISDN == 0 && r.IMSI == 0 {
+		return // what it was means nothing any more
+	}
 	id, ok := l.m.Subs.Alloc()
 	if !ok {
 		l.skipped++
@@ -193,6 +197,7 @@ func (l *loader) takeSessions() error {
 }
 
 func (l *loader) session(r *binding.SessionRow) error {
+	l.people.stripOf(&r.MSISDN, &r.IMSI)
 	id, ok := l.m.Sessions.Alloc()
 	if !ok {
 		return fmt.Errorf("the journal holds more sessions than capacity %d: raise capacity", l.m.Sessions.Cap())
@@ -209,7 +214,7 @@ func (l *loader) session(r *binding.SessionRow) error {
 	for _, flag := range [...]struct {
 		set  bool
 		flag uint8
-	}{{r.Directory, table.Directory}, {r.Reused, table.Reused}, {r.Stopped, table.Stopped}, {r.Again, table.Again}} {
+	}{{r.Directory && r.MSISDN != 0, table.Directory}, {r.Reused, table.Reused}, {r.Stopped, table.Stopped}, {r.Again, table.Again}} {
 		if flag.set {
 			s.Flags |= flag.flag
 		}

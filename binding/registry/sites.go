@@ -87,6 +87,7 @@ func (s *sites) toldAt(f *fact, after int64) int64 {
 
 // mirror makes a session what its site says.
 func (s *sites) mirror(f *fact) Outcome {
+	s.people.strip(f.Event)
 	id, known := s.find(f)
 	if f.Kind == binding.SessionStart {
 		f.begins = true

@@ -305,3 +305,93 @@ func TestWhatASiteTells(t *testing.T) {
 	})
 
 }
+
+// TestNumbersThatWereTold shows what a number is worth that others than the session's
+// own signalling have told.
+func TestNumbersThatWereTold(t *testing.T) {
+	imsiA := binding.Subscriber{IMSI: simA.IMSI}
+	meaningless := func(c *Config) { c.Placeholders = []string{simB.MSISDN.String()} }
+	prove(t, []claim{
+		{"a SIM that signalling names with another number has not the directory's", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("g", imsiA, ue1, ordered(1))
+			w.knows(simA.IMSI, simB.MSISDN)
+			w.want(ue1, simB, "match/bound")
+			w.pass(20 * time.Second)
+			n.start("x", number(simA, simC.MSISDN), ue2)
+			w.nobody(ue1, "unknown/no-msisdn")
+			w.wait(2 * time.Second)
+			g.update("g", imsiA, ue1, ordered(2))
+			w.nobody(ue1, "unknown/no-msisdn")
+			w.knows(simA.IMSI, simC.MSISDN)
+			w.holds(ue1, number(simA, simC.MSISDN))
+		}},
+		{"a word that may be older than the directory's gives no other number", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", imsiA, ue1)
+			w.pass(20 * time.Second)
+			w.knows(simA.IMSI, simB.MSISDN)
+			w.commit(w.t)
+			w.want(ue1, simB, "match/bound")
+			n.update("a", simA, ue1, late(15*time.Second))
+			w.nobody(ue1, "ambiguous/number")
+			w.crash(time.Second)
+			w.nobody(ue1, "ambiguous/number")
+			n.update("a", simA, ue1, late(15*time.Second))
+			w.nobody(ue1, "ambiguous/number")
+		}},
+		{"its next word does", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", imsiA, ue1)
+			w.pass(20 * time.Second)
+			w.knows(simA.IMSI, simB.MSISDN)
+			n.update("a", simA, ue1)
+			w.nobody(ue1, "ambiguous/number")
+			w.pass(10 * time.Second)
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+		}},
+		{"one that says the same confirms it at once", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", imsiA, ue1)
+			w.pass(20 * time.Second)
+			w.knows(simA.IMSI, simA.MSISDN)
+			n.update("a", simA, ue1, late(15*time.Second))
+			w.holds(ue1, simA)
+		}},
+		{"a number that means nothing is none, if a directory says it", func(w *tale) {
+			w.configure(meaningless)
+			w.pgw("pgw").start("g", imsiA, ue1, ordered(1))
+			w.knows(simA.IMSI, simB.MSISDN)
+			w.nobody(ue1, "unknown/no-msisdn")
+		}},
+		{"if another site says it", func(w *tale) {
+			w.configure(meaningless)
+			w.siteIsHeard()
+			w.site(binding.SessionStart, simB, ue1, 0)
+			w.nobody(ue1, "unknown/no-msisdn")
+		}},
+		{"and if it meant something before", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("g", simB, ue1, ordered(1))
+			w.pgw("other").start("x", imsiA, ue2, ordered(1))
+			w.knows(simA.IMSI, simC.MSISDN)
+			w.commit(w.t)
+			w.cfg.Placeholders = []string{simB.MSISDN.String(), simC.MSISDN.String()}
+			w.crash(time.Second)
+			w.nobody(ue1, "unknown/no-msisdn")
+			w.nobody(ue2, "unknown/no-msisdn")
+			w.wait(time.Second)
+			g.update("g", simB, ue1, ordered(2))
+			w.nobody(ue1, "unknown/no-msisdn")
+		}},
+		{"a number is several SIMs', whoever else names the address", func(w *tale) {
+			w.configure(func(c *Config) { c.MultiSIM = MultiSIMAmbiguous })
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, ue1)
+			g.start("g", imsiA, ue1, ordered(1))
+			n.start("b", number(simB, simA.MSISDN), ue2)
+			w.want(ue1, simA, "ambiguous/multi-sim")
+		}},
+	})
+}

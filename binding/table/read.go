@@ -241,10 +241,10 @@ func (m *Memory) join(a *assembly, h *Holding, c *Claimants, now int64, t *Times
 	switch names := s.Sub != 0; {
 	case names && !a.named, names == a.named && l < a.best:
 		a.best, a.reason, a.named = l, why, names
-		a.multiple = s.Flags&MultiSIM != 0
 	}
 	if l <= Expired {
 		a.alive = true
+		a.multiple = a.multiple || s.Flags&MultiSIM != 0
 		a.told = worse(a.told, s, m.SourceOf(s.Node))
 		a.seen = max(a.seen, s.Seen)
 		a.sources = a.sources.Add(m.SourceOf(s.Node))
