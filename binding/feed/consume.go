@@ -145,6 +145,7 @@ func (f *follower) take(ctx context.Context, msg jetstream.Msg, idle bool) error
 }
 
 func (f *follower) apply(ctx context.Context, c *toldChange, stream uint64, idle bool) error {
+	c.At = c.At.Add(-f.ahead)
 	ev, ok, err := c.event(f.moment())
 	if err != nil {
 		f.progress.Refused++

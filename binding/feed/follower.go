@@ -44,10 +44,11 @@ type follower struct {
 	beats chan beatAt // from hear
 	pace  pace        // of hear alone
 
-	at       bookmark  // last change applied
-	known    string    // incarnation of what the Registry knows; empty if that is not known
-	pending  []beatAt  // heartbeats that say more than was applied
-	last     time.Time // of the last event: they must not go back
+	at       bookmark      // last change applied
+	known    string        // incarnation of what the Registry knows; empty if that is not known
+	pending  []beatAt      // heartbeats that say more than was applied
+	last     time.Time     // of the last event: they must not go back
+	ahead    time.Duration // by which the site's clock is ahead of ours at least
 	current  bool
 	lost     bool
 	progress binding.SiteProgress
@@ -64,6 +65,10 @@ type beatAt struct {
 	heartbeat
 	at, came time.Time
 }
+
+// ahead is by how much the clock of the site is ahead of ours, at least: its
+// heartbeat would have been here before it was sent.
+func (h *beatAt) ahead() time.Duration { return max(h.At.Sub(h.at), 0) }
 
 func newFollower(site string, source *siteStream, marks *bookmarks, f *Feed) *follower {
 	return &follower{
@@ -138,6 +143,7 @@ func (f *follower) session(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	f.ahead = first.ahead()
 	if f.at.Seq == 0 || f.at.Incarnation != first.Incarnation {
 		if err := f.snapshot(ctx); err != nil {
 			return err
@@ -191,6 +197,7 @@ func (f *follower) moment() time.Time {
 // beat takes a heartbeat: it counts once everything is applied that the site
 // had decided by then.
 func (f *follower) beat(ctx context.Context, h beatAt) {
+	f.ahead = h.ahead()
 	if h.Incarnation != f.at.Incarnation || h.Warming || !h.Ingesting {
 		return
 	}

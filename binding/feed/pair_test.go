@@ -181,6 +181,7 @@ func TestATakeoverDoesNotBringAFormerHolderBack(t *testing.T) {
 	}
 	centre.awaits("10.1.0.2", 2, "match/bound")
 	before := b.Status().JournalSeq                   // the takeover has told what it had to
+	time.Sleep(400 * time.Millisecond)                // what a link brings is surely of since then
 	b.says(binding.SessionUpdate, "1", "10.1.0.1", 1) // the gateway confirms it
 	centre.awaits("10.1.0.1", 1, "match/bound")
 	if got := b.Status().JournalSeq; got != before+1 {

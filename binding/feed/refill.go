@@ -85,6 +85,7 @@ func (f *follower) fillAll(ctx context.Context, first pageOr, rest <-chan pageOr
 // fill tells the Registry the rows of a page.
 func (f *follower) fill(ctx context.Context, rows []toldRow) error {
 	for i := range rows {
+		rows[i].Since = rows[i].Since.Add(-f.ahead)
 		ev, ok, err := rows[i].event(f.site, f.moment())
 		if err != nil {
 			f.progress.Refused++

@@ -74,7 +74,8 @@ func parseChange(site string, data []byte) (toldChange, error) {
 	return c, nil
 }
 
-// event is what the change means; false if nothing that is followed here.
+// event is what the change means; false if nothing that is followed here. What
+// it says of its holder is of when the site decided it.
 func (c *toldChange) event(now time.Time) (ev binding.Event, ok bool, err error) {
 	kind, err := binding.ParseChangeKind(c.Kind)
 	if err != nil || kind == binding.SIMChange {
@@ -88,19 +89,20 @@ func (c *toldChange) event(now time.Time) (ev binding.Event, ok bool, err error)
 	if ev, err = c.session(c.Site, now); err != nil {
 		return ev, false, err
 	}
-	ev.Version = c.Seq
+	ev.Version, ev.Time = c.Seq, moment(c.At, now)
 	switch kind {
 	case binding.Released:
 		return binding.Event{Kind: binding.SessionStop, Source: ev.Source, Node: ev.Node, Session: ev.Session, Time: now, Arrived: now}, true, nil
 	case binding.Updated:
 		ev.Kind = binding.SessionUpdate
 	default:
-		ev.Age = age(now, c.EventTime)
+		ev.Age = age(ev.Time, c.EventTime)
 	}
 	return ev, true, nil
 }
 
-// event is what the row means; false if it tells of nothing that is held.
+// event is what the row means; false if it tells of nothing that is held. That it
+// is told now says no more than that its holder came there then.
 func (r *toldRow) event(site string, now time.Time) (ev binding.Event, ok bool, err error) {
 	if r.Addr == "" {
 		return ev, false, nil
@@ -108,8 +110,20 @@ func (r *toldRow) event(site string, now time.Time) (ev binding.Event, ok bool, 
 	if ev, err = r.session(site, now); err != nil {
 		return ev, false, err
 	}
-	ev.Age, ev.Version = age(now, r.Since), r.Version
+	ev.Version, ev.Time = r.Version, moment(r.Since, now)
 	return ev, true, nil
+}
+
+// moment is when something that a site tells happened: before now, and, if it does
+// not say when, long ago.
+func moment(at, now time.Time) time.Time {
+	switch {
+	case at.After(now):
+		return now
+	case at.UnixMilli() < 1:
+		return time.UnixMilli(1).UTC()
+	}
+	return at
 }
 
 func age(now, since time.Time) time.Duration {

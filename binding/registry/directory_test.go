@@ -63,6 +63,8 @@ func TestDirectory(t *testing.T) {
 			g.knows(someone.IMSI, someoneElse.MSISDN)
 			g.say(binding.SessionUpdate, binding.SourceGx, "pgw", "s", someone, addr)
 			g.knows(someone.IMSI, someoneElse.MSISDN)
+			g.pass(time.Minute) // the directory may have spoken after it
+			g.say(binding.SessionUpdate, binding.SourceGx, "pgw", "s", someone, addr)
 		}, "match/bound"},
 		{"what another source's signalling says of the SIM counts more", false, func(g *rig) {
 			g.say(binding.SessionStart, binding.SourcePFCP, "smf", "s", sim(someone), addr)

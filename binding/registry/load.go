@@ -10,9 +10,8 @@ import (
 	"github.com/simbind/simbind/binding/table"
 )
 
-// A loader rebuilds the memory from the journal's rows. What is loaded answers
-// at once, except where a row alone does not tell: a shared address, or a
-// prefix that a longer one may lie in (T12).
+// A loader rebuilds the memory from the journal's rows. Nothing is answered until
+// all are read, and what our absence means is decided (T12).
 type loader struct {
 	*Registry
 	ctx     context.Context
@@ -108,6 +107,10 @@ func (l *loader) takeSubscribers() {
 }
 
 func (l *loader) subscriber(r *binding.SubscriberRow) {
+	l.people.stripOf(&r.MSISDN, &r.IMSI)
+	if r.MSISDN == 0 && r.IMSI == 0 {
+		return // what it was means nothing any more
+	}
 	id, ok := l.m.Subs.Alloc()
 	if !ok {
 		l.skipped++
@@ -194,6 +197,7 @@ func (l *loader) takeSessions() error {
 }
 
 func (l *loader) session(r *binding.SessionRow) error {
+	l.people.stripOf(&r.MSISDN, &r.IMSI)
 	id, ok := l.m.Sessions.Alloc()
 	if !ok {
 		return fmt.Errorf("the journal holds more sessions than capacity %d: raise capacity", l.m.Sessions.Cap())
@@ -210,7 +214,7 @@ func (l *loader) session(r *binding.SessionRow) error {
 	for _, flag := range [...]struct {
 		set  bool
 		flag uint8
-	}{{r.Directory, table.Directory}, {r.Reused, table.Reused}, {r.Stopped, table.Stopped}, {r.Again, table.Again}} {
+	}{{r.Directory && r.MSISDN != 0, table.Directory}, {r.Reused, table.Reused}, {r.Stopped, table.Stopped}, {r.Again, table.Again}} {
 		if flag.set {
 			s.Flags |= flag.flag
 		}
@@ -476,10 +480,15 @@ func (r *Registry) doubtPlace(p binding.Place, f *fact) {
 		return
 	}
 	for c := r.m.AllClaimants(&h); c.Next(); {
-		if c.Session.Ended() || r.m.SourceOf(c.Session.Node) == binding.SourceFeed || c.Session.Doubt != binding.ReasonBound {
+		if c.Session.Ended() || r.m.SourceOf(c.Session.Node) == binding.SourceFeed {
 			continue
 		}
-		r.sessions.update(c.ID, func(s *table.Session) { s.Doubt, s.After = binding.ReasonUnconfirmed, clock.Bound{} })
+		r.sessions.update(c.ID, func(s *table.Session) {
+			s.After, s.EndedBy = clock.Upper(s.After, clock.Bound{Our: f.now}), 0
+			if s.Doubt == binding.ReasonBound {
+				s.Doubt = binding.ReasonUnconfirmed
+			}
+		})
 	}
 	h.Told = r.m.ToldOf(k, &h, f.now, r.t)
 	r.m.Addrs.Put(k, h.Pack())

@@ -58,13 +58,15 @@ func (p *people) later(t task) {
 }
 
 // strip takes numbers and SIMs that mean nothing out of an event.
-func (p *people) strip(ev *binding.Event) {
-	if ev.MSISDN != 0 && p.numbers[ev.MSISDN] {
-		ev.MSISDN = 0
+func (p *people) strip(ev *binding.Event) { p.stripOf(&ev.MSISDN, &ev.IMSI) }
+
+func (p *people) stripOf(m *binding.MSISDN, imsi *binding.IMSI) {
+	if *m != 0 && p.numbers[*m] {
+		*m = 0
 		p.counters.add(countPlaceholder)
 	}
-	if ev.IMSI != 0 && p.sims[ev.IMSI] {
-		ev.IMSI = 0
+	if *imsi != 0 && p.sims[*imsi] {
+		*imsi = 0
 		p.counters.add(countPlaceholder)
 	}
 }
@@ -92,7 +94,7 @@ func (p *people) named(id uint32, f *fact, surely bool) bool {
 	now, confirmed := was, false
 	if f.MSISDN != 0 {
 		now.MSISDN = f.MSISDN
-		confirmed = s.Flags&table.Directory != 0 // if it is the same
+		confirmed = s.Flags&table.Directory != 0 // or not, if it is another one
 	}
 	if f.IMSI != 0 {
 		now.IMSI = f.IMSI
@@ -109,6 +111,10 @@ func (p *people) named(id uint32, f *fact, surely bool) bool {
 	}
 	last := s.Last
 	p.adopt(id, now, f)
+	if confirmed && was.MSISDN != f.MSISDN { // when the directory said another one is not kept
+		p.places.doubt(id, clock.Bound{Our: f.now}, binding.ReasonNumber)
+		return true
+	}
 	linked := f.MSISDN != 0 && f.MSISDN == was.MSISDN || f.IMSI != 0 && f.IMSI == was.IMSI
 	if now.MSISDN == was.MSISDN && now.IMSI == was.IMSI || linked || surely ||
 		!f.vague() && s.Doubt == binding.ReasonBound && f.Kind != binding.SessionStart {
@@ -201,7 +207,11 @@ func (p *people) renumbered(id uint32, who binding.Subscriber, f *fact) {
 	var few [8]uint32
 	for _, other := range p.m.SessionsOf(who.IMSI, few[:0]) {
 		y := p.m.Session(other)
-		if m := p.said(&y).MSISDN; m == 0 || m == who.MSISDN || p.m.SourceOf(y.Node) == binding.SourceFeed {
+		switch m := p.m.Identity(&y).MSISDN; {
+		case m == 0 || m == who.MSISDN || p.m.SourceOf(y.Node) == binding.SourceFeed:
+			continue
+		case y.Flags&table.Directory != 0: // its own signalling cannot say again which it has
+			p.later(task{do: misdirected, id: other, who: who})
 			continue
 		}
 		last, by := y.Last, f.hi
@@ -214,6 +224,18 @@ func (p *people) renumbered(id uint32, who binding.Subscriber, f *fact) {
 		if !clock.Before(by, y.HeldAt) {
 			p.places.doubt(other, by, binding.ReasonNumber)
 		}
+	}
+}
+
+// misdirected takes the directory's number from a session whose SIM signalling names
+// with another one, and has the directory asked anew.
+func misdirected(p *people, t task, f *fact) {
+	if s := p.m.Session(t.id); s.Ended() || s.Flags&table.Directory == 0 || s.IMSI != t.who.IMSI {
+		return
+	}
+	p.number(t.id, 0, f)
+	if p.book.doubt != nil {
+		p.book.doubt(t.who.IMSI)
 	}
 }
 
@@ -414,6 +436,7 @@ func (p *people) saveSubscriber(sub *table.Subscriber) {
 // number of their own have this one now, or none.
 func (p *people) numberKnown(f *fact) Outcome {
 	ev := f.Event
+	p.strip(ev)
 	if ev.IMSI == 0 || ev.MSISDN >= 1e15 {
 		return RefusedMalformed
 	}

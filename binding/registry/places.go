@@ -326,13 +326,9 @@ func (p *places) doubtBy(id uint32, after clock.Bound, why binding.Reason, by bi
 	default:
 		s.EndedBy |= by
 	}
-	if s.Doubt == binding.ReasonBound || s.Doubt == binding.ReasonUnconfirmed {
-		s.Doubt, s.After = why, andAfter(&s, after)
-	} else {
-		s.After = andAfter(&s, after)
-		if rank(why) > rank(s.Doubt) {
-			s.Doubt = why
-		}
+	s.After = andAfter(&s, after)
+	if s.Doubt == binding.ReasonBound || rank(why) > rank(s.Doubt) {
+		s.Doubt = why
 	}
 	if before := p.m.Session(id); before.Doubt == s.Doubt && before.After == s.After && before.EndedBy == s.EndedBy {
 		return
@@ -366,6 +362,8 @@ func rank(why binding.Reason) int {
 		return 2
 	case binding.ReasonEnding:
 		return 1
+	case binding.ReasonUnconfirmed:
+		return -1
 	}
 	return 0
 }

@@ -34,7 +34,6 @@ var (
 	endRestart    = ending{why: "node-restart", said: true}
 	endSuperseded = ending{why: "superseded", said: true}
 	endReplaced   = ending{why: "superseded"}
-	endUntold     = ending{why: "stop", said: true}
 	endLease      = ending{why: "lease"}
 )
 

@@ -274,7 +274,7 @@ func (r *remains) after(s *table.Session, k index.Key) (forgotten, heard int64) 
 			heard = max(heard, e.at)
 		}
 		look(&forgotten, &r.tables[remainsBegun][begun])
-		for other := binding.SourceNone; other < binding.SourceFeed; other++ { // none: of who was refused
+		for other := binding.SourceNone; other <= binding.SourceFeed; other++ { // none: of who was refused
 			if other != source {
 				look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(other, h))])
 			}

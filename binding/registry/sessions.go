@@ -41,7 +41,7 @@ func (ss *sessions) create(f *fact) (uint32, bool) {
 		Restarts: uint16(ss.m.Node(f.root, table.NodeRestarts)), Seen: f.sent, Lease: ss.leaseOf(f), Order: f.Order,
 		APN: ss.nodes.apn(binding.CanonicalAPN(f.APN)), RAT: f.RAT, Contexts: f.Contexts, Age: sessionAge(f), Listed: listed(f), Named: f.MSISDN != 0,
 	}
-	if at := ss.remains.idEnded(f.key); at != 0 && at >= s.HeldAt.Our {
+	if at := ss.remains.idEnded(f.key); at != 0 && at >= s.HeldAt.Our && f.Source != binding.SourceFeed {
 		// A session with this id was forgotten: this may be that one.
 		s.Doubt, s.After = binding.ReasonCapacity, clock.Bound{Our: at}
 	}
@@ -297,12 +297,6 @@ func (ss *sessions) unlinkEnded(s *table.Session) {
 		ss.newest = s.Older
 	}
 	ss.ended.Add(-1)
-}
-
-// drop frees the record of a session of which nothing is to be remembered.
-func (ss *sessions) drop(id uint32, f *fact) {
-	ss.places.end(id, f.hi, endUntold, f)
-	ss.forgetQuietly(id)
 }
 
 // keys lists the addresses that a session claims.

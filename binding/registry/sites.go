@@ -32,11 +32,11 @@ func (s *sites) decide(f *fact) Outcome {
 	case binding.SessionStart, binding.SessionUpdate:
 		return s.mirror(f)
 	case binding.SessionStop:
-		id, known := s.find(f)
-		if !known {
+		id, lives := s.find(f)
+		if !lives {
 			return s.counters.outcome(countUnknownStop, Late)
 		}
-		s.sessions.drop(id, f)
+		s.places.end(id, f.hi, endStop, f)
 		return Applied
 	case binding.NodeRestart:
 		return s.endUntold(f)
@@ -87,6 +87,7 @@ func (s *sites) toldAt(f *fact, after int64) int64 {
 
 // mirror makes a session what its site says.
 func (s *sites) mirror(f *fact) Outcome {
+	s.people.strip(f.Event)
 	id, known := s.find(f)
 	if f.Kind == binding.SessionStart {
 		f.begins = true
@@ -96,11 +97,15 @@ func (s *sites) mirror(f *fact) Outcome {
 	got := s.rules.admit(f, "")
 	if len(got.keys) == 0 && (known || got.refused != Applied) { // our pools have changed
 		if known {
-			s.sessions.drop(id, f)
+			s.places.end(id, f.hi, endStop, f)
 		}
 		return got.refused
 	}
 	if !known {
+		s.sessions.makeWay(1, len(got.keys), f.now)
+		if id, _ = s.find(f); id != 0 {
+			s.sessions.forgetQuietly(id) // it ended, and the site says since who is there
+		}
 		var ok bool
 		if id, ok = s.sessions.create(f); !ok {
 			s.places.refuse(f, got.keys)
@@ -127,20 +132,26 @@ func (s *sites) restate(id uint32, f *fact) bool {
 	if f.begins { // only a start says since when
 		now.BegunFrom, now.BegunBy = f.begunFrom, f.begunBy
 	}
-	now.HeldAt, now.Last = f.lo, clock.Upper(was.Last, f.hi)
+	now.Last = clock.Upper(was.Last, f.hi)
+	who, said := s.m.Identity(&was), f.identity()
+	switch { // what it says may be of long before, and an update says nothing of its holder
+	case who != said:
+		now.HeldAt = f.lo
+	case f.begins:
+		now.HeldAt = clock.Later(was.HeldAt, f.lo)
+	}
 	now.Seen = s.toldAt(f, 0)
 	now.APN, now.RAT, now.Contexts = s.nodes.apn(binding.CanonicalAPN(f.APN)), f.RAT, s.nodes.apn(f.Via)
 	now.Flags &^= table.Directory
 	switch {
 	case f.Doubt != binding.ReasonBound:
 		now.Doubt = f.Doubt
-	case was.After.Our == 0 || clock.Before(was.After, f.lo):
-		now.Doubt, now.After = binding.ReasonBound, clock.Bound{}
-	default:
+	case was.After.Our == 0 || clock.Before(was.After, now.HeldAt):
+		now.Doubt, now.After, now.EndedBy = binding.ReasonBound, clock.Bound{}, 0
+	case was.Doubt != binding.ReasonReleased:
 		now.Doubt = binding.ReasonEnding // what another source has ended since it spoke
 	}
 	s.m.PutSession(id, &now)
-	who, said := s.m.Identity(&now), f.identity()
 	if who != said {
 		s.places.touchAll(id, f.why, false)
 		s.people.adopt(id, said, f)
@@ -149,8 +160,12 @@ func (s *sites) restate(id uint32, f *fact) bool {
 	return who != said || now.APN != was.APN || now.RAT != was.RAT || now.Contexts != was.Contexts
 }
 
-// find finds the session of one address of a site, which has no former one.
-func (s *sites) find(f *fact) (id uint32, known bool) {
+// find finds the session of one address of a site, and whether it lives.
+func (s *sites) find(f *fact) (id uint32, lives bool) {
 	in := s.nodes.find(f)
-	return in.ids[0], in.n > 0
+	if in.n == 0 {
+		return 0, false
+	}
+	x := s.m.Session(in.ids[0])
+	return in.ids[0], !x.Ended()
 }

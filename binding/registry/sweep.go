@@ -143,11 +143,7 @@ func (sw *sweeper) end(id uint32, s *table.Session, l table.Life, now int64) {
 		f.at = int64(sw.m.Node(sw.m.Root(s.Node), table.NodeRestart))
 	}
 	sw.counters.add(count)
-	if sw.m.SourceOf(s.Node) == binding.SourceFeed {
-		sw.sessions.drop(id, f)
-	} else {
-		sw.places.end(id, bound, e, f)
-	}
+	sw.places.end(id, bound, e, f)
 	sw.places.settle(f)
 }
 

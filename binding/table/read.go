@@ -133,6 +133,10 @@ func (r *Reader) seeIn(d *Domain, q binding.Query, now int64, full bool, v *sigh
 	} else {
 		hi, lo = words128(q.Addr)
 	}
+	if r.m.Warming.Load() { // T12: rows to come may disagree, and what our absence means is not known yet
+		*v = sighting{verdict: binding.Unknown, reason: binding.ReasonWarming}
+		return
+	}
 	limit, nobody := bits, binding.ReasonNoBinding
 	var lapsed sighting // of the longest; a wider one may be held
 	for {
@@ -143,10 +147,7 @@ func (r *Reader) seeIn(d *Domain, q binding.Query, now int64, full bool, v *sigh
 		}
 		if !ok {
 			*v = sighting{verdict: binding.Unknown, reason: nobody}
-			switch {
-			case r.m.Warming.Load():
-				v.reason = binding.ReasonWarming
-			case nobody == binding.ReasonNoBinding && r.m.refused(index.NewKey(d.ID, class, min(bits, LeafBits(class)), hi, lo), now, r.times.Lease/1000):
+			if nobody == binding.ReasonNoBinding && r.m.refused(index.NewKey(d.ID, class, min(bits, LeafBits(class)), hi, lo), now, r.times.Lease/1000) {
 				v.reason = binding.ReasonCapacity
 			}
 			return
@@ -201,7 +202,7 @@ func (m *Memory) appraise(v *sighting, now int64, t *Times, full bool) {
 	if full && h.Owner != 0 {
 		v.who = m.Identity(&v.owner)
 	}
-	v.verdict, v.reason = a.verdict(h, v.key, m.Warming.Load(), t)
+	v.verdict, v.reason = a.verdict(h, t)
 	v.lapsed = a.best >= Expired
 	if v.verdict == binding.Match {
 		if why := m.overlapped(v, now, t); why != binding.ReasonBound {
@@ -243,10 +244,10 @@ func (m *Memory) join(a *assembly, h *Holding, c *Claimants, now int64, t *Times
 	switch names := s.Sub != 0; {
 	case names && !a.named, names == a.named && l < a.best:
 		a.best, a.reason, a.named = l, why, names
-		a.multiple = s.Flags&MultiSIM != 0
 	}
 	if l <= Expired {
 		a.alive = true
+		a.multiple = a.multiple || s.Flags&MultiSIM != 0
 		a.told = worse(a.told, s, m.SourceOf(s.Node))
 		a.seen = max(a.seen, s.Seen)
 		a.sources = a.sources.Add(m.SourceOf(s.Node))
@@ -326,7 +327,7 @@ func worse(told binding.Reason, s *Session, source binding.Source) binding.Reaso
 	return told
 }
 
-func (a *assembly) verdict(h *Holding, k index.Key, warming bool, t *Times) (binding.Verdict, binding.Reason) {
+func (a *assembly) verdict(h *Holding, t *Times) (binding.Verdict, binding.Reason) {
 	switch {
 	case h.State == Withdrawn && a.reason.Verdict() != binding.Match:
 		return a.reason.Verdict(), a.reason
@@ -334,8 +335,6 @@ func (a *assembly) verdict(h *Holding, k index.Key, warming bool, t *Times) (bin
 		return binding.Ambiguous, binding.ReasonOrder
 	case a.best >= Gone:
 		return binding.Unknown, binding.ReasonEnded
-	case warming && (h.Shared || mayHideLonger(k)):
-		return binding.Unknown, binding.ReasonWarming // T12: rows to come may disagree
 	case h.State == Conflict, h.Contested != 0:
 		return binding.Ambiguous, binding.ReasonConflict
 	case a.best != Fresh:
@@ -350,12 +349,6 @@ func (a *assembly) verdict(h *Holding, k index.Key, warming bool, t *Times) (bin
 		return binding.Match, binding.ReasonMultiSIM
 	}
 	return binding.Match, binding.ReasonBound
-}
-
-// mayHideLonger reports a prefix short enough for another session's address to
-// lie in it.
-func mayHideLonger(k index.Key) bool {
-	return k.Class() == Class4 && k.Bits() < 32 || k.Class() == Class6 && k.Bits() < 64
 }
 
 // overlapped is what sessions on wider addresses around the one in v mean for

@@ -41,7 +41,7 @@ func runRestart(ctx context.Context, s *stage) ([]result, error) {
 				quantity(stopped.Seconds(), "s"), rss/1e6, rss/float64(s.sessions)),
 		figure("until the socket answers", "s", []float64{w.answered.Seconds()}, nil),
 		figure("until the first match", "s", []float64{w.matched.Seconds()}, nil).
-			noted("of %d answers while loading, %d were a match, the others unknown warming", w.answers, w.matches),
+			noted("of %d answers until then and /readyz, %d were a match, the others unknown warming", w.answers, w.matches),
 		figure("wrong answers while loading", "", []float64{float64(w.wrong)}, &goal{Zero: true}),
 	}, nil
 }
@@ -64,7 +64,11 @@ func (w *warmUp) watch(ctx context.Context, d *daemon) error {
 	}
 	w.complete = time.Since(w.began)
 	stop()
-	return <-asked
+	err := <-asked
+	if w.matched == 0 {
+		w.matched = w.complete // nothing matches until all is loaded
+	}
+	return err
 }
 
 // ask asks until ctx ends, ten thousand questions a second at most.
