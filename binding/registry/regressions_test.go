@@ -599,6 +599,26 @@ func TestRegressions(t *testing.T) {
 			g.update("b", simB, ue1, ordered(2), refused)
 			w.holds(ue1, simB)
 		}},
+		{"an address that a session names beside a later one of its SIM is a doubt like its others", func(w *tale) {
+			n := w.nas("nas")
+			n.start("x", simA, ue1, of("internet"))
+			n.start("y", simA, ue1, of("internet"))
+			n.update("x", simA, "2001:db8:1:3::/64", of("internet"), partial)
+			w.silent("2001:db8:1:3::1", simA)
+			w.wait(3 * time.Second)
+			n.update("y", simA, ue1, of("internet"))
+			w.silent("2001:db8:1:3::1", simA)
+			w.crash(time.Second)
+			w.silent("2001:db8:1:3::1", simA)
+		}},
+		{"a SIM leaves a stay that another source names by its number alone", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("q", binding.Subscriber{MSISDN: simA.MSISDN}, ue1, of("internet"), ordered(1))
+			n.start("a", simA, ue1, of("internet"))
+			w.wait(3 * time.Second)
+			n.start("b", sim(simA), ue2, of("internet"))
+			w.silent(ue1, simA)
+		}},
 		{"an update that names no APN is refused for none", func(w *tale) {
 			w.configure(func(c *Config) {
 				c.Domains = []binding.Domain{

@@ -294,7 +294,9 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	r.places.relate(id, f)
 	if changed {
 		r.places.touchAll(id, f.why, true)
-		r.stays.attached(id, f)
+	}
+	if changed || r.m.Session(id).Claim != s.Claim {
+		r.stays.attached(id, f) // it is said whose it is, or has another address
 	}
 	return outcome
 }

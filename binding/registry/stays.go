@@ -84,7 +84,7 @@ func (st *stays) attach(x *stay, own []uint32, f *fact) {
 		}
 	}
 	for i := range left {
-		for _, other := range others {
+		for _, other := range st.othersOf(&left[i].from, others) { // it may join a number and an IMSI
 			if y := st.stay(other); !y.Ended() && st.m.SourceOf(x.Node) != st.m.SourceOf(y.Node) {
 				st.leftBehind(&y, &left[i], f)
 			}
