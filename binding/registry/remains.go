@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"encoding/binary"
+
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/index"
 	"github.com/simbind/simbind/binding/table"
@@ -20,7 +22,7 @@ const remainsLen = 1 << 16
 
 // Tables.
 const (
-	remainsIDs      = iota // by session: its end
+	remainsIDs      = iota // by session: its end, and the latest that a word of it can be of
 	remainsBegun           // by node and address: a moment when a session had it
 	remainsSources         // by source and address: the end of a session there, for other sources
 	remainsReleased        // by address: an operator's word that nobody holds it
@@ -76,7 +78,26 @@ func sourceHash(s binding.Source, address uint64) uint64 {
 
 // ended notes what is left of an ended session.
 func (r *remains) ended(s *table.Session) {
-	r.put(remainsIDs, uint64(slotOfID(s.Key)), s.After.Our, sessionMark(s.Key))
+	r.put(remainsIDs, uint64(slotOfID(s.Key)), max(s.After.Our, s.Last.Our), sessionMark(s.Key))
+}
+
+// said notes a word that no session took: it may be of the next one with its id.
+func (r *remains) said(f *fact) { r.put(remainsIDs, slotOfWord(f.key), f.hi.Our, wordMark(f)) }
+
+// slotOfWord is the slot of words with a session id that no session took.
+func slotOfWord(key [2]uint64) uint64 { return uint64(slotOfID(key)) ^ 1<<15 }
+
+// wordMark is the hash by which a slot knows what one word said.
+func wordMark(f *fact) uint32 {
+	h := table.Mix(table.Mix(f.key[0]^uint64(f.MSISDN)) ^ uint64(f.IMSI))
+	for _, a := range f.Addrs {
+		b := a.Prefix.Addr().As16()
+		for _, half := range [2][]byte{b[:8], b[8:]} {
+			h = table.Mix(h ^ binary.BigEndian.Uint64(half))
+		}
+		h = table.Mix(h ^ uint64(a.Prefix.Bits())<<32 ^ uint64(a.PortLow)<<16 ^ uint64(a.PortHigh))
+	}
+	return uint32(h>>32) | 1
 }
 
 // claim notes what is left of a session's claim on an address, ended or given
@@ -173,14 +194,17 @@ func asked(k index.Key, list []uint64) []uint64 {
 	return list
 }
 
-// idEnded is when a session with this key ended that was forgotten, zero if none
-// was.
-func (r *remains) idEnded(key [2]uint64) int64 {
-	e := &r.tables[remainsIDs][slotOfID(key)]
-	if e.of != 0 && e.of != sessionMark(key) {
-		return 0
+// ofID is what a session must have spoken after that an event begins: the end of
+// one with its id that was forgotten, and another word that no session took; zero
+// if there was neither.
+func (r *remains) ofID(f *fact) (at int64) {
+	if e := &r.tables[remainsIDs][slotOfID(f.key)]; e.of == 0 || e.of == sessionMark(f.key) {
+		at = e.at
 	}
-	return e.at
+	if e := &r.tables[remainsIDs][uint16(slotOfWord(f.key))]; e.of != wordMark(f) {
+		at = max(at, e.at)
+	}
+	return at
 }
 
 // after is what a session must have spoken after to count on an address, zero

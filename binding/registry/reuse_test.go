@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -202,6 +203,161 @@ func TestTakenForOver(t *testing.T) {
 			g.update("g", simA, ue1, long, ordered(2))
 			w.wait(10 * time.Second)
 			n.stop("a", by(simB), has(ue2))
+			w.holds(ue1, simA)
+		}},
+	})
+}
+
+// TestWordsThatMayBeOfTheNext holds claims about a word that may be of the session
+// that has an id next: one that is not surely later does not take its place.
+func TestWordsThatMayBeOfTheNext(t *testing.T) {
+	newA := number(simA, simB.MSISDN)
+	mute := func(w *tale) *gateway { n := w.newNAS("nas"); n.mute = true; return n }
+	stopped := func(w *tale) *gateway {
+		n := mute(w)
+		n.start("a", simA, ue3)
+		w.wait(40 * time.Second)
+		n.stop("a")
+		w.now = w.now.Add(25 * time.Second)
+		return n
+	}
+	prove(t, []claim{
+		{"nor its number", func(w *tale) {
+			n := stopped(w)
+			n.update("a", newA, ue1) // of now, a new session
+			w.now = w.now.Add(10 * time.Second)
+			n.update("a", simA, ue1) // of 15 s ago
+			w.silent(ue1, simA)
+		}},
+		{"nor its address", func(w *tale) {
+			n := stopped(w)
+			n.update("a", simA, ue2)
+			w.now = w.now.Add(10 * time.Second)
+			n.update("a", simA, ue1) // of 15 s ago
+			w.silent(ue1, simA)
+			w.wait(45 * time.Second)
+			n.update("a", simA, ue2)
+			w.silent(ue1, simA)
+			w.wait(45 * time.Second)
+			n.update("a", simA, ue2)
+			w.holds(ue2, simA)
+		}},
+		{"who says the same all the time is believed again after a restart", func(w *tale) {
+			n := mute(w)
+			n.start("a", simA, ue1)
+			w.wait(10 * time.Second)
+			n.restart()
+			for range 8 {
+				w.wait(10 * time.Second)
+				n.update("a", simA, ue1)
+			}
+			w.holds(ue1, simA)
+		}},
+		{"and what says something else is of after that", func(w *tale) {
+			n := mute(w)
+			n.start("a", simA, ue1)
+			w.wait(10 * time.Second)
+			n.restart()
+			w.wait(25 * time.Second)
+			n.update("a", simA, ue1)
+			w.wait(10 * time.Second)
+			n.update("a", simA, ue2) // of 15 s ago
+			w.silent(ue2, simA)
+		}},
+		{"and after a stop", func(w *tale) {
+			n := stopped(w)
+			for range 12 {
+				w.wait(10 * time.Second)
+				n.update("a", simA, ue1)
+			}
+			w.holds(ue1, simA)
+		}},
+		{"by a steady clock after a stop", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue3)
+			w.pass(10 * time.Second)
+			n.stop("a")
+			w.now = w.now.Add(22 * time.Second)
+			n.update("a", simA, ue2, late(12*time.Second), delayed(12*time.Second)) // 10 s after the stop
+			w.now = w.now.Add(1 * time.Second)
+			n.update("a", simA, ue1, late(18*time.Second)) // 5 s after it
+			w.silent(ue1, simA)
+		}},
+		{"after a restart, the number", func(w *tale) {
+			n := w.nas("nas")
+			w.pass(10 * time.Second)
+			n.restart()
+			w.now = w.now.Add(1 * time.Second)
+			n.start("a", simA, ue1, late(3*time.Second))
+			w.now = w.now.Add(21 * time.Second)
+			n.update("a", newA, ue1, late(12*time.Second), delayed(12*time.Second))
+			w.now = w.now.Add(1 * time.Second)
+			n.update("a", simA, ue1, late(18*time.Second))
+			w.silent(ue1, simA)
+		}},
+		{"beside two that have the id", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.now = w.now.Add(200 * time.Millisecond)
+			n.start("a", simA, ue2)
+			w.now = w.now.Add(20 * time.Second)
+			n.update("a", simA, "", gone(ue1), delayed(12*time.Second), late(12*time.Second)) // of 8 s
+			w.now = w.now.Add(1 * time.Second)
+			n.update("a", simA, ue1, late(16*time.Second)) // of 5 s
+			w.silent(ue1, simA)
+		}},
+		{"as a SIM's that attaches anew", func(w *tale) {
+			n := mute(w)
+			n.start("a", simA, ue3, of("internet"))
+			w.wait(40 * time.Second)
+			n.stop("a")
+			w.now = w.now.Add(25 * time.Second)
+			n.start("z", simA, ue1, of("internet"))
+			w.now = w.now.Add(2 * time.Second)
+			n.update("a", simA, ue2, of("internet")) // of now
+			w.silent(ue1, simA)
+		}},
+		{"though it was forgotten early", func(w *tale) {
+			n := stopped(w)
+			n.update("a", newA, ue1)
+			w.forget()
+			w.now = w.now.Add(10 * time.Second)
+			n.update("a", simA, ue1) // of 15 s ago
+			w.silent(ue1, simA)
+		}},
+		{"though it found no room", func(w *tale) {
+			n := full(w, 8)
+			m := mute(w)
+			m.update("new", newA, ue1)
+			n.stop("3")
+			w.now = w.now.Add(10 * time.Second)
+			m.update("new", simA, ue1) // of 15 s ago
+			w.silent(ue1, simA)
+		}},
+		{"though it named an address outside of the pools", func(w *tale) {
+			m := mute(w)
+			m.update("new", newA, "192.0.2.1")
+			w.now = w.now.Add(10 * time.Second)
+			m.update("new", simA, ue1) // of 15 s ago
+			w.silent(ue1, simA)
+		}},
+		{"though it found no room, and its id was another SIM's before", func(w *tale) {
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = 4, 16 })
+			n, g := w.nas("nas"), w.pgw("pgw")
+			for i := 0; w.Status().Sessions < 4; i++ {
+				g.start(fmt.Sprint(i), simC, fmt.Sprintf("10.0.7.%d", i+1), ordered(1))
+			}
+			w.wait(10 * time.Second)
+			if got := n.start("a", simB, ue1); got != RefusedCapacity {
+				w.t.Fatal(got)
+			}
+			w.wait(time.Second)
+			g.stop("0", ordered(2))
+			w.wait(time.Second)
+			n.start("a", simA, ue1, late(9*time.Second))
+			w.silent(ue1, simA)
+			w.wait(10 * time.Second)
+			n.update("a", simA, ue1)
 			w.holds(ue1, simA)
 		}},
 	})

@@ -95,6 +95,7 @@ func (r *rules) word(f *fact) Outcome {
 // mayBeOf applies a word that may be of any session with its id: what it says
 // against each is a doubt.
 func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
+	r.mayHaveSaid(in, f)
 	for _, id := range in.list() {
 		s := r.m.Session(id)
 		if !s.Ended() && table.Nobody(r.people.said(&s)) && !table.Nobody(f.identity()) { // nobody else's, at least
@@ -106,6 +107,7 @@ func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 			r.dropGone(id, f, unsure, apn)
 			r.dropOthers(id, f, unsure, r.admit(f, apn).keys)
 			r.mayHold(id, r.admit(f, apn).keys, f)
+			r.stays.mayHaveAttached(id, f)
 		}
 	}
 	return r.former(in, f)
@@ -198,8 +200,9 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 	}
 	r.places.relate(id, f)
 	r.stays.attached(id, f)
-	if f.Order == 0 && !(f.begins && alike(s, f)) {
-		r.places.had([]uint32{id}, f, keys) // it may be of one that has the id since
+	if f.Order == 0 && !(f.begins && alike(s, f)) { // it may be of one that has the id since
+		r.places.had([]uint32{id}, f, keys)
+		r.stays.mayHaveAttached(id, f)
 	}
 	return r.counters.outcome(countLate, Late)
 }
@@ -209,14 +212,17 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 func (r *rules) begin(f *fact, reused uint8) Outcome {
 	got := r.admit(f, binding.CanonicalAPN(f.APN))
 	if len(got.keys) == 0 && got.refused != Applied {
+		r.sessions.remains.said(f)
 		return got.refused
 	}
 	if r.sessions.beyond(f) {
+		r.sessions.remains.said(f)
 		r.places.had(nil, f, got.keys)
 		return r.counters.outcome(countLate, Late)
 	}
 	id, ok := r.sessions.create(f)
 	if !ok {
+		r.sessions.remains.said(f)
 		// T14: refused loudly, and nothing old is kept alive on what it claims.
 		r.places.refuse(f, got.keys)
 		return r.counters.outcome(countRefusedCapacity, RefusedCapacity)

@@ -41,8 +41,8 @@ func (ss *sessions) create(f *fact) (uint32, bool) {
 		Restarts: uint16(ss.m.Node(f.root, table.NodeRestarts)), Seen: f.sent, Lease: ss.leaseOf(f), Order: f.Order,
 		APN: ss.nodes.apn(binding.CanonicalAPN(f.APN)), RAT: f.RAT, Contexts: f.Contexts, Age: sessionAge(f), Listed: listed(f), Named: f.MSISDN != 0,
 	}
-	if at := ss.remains.idEnded(f.key); at != 0 && at >= s.HeldAt.Our {
-		// A session with this id was forgotten: this may be that one.
+	if at := ss.remains.ofID(f); at != 0 && at >= s.HeldAt.Our {
+		// A session with this id was forgotten, or another word of it: this may be of before.
 		s.Doubt, s.After = binding.ReasonCapacity, clock.Bound{Our: at}
 	}
 	ss.m.PutSession(id, &s)

@@ -53,6 +53,23 @@ func (st *stays) attached(id uint32, f *fact) {
 	st.places.finish(f)
 }
 
+// mayHaveAttached is attached for a word that may be of a session of which nothing
+// else is known, with the id of this one: it may have begun as late as the word.
+func (st *stays) mayHaveAttached(id uint32, f *fact) {
+	y := st.m.Session(id)
+	y.BegunFrom, y.BegunBy, y.HeldAt = clock.Bound{}, f.begunBy, f.lo
+	if st.parallel || y.APN == 0 {
+		return
+	}
+	var few [8]uint32
+	for _, other := range st.othersOf(id, few[:0]) {
+		if x := st.m.Session(other); st.m.Root(x.Node) == st.m.Root(y.Node) && x.APN == y.APN {
+			st.reattached(other, &x, &y, f)
+		}
+	}
+	st.places.finish(f)
+}
+
 // overBy has a session that is over have ended as late as a source tells now: others
 // must speak after that.
 func (st *stays) overBy(id uint32, by clock.Bound, f *fact) {
