@@ -362,3 +362,53 @@ func TestWordsThatMayBeOfTheNext(t *testing.T) {
 		}},
 	})
 }
+
+// TestTheAgeOfASession holds claims about Acct-Session-Time: it orders words of one
+// session, not of two that had the id.
+func TestTheAgeOfASession(t *testing.T) {
+	onlyA, onlyB := binding.Subscriber{MSISDN: simA.MSISDN}, binding.Subscriber{MSISDN: simB.MSISDN}
+	prove(t, []claim{
+		{"where no clock tells when, no number is the later", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			n.start("a", onlyB, ue1, aged(0))
+			w.wait(15 * time.Second)
+			n.update("a", onlyA, ue1, aged(15*time.Second)) // of 5 s before the start, a former session's
+			w.silent(ue1, simA)
+		}},
+		{"nor an address", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			n.start("a", simA, ue1, aged(0))
+			w.wait(15 * time.Second)
+			n.update("a", simA, ue2, aged(15*time.Second))
+			w.silent(ue2, simA)
+			w.wait(40 * time.Second)
+			n.update("a", simA, ue2, aged(55*time.Second))
+			w.holds(ue2, simA)
+		}},
+		{"nor at first contact", func(w *tale) {
+			n := w.newNAS("nas")
+			n.start("a", onlyB, ue1, aged(0))
+			w.wait(15 * time.Second)
+			n.update("a", onlyA, ue1, aged(15*time.Second), late(20*time.Second))
+			w.silent(ue1, simA)
+		}},
+		{"nor after a crash", func(w *tale) {
+			n := w.nas("nas")
+			w.crash(time.Second)
+			n.start("a", simA, ue1, aged(0))
+			w.wait(15 * time.Second)
+			n.update("a", simA, ue2, aged(15*time.Second), late(20*time.Second))
+			w.silent(ue2, simA)
+		}},
+		{"within a second it tells", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1, aged(0))
+			w.pass(20 * time.Second)
+			n.update("a", simA, ue1, aged(20*time.Second))
+			n.update("a", simA, ue2, aged(21*time.Second))
+			w.holds(ue2, simA)
+		}},
+	})
+}

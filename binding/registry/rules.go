@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"math"
 	"slices"
 
 	"github.com/simbind/simbind/binding"
@@ -321,8 +320,8 @@ const (
 const ageTolerance = 2000
 
 // order compares an event with all that its session has said: by the session's
-// own count (CC-Request-Number), its own clock (Acct-Session-Time, as far as
-// both place its beginning alike), or the bounds of their moments.
+// own count (CC-Request-Number), the bounds of their moments or, where these do
+// not tell, its own clock (Acct-Session-Time, if it is surely the same session's).
 func (r *rules) order(s *table.Session, f *fact) when {
 	if f.Order != 0 && s.Order != 0 {
 		if f.Order > s.Order {
@@ -330,19 +329,19 @@ func (r *rules) order(s *table.Session, f *fact) when {
 		}
 		return older
 	}
-	if f.Aged && f.Kind != binding.SessionStart && s.Age != 0 && beginAlike(s, f, math.MaxInt64) {
+	switch {
+	case clock.Before(s.Last, f.lo):
+		return newer
+	case clock.Before(f.hi, s.HeldAt):
+		return older
+	case f.Aged && f.Kind != binding.SessionStart && s.Age != 0 && clock.Before(s.BegunBy, f.lo) && clock.Before(f.begunBy, s.HeldAt):
+		// Its session lived when this one had begun, and had begun when this one lived.
 		switch age := sessionAge(f); {
 		case age > s.Age:
 			return newer
 		case age < s.Age:
 			return older
 		}
-	}
-	switch {
-	case clock.Before(s.Last, f.lo):
-		return newer
-	case clock.Before(f.hi, s.HeldAt):
-		return older
 	}
 	return unsure
 }
@@ -357,11 +356,8 @@ func sessionAge(f *fact) uint32 {
 
 // alike reports that an event surely places the beginning of its session where
 // the known one has it: of another session with the id it would be elsewhere.
-func alike(s *table.Session, f *fact) bool { return beginAlike(s, f, 2*ageTolerance) }
-
-// beginAlike reports that an event places the beginning of its session where the
-// known one has it, and both within so many ms.
-func beginAlike(s *table.Session, f *fact, within int64) bool {
+func alike(s *table.Session, f *fact) bool {
+	const within = 2 * ageTolerance // both must place it so well
 	tolerance := ageTolerance + 2*ageDrift(f.Age.Milliseconds())
 	near := func(a, b int64) bool { return a-b <= tolerance && b-a <= tolerance }
 	one := func(from, by, ofFrom, ofBy int64) bool {
