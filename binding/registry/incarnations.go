@@ -446,10 +446,8 @@ func (r *rules) doubtAll(in *incarnations, f *fact) clock.Bound {
 // one, as what it says is not what the known one has said.
 func (r *rules) another(s *table.Session, f *fact) bool {
 	who := r.m.Identity(s)
-	if table.Nobody(who) && alike(s, f) {
-		return false
-	}
-	if who.MSISDN != f.MSISDN && f.MSISDN|who.MSISDN != 0 && s.Flags&table.Directory == 0 || who.IMSI != f.IMSI {
+	said := who.MSISDN == f.MSISDN || s.Flags&table.Directory != 0
+	if !(said && who.IMSI == f.IMSI) && !(table.Nobody(who) && alike(s, f)) {
 		return true
 	}
 	if clock.Before(f.hi, s.HeldAt) {

@@ -412,3 +412,50 @@ func TestTheAgeOfASession(t *testing.T) {
 		}},
 	})
 }
+
+// TestAWordOfTheSecondInWhichASessionBegan holds claims about words that may be of
+// before the beginning of their session: then they are a former one's.
+func TestAWordOfTheSecondInWhichASessionBegan(t *testing.T) {
+	const ms = time.Millisecond
+	prove(t, []claim{
+		{"it names nobody for sure", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", noSIM, ue1)
+			w.now = w.now.Add(200 * ms)
+			n.update("a", simA, "", late(700*ms)) // a former session's
+			w.silent(ue1, simA)
+			w.wait(10 * time.Second)
+			n.update("a", simA, "")
+			w.holds(ue1, simA)
+		}},
+		{"it gives no address for sure", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1, partial)
+			w.now = w.now.Add(200 * ms)
+			n.update("a", simA, ue2, partial, late(700*ms))
+			w.silent(ue2, simA)
+			w.holds(ue1, simA)
+			w.wait(10 * time.Second)
+			n.update("a", simA, ue2, partial)
+			w.holds(ue2, simA)
+		}},
+		{"a start that names other addresses than one that names nobody is another's", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", noSIM, ue1)
+			w.now = w.now.Add(time.Second)
+			n.start("a", simA, "2001:db8:0:1::/64")
+			w.pass(20 * time.Second)
+			n.update("a", simA, "")
+			w.silent(ue1, simA)
+		}},
+		{"a session that had begun before takes both at once", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", noSIM, ue1, partial)
+			w.now = w.now.Add(5 * time.Second)
+			n.update("a", noSIM, "")
+			n.update("a", simA, ue2, partial)
+			w.holds(ue1, simA)
+			w.holds(ue2, simA)
+		}},
+	})
+}

@@ -142,6 +142,7 @@ func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome 
 		return r.former(in, f)
 	}
 	s := r.m.Session(id)
+	f.knows(&s)
 	if s.Ended() {
 		return r.afterEnd(id, &s, f)
 	}
@@ -486,7 +487,8 @@ func (r *rules) stop(f *fact) Outcome {
 // stopOf applies the stop of a known session.
 func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	s := r.m.Session(id)
-	sure := clock.Before(s.BegunBy, f.lo) || f.begins && alike(&s, f) || r.order(&s, f) == newer
+	f.knows(&s)
+	sure := f.known || f.begins && alike(&s, f) || r.order(&s, f) == newer
 	switch {
 	case s.Ended():
 		r.people.named(id, f, false)
@@ -548,7 +550,7 @@ func (r *rules) over(in *incarnations, end clock.Bound, e ending, f *fact) Outco
 	r.take(in, f)
 	if id, ok := r.sessions.create(f); ok {
 		for _, k := range keys {
-			r.places.claim(id, k, false, f)
+			r.places.claim(id, k, true, f)
 		}
 		if f.Kind == binding.SessionStop {
 			r.sessions.spoke(id, f)
