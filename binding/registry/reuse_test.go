@@ -459,3 +459,37 @@ func TestAWordOfTheSecondInWhichASessionBegan(t *testing.T) {
 		}},
 	})
 }
+
+// TestAWordOfBeforeWhatIsForgotten holds claims about a word so old that others
+// which had the address since may be forgotten.
+func TestAWordOfBeforeWhatIsForgotten(t *testing.T) {
+	prove(t, []claim{
+		{"a session gets no address by it", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue2)
+			w.pass(3 * time.Minute)
+			n.start("b", simB, ue1)
+			w.pass(time.Minute)
+			n.stop("b")
+			w.pass(17 * time.Minute)
+			n.update("a", simA, ue1, delayed(20*time.Minute))
+			w.silent(ue1, simA)
+			n.update("a", simA, ue1, delayed(19*time.Minute+30*time.Second))
+			w.silent(ue1, simA)
+			w.pass(10 * time.Second)
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+		}},
+		{"nor one beside those that it has", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, "")
+			w.pass(3 * time.Minute)
+			n.start("b", simB, ue1)
+			w.pass(time.Minute)
+			n.stop("b")
+			w.pass(17 * time.Minute)
+			n.update("a", simA, ue1, partial, delayed(20*time.Minute))
+			w.silent(ue1, simA)
+		}},
+	})
+}

@@ -260,7 +260,10 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	changed = r.people.named(id, f, when == newer || settled && s.Doubt == binding.ReasonNumber) || changed
 	r.dropGone(id, f, when, apn)
 	r.dropOthers(id, f, when, got.keys)
-	outcome := r.claimAll(id, got.keys, when == newer, f, got.refused)
+	// Who had an address after a word that is so old may be forgotten by now.
+	late := r.sessions.beyond(f)
+	f.known = f.known && !late
+	outcome := r.claimAll(id, got.keys, when == newer && !late, f, got.refused)
 	r.sessions.list(id, f)
 	if doubted && settled && len(got.keys) > 0 {
 		r.confirmNamed(id, got.keys, f)
