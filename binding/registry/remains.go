@@ -15,7 +15,8 @@ import (
 // whole node is ever refused.
 type remains struct {
 	*core
-	tables [5][remainsLen]remnant
+	tables  [5][remainsLen]remnant
+	horizon int64 // unix ms, our clock: no end of after it was forgotten in due time
 }
 
 const remainsLen = 1 << 16
@@ -28,6 +29,9 @@ const (
 	remainsReleased        // by address: an operator's word that nobody holds it
 	remainsHeard           // by node and address: a moment when a session had it that was over when it was heard of
 )
+
+// remainsHorizon is no table: its one row is the horizon.
+const remainsHorizon = 255
 
 // A remnant is one slot.
 type remnant struct {
@@ -79,6 +83,15 @@ func sourceHash(s binding.Source, address uint64) uint64 {
 // ended notes what is left of an ended session.
 func (r *remains) ended(s *table.Session) {
 	r.put(remainsIDs, uint64(slotOfID(s.Key)), max(s.After.Our, s.Last.Our), sessionMark(s.Key))
+}
+
+// inDueTime notes the end of a session that was forgotten when nothing could come
+// any more that it decides about. The configuration may let it, later.
+func (r *remains) inDueTime(end int64) {
+	if end > r.horizon {
+		r.horizon = end
+		r.batch.remains = append(r.batch.remains, remainsAt{table: remainsHorizon})
+	}
 }
 
 // said notes a word that no session took: it may be of the next one with its id.
@@ -239,6 +252,10 @@ func (r *remains) rows(b *batch) {
 			continue
 		}
 		done[at] = true
+		if at.table == remainsHorizon {
+			b.Remains = append(b.Remains, binding.ForgottenRow{Table: at.table, At: r.horizon})
+			continue
+		}
 		e := r.tables[at.table][at.slot]
 		b.Remains = append(b.Remains, binding.ForgottenRow{Table: at.table, Slot: at.slot, At: e.at, Of: e.of})
 	}
@@ -246,7 +263,10 @@ func (r *remains) rows(b *batch) {
 
 // load takes a stored slot in.
 func (r *remains) load(row *binding.ForgottenRow) {
-	if int(row.Table) < len(r.tables) {
+	switch {
+	case row.Table == remainsHorizon:
+		r.horizon = max(r.horizon, row.At)
+	case int(row.Table) < len(r.tables):
 		r.tables[row.Table][row.Slot] = remnant{row.At, row.Of}
 	}
 }

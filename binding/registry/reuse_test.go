@@ -491,5 +491,16 @@ func TestAWordOfBeforeWhatIsForgotten(t *testing.T) {
 			n.update("a", simA, ue1, partial, delayed(20*time.Minute))
 			w.silent(ue1, simA)
 		}},
+		{"nor after max_delay was raised", func(w *tale) {
+			n := w.nas("nas")
+			n.start("a", simA, ue1)
+			w.pass(20 * time.Second)
+			n.stop("a")
+			w.pass(6 * time.Minute)
+			w.cfg.MaxDelay = 10 * time.Minute
+			w.crash(time.Second)
+			n.update("a", simA, ue1, late(6*time.Minute+15*time.Second))
+			w.silent(ue1, simA)
+		}},
 	})
 }
