@@ -35,6 +35,7 @@ type fact struct {
 	// tells of it; else it is no more than that the session had begun.
 	begunFrom, begunBy clock.Bound
 	begins             bool
+	known              bool // see knows
 
 	node uint16 // that the event names
 	root uint16 // that it is another name of, or itself
@@ -129,11 +130,10 @@ func (f *fact) begin() {
 // 200 in a million.
 func ageDrift(age int64) int64 { return age / 5000 }
 
-// vague reports that no clock tells to seconds when the event happened: it may be of
-// a former session with the id.
-func (f *fact) vague() bool {
-	const seconds = 5000
-	return f.hi.Our-f.lo.Our > seconds && (f.lo.Epoch == 0 || f.lo.Epoch != f.hi.Epoch || f.hi.Node-f.lo.Node > seconds)
+// knows notes whether the event is surely of after the beginning of a session: it
+// is of no former one with the id.
+func (f *fact) knows(s *table.Session) {
+	f.known = f.Order != 0 && s.Order != 0 || clock.Before(s.BegunBy, f.lo)
 }
 
 // hold is when its session held the addresses that the event names.

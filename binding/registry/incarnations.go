@@ -78,16 +78,80 @@ func (r *rules) beginLater(in *incarnations, surely bool, f *fact) Outcome {
 			f.earlier = append(f.earlier, r.sessions.claims(id)...)
 		}
 	}
+	last, inOrder := r.said(in, f)
 	flags, after := r.supersede(in, surely, f)
 	r.take(in, f)
 	if after != (clock.Bound{}) {
 		flags |= table.Stopped
 	}
+	if !inOrder {
+		flags |= table.Again
+	}
 	outcome := r.begin(f, flags)
-	if id, ok := r.m.FindSession(f.key); ok && after != (clock.Bound{}) {
-		r.places.doubt(id, after, binding.ReasonEnding)
+	if id, ok := r.m.FindSession(f.key); ok {
+		if after != (clock.Bound{}) {
+			r.places.doubt(id, after, binding.ReasonEnding)
+		}
+		if !inOrder {
+			r.places.doubt(id, last, binding.ReasonOrder)
+		}
 	}
 	return outcome
+}
+
+// said is the latest that any word with an id can be of, and whether an event is
+// surely of after all of them that say something else: they may be of the session
+// that it begins.
+func (r *rules) said(in *incarnations, f *fact) (last clock.Bound, inOrder bool) {
+	inOrder = true
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		if s.Flags&table.Stopped != 0 && clock.Upper(s.After, s.Last) == s.After {
+			continue // its stop was the last
+		}
+		last = clock.Upper(last, s.Last)
+		inOrder = inOrder && (clock.Before(s.Last, f.lo) || r.repeats(&s, f))
+	}
+	return last, inOrder
+}
+
+// mayHaveSaid notes a word that may be of any session with its id, or of the next
+// one: with those that have said the same, or with all.
+func (r *rules) mayHaveSaid(in *incarnations, f *fact) {
+	known := false
+	for _, id := range in.list() {
+		if s := r.m.Session(id); r.repeats(&s, f) {
+			r.sessions.update(id, func(s *table.Session) { s.Last = clock.Upper(s.Last, f.hi) })
+			known = true
+		}
+	}
+	for _, id := range in.list() {
+		if !known {
+			r.sessions.update(id, func(s *table.Session) { s.Last = clock.Upper(s.Last, f.hi) })
+			r.places.doubt(id, f.hi, binding.ReasonOrder)
+		}
+	}
+}
+
+// repeats reports that a session lives, and that an event says nothing else of it
+// than it has said.
+func (r *rules) repeats(s *table.Session, f *fact) bool {
+	who := r.m.Identity(s)
+	if s.Ended() || f.MSISDN != 0 && f.MSISDN != who.MSISDN || f.IMSI != 0 && f.IMSI != who.IMSI || len(f.Gone) > 0 {
+		return false
+	}
+	keys, all, n := r.admit(f, r.apnOf(s, f)).keys, listed(f), 0
+	for c := s.Claim; c != 0; {
+		cl := r.m.Claim(c)
+		switch named := slices.Contains(keys, cl.Key); {
+		case named && !cl.Given:
+			n++
+		case !named && !cl.Given && all>>table.FamilyOf(cl.Key)&1 != 0:
+			return false
+		}
+		c = cl.NextOfSession
+	}
+	return n == len(keys)
 }
 
 // beginAnew makes a session of which it is not known whether it is the one that
@@ -243,16 +307,11 @@ func (r *rules) mayBeNext(s *table.Session, f *fact) bool {
 
 // endOf is by when a session was over, if what may have ended it did.
 func (r *rules) endOf(s *table.Session) clock.Bound {
-	by, _ := r.m.RestartBy(r.m.Root(s.Node))
-	switch {
-	case s.Doubt == binding.ReasonOrder:
-		return clock.Upper(s.After, s.Last)
-	case !r.m.MayHaveRestarted(s):
-		return s.After
-	case s.Flags&table.Stopped == 0:
-		return clock.Upper(s.Last, by)
+	end := s.After
+	if by, _ := r.m.RestartBy(r.m.Root(s.Node)); r.m.MayHaveRestarted(s) {
+		end = clock.Upper(end, by)
 	}
-	return clock.Upper(clock.Upper(s.After, s.Last), by)
+	return end
 }
 
 // whose tells which of the sessions with its id an event is of. Where there are
@@ -275,7 +334,7 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 		s := r.m.Session(id)
 		t := r.incarnation(&s, f)
 		seen[t]++
-		afterAll = afterAll && clock.Before(s.Last, f.lo)
+		afterAll = afterAll && (clock.Before(s.Last, f.lo) || r.repeats(&s, f) && clock.Before(s.After, f.lo))
 		if t != same && t != unclear && t != anew {
 			continue
 		}
@@ -387,10 +446,8 @@ func (r *rules) doubtAll(in *incarnations, f *fact) clock.Bound {
 // one, as what it says is not what the known one has said.
 func (r *rules) another(s *table.Session, f *fact) bool {
 	who := r.m.Identity(s)
-	if table.Nobody(who) && alike(s, f) {
-		return false
-	}
-	if who.MSISDN != f.MSISDN && f.MSISDN|who.MSISDN != 0 && s.Flags&table.Directory == 0 || who.IMSI != f.IMSI {
+	said := who.MSISDN == f.MSISDN || s.Flags&table.Directory != 0
+	if !(said && who.IMSI == f.IMSI) && !(table.Nobody(who) && alike(s, f)) {
 		return true
 	}
 	if clock.Before(f.hi, s.HeldAt) {

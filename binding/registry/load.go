@@ -37,7 +37,7 @@ func (r *Registry) load(ctx context.Context) (skipped int, err error) {
 	meta := r.journal.Meta()
 	r.seq = meta.Seq
 	l := &loader{Registry: r, ctx: ctx, alive: meta.Alive.UnixMilli()}
-	r.sessions.horizon = l.alive - r.limits.MaxDelay - queued // what ended before may have been forgotten
+	r.remains.horizon = l.alive - r.limits.MaxDelay - queued // of a journal that does not say it
 	if err := r.journal.Load(l); err != nil {
 		return l.skipped, fmt.Errorf("load the journal: %w", err)
 	}

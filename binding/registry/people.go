@@ -82,9 +82,8 @@ func (p *people) said(s *table.Session) binding.Subscriber {
 
 // named takes whom a word names. Another number than before is the session's new
 // one if the word is surely the later; if that cannot be told, neither is. Who was
-// not named before is until the next word only if this one is surely the later: it
-// may be of a former session with the id, unless a clock tells to seconds when it
-// happened. It reports whether anything that is published changed.
+// not named before is until the next word only if this one is surely the later, or
+// else of no former session with the id. It reports whether anything that is published changed.
 func (p *people) named(id uint32, f *fact, surely bool) bool {
 	if !surely && p.contradicts(id, f) {
 		return false
@@ -117,7 +116,7 @@ func (p *people) named(id uint32, f *fact, surely bool) bool {
 	}
 	linked := f.MSISDN != 0 && f.MSISDN == was.MSISDN || f.IMSI != 0 && f.IMSI == was.IMSI
 	if now.MSISDN == was.MSISDN && now.IMSI == was.IMSI || linked || surely ||
-		!f.vague() && s.Doubt == binding.ReasonBound && f.Kind != binding.SessionStart {
+		f.known && s.Doubt == binding.ReasonBound && f.Kind != binding.SessionStart {
 		return now != was
 	}
 	p.places.doubt(id, clock.Upper(last, f.hi), binding.ReasonNumber)

@@ -119,7 +119,7 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	s.Claim = cid
 	p.m.PutSession(id, &s)
 	t.h.Claim, t.changed = cid, true
-	if !newer && (s.Listed>>table.FamilyOf(k)&1 != 0 || f.vague()) {
+	if !newer && (s.Listed>>table.FamilyOf(k)&1 != 0 || !f.known) {
 		p.m.SetGiven(cid, true) // it may have been given up since, or be a former session's
 	}
 	counted := p.counted(k)

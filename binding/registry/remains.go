@@ -1,6 +1,8 @@
 package registry
 
 import (
+	"encoding/binary"
+
 	"github.com/simbind/simbind/binding"
 	"github.com/simbind/simbind/binding/index"
 	"github.com/simbind/simbind/binding/table"
@@ -13,21 +15,25 @@ import (
 // whole node is ever refused.
 type remains struct {
 	*core
-	tables [6][remainsLen]remnant
-	sims   int64 // the latest in the table by SIM
+	tables  [6][remainsLen]remnant
+	sims    int64 // the latest in the table by SIM
+	horizon int64 // unix ms, our clock: no end of after it was forgotten in due time
 }
 
 const remainsLen = 1 << 16
 
 // Tables.
 const (
-	remainsIDs      = iota // by session: its end
+	remainsIDs      = iota // by session: its end, and the latest that a word of it can be of
 	remainsBegun           // by node and address: a moment when a session had it
 	remainsSources         // by source and address: the end of a session there, for other sources
 	remainsReleased        // by address: an operator's word that nobody holds it
 	remainsHeard           // by node and address: a moment when a session had it that was over when it was heard of; by address alone: its end
 	remainsSIMs            // by IMSI, and by number: the end of a session, or the last word of one that found no room
 )
+
+// remainsHorizon is no table: its one row is the horizon.
+const remainsHorizon = 255
 
 // A remnant is one slot.
 type remnant struct {
@@ -78,8 +84,36 @@ func sourceHash(s binding.Source, address uint64) uint64 {
 
 // ended notes what is left of an ended session.
 func (r *remains) ended(s *table.Session) {
-	r.put(remainsIDs, uint64(slotOfID(s.Key)), s.After.Our, sessionMark(s.Key))
+	r.put(remainsIDs, uint64(slotOfID(s.Key)), max(s.After.Our, s.Last.Our), sessionMark(s.Key))
 	r.ofSIM(s, r.m.Identity(s))
+}
+
+// inDueTime notes the end of a session that was forgotten when nothing could come
+// any more that it decides about. The configuration may let it, later.
+func (r *remains) inDueTime(end int64) {
+	if end > r.horizon {
+		r.horizon = end
+		r.batch.remains = append(r.batch.remains, remainsAt{table: remainsHorizon})
+	}
+}
+
+// said notes a word that no session took: it may be of the next one with its id.
+func (r *remains) said(f *fact) { r.put(remainsIDs, slotOfWord(f.key), f.hi.Our, wordMark(f)) }
+
+// slotOfWord is the slot of words with a session id that no session took.
+func slotOfWord(key [2]uint64) uint64 { return uint64(slotOfID(key)) ^ 1<<15 }
+
+// wordMark is the hash by which a slot knows what one word said.
+func wordMark(f *fact) uint32 {
+	h := table.Mix(table.Mix(f.key[0]^uint64(f.MSISDN)) ^ uint64(f.IMSI))
+	for _, a := range f.Addrs {
+		b := a.Prefix.Addr().As16()
+		for _, half := range [2][]byte{b[:8], b[8:]} {
+			h = table.Mix(h ^ binary.BigEndian.Uint64(half))
+		}
+		h = table.Mix(h ^ uint64(a.Prefix.Bits())<<32 ^ uint64(a.PortLow)<<16 ^ uint64(a.PortHigh))
+	}
+	return uint32(h>>32) | 1
 }
 
 // claim notes what is left of a session's claim on an address, ended or given
@@ -246,14 +280,17 @@ func asked(k index.Key, list []uint64) []uint64 {
 	return list
 }
 
-// idEnded is when a session with this key ended that was forgotten, zero if none
-// was.
-func (r *remains) idEnded(key [2]uint64) int64 {
-	e := &r.tables[remainsIDs][slotOfID(key)]
-	if e.of != 0 && e.of != sessionMark(key) {
-		return 0
+// ofID is what a session must have spoken after that an event begins: the end of
+// one with its id that was forgotten, and another word that no session took; zero
+// if there was neither.
+func (r *remains) ofID(f *fact) (at int64) {
+	if e := &r.tables[remainsIDs][slotOfID(f.key)]; e.of == 0 || e.of == sessionMark(f.key) {
+		at = e.at
 	}
-	return e.at
+	if e := &r.tables[remainsIDs][uint16(slotOfWord(f.key))]; e.of != wordMark(f) {
+		at = max(at, e.at)
+	}
+	return at
 }
 
 // after is what a session must have spoken after to count on an address, zero
@@ -291,6 +328,10 @@ func (r *remains) rows(b *batch) {
 			continue
 		}
 		done[at] = true
+		if at.table == remainsHorizon {
+			b.Remains = append(b.Remains, binding.ForgottenRow{Table: at.table, At: r.horizon})
+			continue
+		}
 		e := r.tables[at.table][at.slot]
 		b.Remains = append(b.Remains, binding.ForgottenRow{Table: at.table, Slot: at.slot, At: e.at, Of: e.of})
 	}
@@ -298,7 +339,10 @@ func (r *remains) rows(b *batch) {
 
 // load takes a stored slot in.
 func (r *remains) load(row *binding.ForgottenRow) {
-	if int(row.Table) < len(r.tables) {
+	switch {
+	case row.Table == remainsHorizon:
+		r.horizon = max(r.horizon, row.At)
+	case int(row.Table) < len(r.tables):
 		r.tables[row.Table][row.Slot] = remnant{row.At, row.Of}
 		if row.Table == remainsSIMs {
 			r.sims = max(r.sims, row.At)

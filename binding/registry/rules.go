@@ -1,7 +1,6 @@
 package registry
 
 import (
-	"math"
 	"slices"
 
 	"github.com/simbind/simbind/binding"
@@ -107,6 +106,7 @@ func (r *rules) word(f *fact) Outcome {
 // mayBeOf applies a word that may be of any session with its id: what it says
 // against each is a doubt.
 func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
+	r.mayHaveSaid(in, f)
 	for _, id := range in.list() {
 		s := r.m.Session(id)
 		if !s.Ended() && table.Nobody(r.people.said(&s)) && !table.Nobody(f.identity()) { // nobody else's, at least
@@ -118,6 +118,7 @@ func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 			r.dropGone(id, f, unsure, apn)
 			r.dropOthers(id, f, unsure, r.admit(f, apn).keys)
 			r.mayHold(id, r.admit(f, apn).keys, f)
+			r.stays.mayHaveAttached(id, f)
 		}
 	}
 	return r.mayBeFormer(in, r.replaced(in, f), f)
@@ -153,6 +154,7 @@ func (r *rules) inTurn(id uint32, turn turn, in *incarnations, f *fact) Outcome 
 		return r.former(in, r.replaced(in, f), f)
 	}
 	s := r.m.Session(id)
+	f.knows(&s)
 	if s.Ended() {
 		return r.afterEnd(id, &s, f)
 	}
@@ -227,8 +229,9 @@ func (r *rules) afterEnd(id uint32, s *table.Session, f *fact) Outcome {
 	}
 	r.places.relate(id, f)
 	r.stays.attached(id, f)
-	if f.Order == 0 && !(f.begins && alike(s, f)) {
-		r.places.had([]uint32{id}, f, keys) // it may be of one that has the id since
+	if f.Order == 0 && !(f.begins && alike(s, f)) { // it may be of one that has the id since
+		r.places.had([]uint32{id}, f, keys)
+		r.stays.mayHaveAttached(id, f)
 	}
 	return r.counters.outcome(countLate, Late)
 }
@@ -239,15 +242,18 @@ func (r *rules) begin(f *fact, reused uint8) Outcome {
 	got := r.admit(f, binding.CanonicalAPN(f.APN))
 	if len(got.keys) == 0 && got.refused != Applied {
 		r.places.unkept(nil, nil, nil, f)
+		r.sessions.remains.said(f)
 		return got.refused
 	}
 	if r.sessions.beyond(f) {
+		r.sessions.remains.said(f)
 		r.places.had(nil, f, got.keys)
 		r.places.unkept(nil, nil, got.keys, f)
 		return r.counters.outcome(countLate, Late)
 	}
 	id, ok := r.sessions.create(f)
 	if !ok {
+		r.sessions.remains.said(f)
 		// T14: refused loudly, and nothing old is kept alive on what it claims.
 		r.places.refuse(f, got.keys)
 		r.places.unkept(nil, nil, got.keys, f)
@@ -286,7 +292,10 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	changed = r.people.named(id, f, when == newer || settled && s.Doubt == binding.ReasonNumber) || changed
 	r.dropGone(id, f, when, apn)
 	r.dropOthers(id, f, when, got.keys)
-	outcome := r.claimAll(id, got.keys, when == newer, f, got.refused)
+	// Who had an address after a word that is so old may be forgotten by now.
+	late := r.sessions.beyond(f)
+	f.known = f.known && !late
+	outcome := r.claimAll(id, got.keys, when == newer && !late, f, got.refused)
 	r.sessions.list(id, f)
 	if doubted && settled && len(got.keys) > 0 {
 		r.confirmNamed(id, got.keys, f)
@@ -349,8 +358,8 @@ const (
 const ageTolerance = 2000
 
 // order compares an event with all that its session has said: by the session's
-// own count (CC-Request-Number), its own clock (Acct-Session-Time, as far as
-// both place its beginning alike), or the bounds of their moments.
+// own count (CC-Request-Number), the bounds of their moments or, where these do
+// not tell, its own clock (Acct-Session-Time, if it is surely the same session's).
 func (r *rules) order(s *table.Session, f *fact) when {
 	if f.Order != 0 && s.Order != 0 {
 		if f.Order > s.Order {
@@ -358,19 +367,19 @@ func (r *rules) order(s *table.Session, f *fact) when {
 		}
 		return older
 	}
-	if f.Aged && f.Kind != binding.SessionStart && s.Age != 0 && beginAlike(s, f, math.MaxInt64) {
+	switch {
+	case clock.Before(s.Last, f.lo):
+		return newer
+	case clock.Before(f.hi, s.HeldAt):
+		return older
+	case f.Aged && f.Kind != binding.SessionStart && s.Age != 0 && clock.Before(s.BegunBy, f.lo) && clock.Before(f.begunBy, s.HeldAt):
+		// Its session lived when this one had begun, and had begun when this one lived.
 		switch age := sessionAge(f); {
 		case age > s.Age:
 			return newer
 		case age < s.Age:
 			return older
 		}
-	}
-	switch {
-	case clock.Before(s.Last, f.lo):
-		return newer
-	case clock.Before(f.hi, s.HeldAt):
-		return older
 	}
 	return unsure
 }
@@ -385,11 +394,8 @@ func sessionAge(f *fact) uint32 {
 
 // alike reports that an event surely places the beginning of its session where
 // the known one has it: of another session with the id it would be elsewhere.
-func alike(s *table.Session, f *fact) bool { return beginAlike(s, f, 2*ageTolerance) }
-
-// beginAlike reports that an event places the beginning of its session where the
-// known one has it, and both within so many ms.
-func beginAlike(s *table.Session, f *fact, within int64) bool {
+func alike(s *table.Session, f *fact) bool {
+	const within = 2 * ageTolerance // both must place it so well
 	tolerance := ageTolerance + 2*ageDrift(f.Age.Milliseconds())
 	near := func(a, b int64) bool { return a-b <= tolerance && b-a <= tolerance }
 	one := func(from, by, ofFrom, ofBy int64) bool {
@@ -522,7 +528,8 @@ func (r *rules) stop(f *fact) Outcome {
 // stopOf applies the stop of a known session.
 func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	s := r.m.Session(id)
-	sure := clock.Before(s.BegunBy, f.lo) || f.begins && alike(&s, f) || r.order(&s, f) == newer
+	f.knows(&s)
+	sure := f.known || f.begins && alike(&s, f) || r.order(&s, f) == newer
 	switch {
 	case s.Ended():
 		r.people.named(id, f, false)
@@ -587,7 +594,7 @@ func (r *rules) over(in *incarnations, end clock.Bound, e ending, f *fact) Outco
 	r.take(in, f)
 	if id, ok := r.sessions.create(f); ok {
 		for _, k := range keys {
-			r.places.claim(id, k, false, f)
+			r.places.claim(id, k, true, f)
 		}
 		if f.Kind == binding.SessionStop {
 			r.sessions.spoke(id, f)

@@ -22,7 +22,6 @@ type sessions struct {
 	ended          atomic.Int64 // how many; any goroutine may read it
 	refusedAt      atomic.Int64 // unix ms of the last refusal for lack of room, 0 if there was none
 	forgottenAt    atomic.Int64 // likewise, of the last one that was forgotten for another
-	horizon        int64        // unix ms, our clock: no end of after it was forgotten in due time
 	swept          int64        // likewise: since then the sweep has been around all addresses
 	// expired are sessions that the sweep has seen expired, lingering those that
 	// another one's end or beginning left in doubt and nobody confirmed, for when
@@ -41,8 +40,8 @@ func (ss *sessions) create(f *fact) (uint32, bool) {
 		Restarts: uint16(ss.m.Node(f.root, table.NodeRestarts)), Seen: f.sent, Lease: ss.leaseOf(f), Order: f.Order,
 		APN: ss.nodes.apn(binding.CanonicalAPN(f.APN)), RAT: f.RAT, Contexts: f.Contexts, Age: sessionAge(f), Listed: listed(f), Named: f.MSISDN != 0,
 	}
-	if at := ss.remains.idEnded(f.key); at != 0 && at >= s.HeldAt.Our && f.Source != binding.SourceFeed {
-		// A session with this id was forgotten: this may be that one.
+	if at := ss.remains.ofID(f); at != 0 && at >= s.HeldAt.Our && f.Source != binding.SourceFeed {
+		// A session with this id was forgotten, or another word of it: this may be of before.
 		s.Doubt, s.After = binding.ReasonCapacity, clock.Bound{Our: at}
 	}
 	ss.m.PutSession(id, &s)
@@ -249,14 +248,14 @@ func (ss *sessions) due(s *table.Session, now int64) bool {
 
 // beyond reports that an event may be of before the end of its session, which was
 // forgotten in due time.
-func (ss *sessions) beyond(f *fact) bool { return f.lo.Our <= ss.horizon }
+func (ss *sessions) beyond(f *fact) bool { return f.lo.Our <= ss.remains.horizon }
 
 // forget frees the record of an ended session. If messages may still come that
 // it would decide about, its bounds go into the coarse memory.
 func (ss *sessions) forget(id uint32, now int64) {
 	s := ss.m.Session(id)
 	if ss.due(&s, now) {
-		ss.horizon = max(ss.horizon, s.After.Our)
+		ss.remains.inDueTime(s.After.Our)
 	} else {
 		ss.remains.ended(&s)
 		ss.counters.add(countForgotten)

@@ -93,6 +93,23 @@ func (st *stays) attach(x *stay, own []uint32, f *fact) {
 	st.places.finish(f)
 }
 
+// mayHaveAttached is attached for a word that may be of a session of which nothing
+// else is known, with the id of this one: it may have begun as late as the word.
+func (st *stays) mayHaveAttached(id uint32, f *fact) {
+	y := st.stay(id)
+	y.BegunFrom, y.BegunBy, y.HeldAt = clock.Bound{}, f.begunBy, f.lo
+	if st.parallel || y.APN == 0 {
+		return
+	}
+	var few [8]uint32
+	for _, other := range st.othersOf(&y, few[:0]) {
+		if x := st.stay(other); st.m.Root(x.Node) == st.m.Root(y.Node) && x.APN == y.APN {
+			st.reattached(&x, &y, f)
+		}
+	}
+	st.places.finish(f)
+}
+
 // overBy has a session that is over have ended as late as a source tells now: others
 // must speak after that.
 func (st *stays) overBy(id uint32, by clock.Bound, f *fact) {
