@@ -379,6 +379,38 @@ func TestWhoMayBeOver(t *testing.T) {
 	}
 }
 
+// TestWhoMayBeOverWhenHeardOf counts as over for those who live there.
+func TestWhoMayBeOverWhenHeardOf(t *testing.T) {
+	const sec = time.Second
+	prove(t, []claim{
+		{"as the stop of a session with its id, which was forgotten, may be its own", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("g", simA, ue1, ordered(1))
+			w.wait(10 * sec)
+			n.stop("a")
+			w.forget()
+			w.wait(sec)
+			n.start("a", simA, ue1, late(5*sec))
+			w.silent(ue1, simA)
+			w.wait(sec)
+			g.update("g", simA, ue1, ordered(2))
+			w.holds(ue1, simA)
+		}},
+		{"as it names an address by a word of before its SIM attached anew", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			who := binding.Subscriber{MSISDN: simA.MSISDN}
+			g.start("g", who, ue1, of("internet"), ordered(1))
+			n.start("a", simA, "", of("internet"))
+			w.pass(20 * sec)
+			g.update("g", who, ue1, of("internet"), ordered(2))
+			w.wait(sec)
+			n.start("b", simA, ue2, of("internet"))
+			n.update("a", simA, ue1, of("internet"), late(10*sec))
+			w.silent(ue1, simA)
+		}},
+	})
+}
+
 // latest is the session that was made last.
 func (w *tale) latest() uint32 {
 	for id := w.m.Sessions.Limit(); ; id-- {
@@ -423,6 +455,23 @@ func TestWhatASessionMayLack(t *testing.T) {
 			n.update("x", simA, both, of("internet"), late(10*sec))
 			w.silent(ue2, simA)
 			w.pass(10 * sec)
+			n.update("x", simA, both, of("internet"))
+			w.holds(ue2, simA)
+		}},
+		{"also if it is not known which of the two began later", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			n.start("x", simA, both, of("internet"))
+			w.wait(5 * sec)
+			n.start("y", simA, ue1, of("internet"))
+			w.silent(ue2, simA)
+			w.wait(27 * sec)
+			n.update("x", simA, both, of("internet")) // perhaps of before y
+			w.silent(ue2, simA)
+			w.crash(0)
+			n.update("x", simA, both, of("internet"))
+			w.silent(ue2, simA)
+			w.wait(40 * sec)
 			n.update("x", simA, both, of("internet"))
 			w.holds(ue2, simA)
 		}},
