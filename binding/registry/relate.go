@@ -273,7 +273,7 @@ func (p *places) mayBeOver(x *overlap, y *table.Session, held table.Hold, given 
 		return
 	case p.m.MayHaveRestarted(y):
 		over.After, _ = p.m.RestartBy(p.m.Root(y.Node))
-	case y.Doubt == binding.ReasonEnding, y.Doubt == binding.ReasonOrder, y.Doubt == binding.ReasonCapacity:
+	case y.Doubt != binding.ReasonBound:
 	case given:
 		over.After = clock.Upper(y.After, y.Last)
 	default:
