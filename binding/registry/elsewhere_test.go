@@ -143,6 +143,16 @@ func TestWhatAFormerSessionHad(t *testing.T) {
 			n.stop("a", has(ue3), delayed(2*sec))
 			w.silent(ue3, simC)
 		}},
+		{"a second stop of a session that is over", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, ordered(1))
+			w.pass(10 * sec)
+			n.stop("a", by(simB))
+			w.holds(ue1, simA)
+			w.now = w.now.Add(500 * time.Millisecond)
+			n.stop("a", by(simB), has(ue1))
+			w.silent(ue1, simA)
+		}},
 		{"who is heard of later must have spoken after it", func(w *tale) {
 			for _, crash := range []bool{false, true} {
 				w.gateways = nil

@@ -508,7 +508,13 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		r.m.PutSession(id, &s)
 		r.sessions.dirty(id)
 		r.people.named(id, f, false)
-		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f)).keys)
+		keys := r.admit(f, r.apnOf(&s, f)).keys
+		r.places.had(in.list(), f, keys)
+		for _, k := range keys {
+			if !r.m.Has(&s, k) { // it may be of another session
+				r.places.past(in.list(), f.hi, []index.Key{k}, f)
+			}
+		}
 		r.places.relate(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
 	case s.Flags&(table.Reused|table.Again) != 0 && !sure:
