@@ -389,6 +389,37 @@ func TestWhoMayBeOver(t *testing.T) {
 	}
 }
 
+// TestWhoseSIMMayHaveLeft a session must speak after that, though they share no
+// address, and it is heard of later.
+func TestWhoseSIMMayHaveLeft(t *testing.T) {
+	const sec = time.Second
+	prove(t, []claim{
+		{"it attached anew", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, "", of("internet"))
+			w.pass(20 * sec)
+			n.start("b", simA, ue2, of("internet"))
+			w.wait(sec)
+			g.start("g", simA, ue1, of("internet"), ordered(1), repeated)
+			w.silent(ue1, simA)
+			w.wait(sec)
+			g.update("g", simA, ue1, of("internet"), ordered(2))
+			w.holds(ue1, simA)
+		}},
+		{"and from another address: that is another stay", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, ue3)
+			n.update("a", simA, ue3, bearer(5))
+			n.update("a", simA, ue3, bearer(6))
+			w.pass(20 * sec)
+			n.stop("a", bearer(5))
+			w.wait(sec)
+			g.start("g", simA, ue1, ordered(1), repeated)
+			w.holds(ue1, simA)
+		}},
+	})
+}
+
 // TestWhoMayBeOverWhenHeardOf counts as over for those who live there.
 func TestWhoMayBeOverWhenHeardOf(t *testing.T) {
 	const sec = time.Second

@@ -148,10 +148,11 @@ func (st *stays) othersOf(x *stay, list []uint32) []uint32 {
 }
 
 // endedElsewhere has x speak after the end that another source tells of its SIM,
-// unless that is known to be of another stay.
+// or may have told, unless that is known to be of another stay.
 func (st *stays) endedElsewhere(x, y *stay) {
-	if x.id != 0 && !x.Ended() && y.Ended() && y.After.Our >= x.HeldAt.Our && !st.differ(x, y) {
-		st.places.doubtBy(x.id, clock.Bound{Our: y.After.Our}, binding.ReasonEnding, st.places.endedBy(x.Node, &y.Session))
+	over := y.Ended() || y.Doubt == binding.ReasonEnding && !y.EndedBy.Has(st.m.SourceOf(x.Node))
+	if x.id != 0 && !x.Ended() && over && y.After.Our >= x.HeldAt.Our && !st.differ(x, y) {
+		st.places.doubtBy(x.id, clock.Bound{Our: y.After.Our}, binding.ReasonEnding, binding.SourceSet(0).Add(st.m.SourceOf(y.Node)))
 	}
 }
 
