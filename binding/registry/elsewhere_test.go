@@ -394,6 +394,28 @@ func TestWhoMayBeOver(t *testing.T) {
 func TestWhoseSIMMayHaveLeft(t *testing.T) {
 	const sec = time.Second
 	prove(t, []claim{
+		{"its SIM is named by an older word", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("x", binding.Subscriber{MSISDN: simA.MSISDN}, ue1)
+			w.pass(15 * sec)
+			n.update("x", binding.Subscriber{MSISDN: simA.MSISDN}, ue1)
+			w.pass(5 * sec)
+			g.stop("y", by(sim(simA)))
+			w.holds(ue1, simA)
+			w.wait(5 * sec)
+			n.update("x", simA, ue1, late(17*sec))
+			w.silent(ue1, simA)
+		}},
+		{"by a directory", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("x", sim(simA), ue1, ordered(1))
+			w.pass(20 * sec)
+			n.stop("y", by(binding.Subscriber{MSISDN: simA.MSISDN}))
+			w.wait(5 * sec)
+			w.knows(simA.IMSI, simA.MSISDN)
+			w.commit(w.t)
+			w.silent(ue1, simA)
+		}},
 		{"it attached anew", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")
 			n.start("a", simA, "", of("internet"))

@@ -101,6 +101,7 @@ func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 		if !s.Ended() && table.Nobody(r.people.said(&s)) && !table.Nobody(f.identity()) { // nobody else's, at least
 			r.people.named(id, f, false)
 			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
+			r.stays.attached(id, f)
 		}
 		r.people.contradicts(id, f)
 		if apn := r.apnOf(&s, f); !s.Ended() {
@@ -236,10 +237,14 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	if when == older {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
+		named := false
 		if who := r.people.said(s); !s.Named || f.MSISDN == 0 || f.MSISDN == who.MSISDN {
-			r.people.named(id, f, false)
+			named = r.people.named(id, f, false)
 		}
 		r.hadBefore(id, s, f, apn, got.keys)
+		if named {
+			r.stays.attached(id, f)
+		}
 		if f.Order != 0 {
 			return r.counters.outcome(countDuplicate, Duplicate)
 		}
