@@ -185,10 +185,11 @@ func (st *stays) reattached(x, y *stay, f *fact) bool {
 // nothing: of prefixes, and of blocks of ports, one may have several, and each
 // source tell another of them.
 func (st *stays) differ(x, y *stay) bool {
-	return st.whole4(x) && st.whole4(y) && !st.together(x, y)
+	return st.addressed(x) && st.addressed(y) && !st.together(x, y)
 }
 
-func (st *stays) whole4(s *stay) bool {
+// addressed reports that a stay surely has a whole IPv4 address.
+func (st *stays) addressed(s *stay) bool {
 	var few [4]table.Claim
 	for _, c := range st.claims(s, few[:0]) {
 		if c.Key.Class() == table.Class4 && c.Key.Bits() == table.LeafBits(table.Class4) && !c.Given {
