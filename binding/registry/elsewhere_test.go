@@ -143,6 +143,16 @@ func TestWhatAFormerSessionHad(t *testing.T) {
 			n.stop("a", has(ue3), delayed(2*sec))
 			w.silent(ue3, simC)
 		}},
+		{"a second stop of a session that is over", func(w *tale) {
+			g, n := w.pgw("pgw"), w.nas("nas")
+			g.start("g", simA, ue1, ordered(1))
+			w.pass(10 * sec)
+			n.stop("a", by(simB))
+			w.holds(ue1, simA)
+			w.now = w.now.Add(500 * time.Millisecond)
+			n.stop("a", by(simB), has(ue1))
+			w.silent(ue1, simA)
+		}},
 		{"who is heard of later must have spoken after it", func(w *tale) {
 			for _, crash := range []bool{false, true} {
 				w.gateways = nil
@@ -379,6 +389,91 @@ func TestWhoMayBeOver(t *testing.T) {
 	}
 }
 
+// TestWhoseSIMMayHaveLeft a session must speak after that, though they share no
+// address, and it is heard of later.
+func TestWhoseSIMMayHaveLeft(t *testing.T) {
+	const sec = time.Second
+	prove(t, []claim{
+		{"its SIM is named by an older word", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("x", binding.Subscriber{MSISDN: simA.MSISDN}, ue1)
+			w.pass(15 * sec)
+			n.update("x", binding.Subscriber{MSISDN: simA.MSISDN}, ue1)
+			w.pass(5 * sec)
+			g.stop("y", by(sim(simA)))
+			w.holds(ue1, simA)
+			w.wait(5 * sec)
+			n.update("x", simA, ue1, late(17*sec))
+			w.silent(ue1, simA)
+		}},
+		{"by a directory", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("x", sim(simA), ue1, ordered(1))
+			w.pass(20 * sec)
+			n.stop("y", by(binding.Subscriber{MSISDN: simA.MSISDN}))
+			w.wait(5 * sec)
+			w.knows(simA.IMSI, simA.MSISDN)
+			w.commit(w.t)
+			w.silent(ue1, simA)
+		}},
+		{"it attached anew", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, "", of("internet"))
+			w.pass(20 * sec)
+			n.start("b", simA, ue2, of("internet"))
+			w.wait(sec)
+			g.start("g", simA, ue1, of("internet"), ordered(1), repeated)
+			w.silent(ue1, simA)
+			w.wait(sec)
+			g.update("g", simA, ue1, of("internet"), ordered(2))
+			w.holds(ue1, simA)
+		}},
+		{"and from another address: that is another stay", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, ue3)
+			n.update("a", simA, ue3, bearer(5))
+			n.update("a", simA, ue3, bearer(6))
+			w.pass(20 * sec)
+			n.stop("a", bearer(5))
+			w.wait(sec)
+			g.start("g", simA, ue1, ordered(1), repeated)
+			w.holds(ue1, simA)
+		}},
+	})
+}
+
+// TestWhoMayBeOverWhenHeardOf counts as over for those who live there.
+func TestWhoMayBeOverWhenHeardOf(t *testing.T) {
+	const sec = time.Second
+	prove(t, []claim{
+		{"as the stop of a session with its id, which was forgotten, may be its own", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			g.start("g", simA, ue1, ordered(1))
+			w.wait(10 * sec)
+			n.stop("a")
+			w.forget()
+			w.wait(sec)
+			n.start("a", simA, ue1, late(5*sec))
+			w.silent(ue1, simA)
+			w.wait(sec)
+			g.update("g", simA, ue1, ordered(2))
+			w.holds(ue1, simA)
+		}},
+		{"as it names an address by a word of before its SIM attached anew", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			who := binding.Subscriber{MSISDN: simA.MSISDN}
+			g.start("g", who, ue1, of("internet"), ordered(1))
+			n.start("a", simA, "", of("internet"))
+			w.pass(20 * sec)
+			g.update("g", who, ue1, of("internet"), ordered(2))
+			w.wait(sec)
+			n.start("b", simA, ue2, of("internet"))
+			n.update("a", simA, ue1, of("internet"), late(10*sec))
+			w.silent(ue1, simA)
+		}},
+	})
+}
+
 // latest is the session that was made last.
 func (w *tale) latest() uint32 {
 	for id := w.m.Sessions.Limit(); ; id-- {
@@ -423,6 +518,23 @@ func TestWhatASessionMayLack(t *testing.T) {
 			n.update("x", simA, both, of("internet"), late(10*sec))
 			w.silent(ue2, simA)
 			w.pass(10 * sec)
+			n.update("x", simA, both, of("internet"))
+			w.holds(ue2, simA)
+		}},
+		{"also if it is not known which of the two began later", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			n.start("x", simA, both, of("internet"))
+			w.wait(5 * sec)
+			n.start("y", simA, ue1, of("internet"))
+			w.silent(ue2, simA)
+			w.wait(27 * sec)
+			n.update("x", simA, both, of("internet")) // perhaps of before y
+			w.silent(ue2, simA)
+			w.crash(0)
+			n.update("x", simA, both, of("internet"))
+			w.silent(ue2, simA)
+			w.wait(40 * sec)
 			n.update("x", simA, both, of("internet"))
 			w.holds(ue2, simA)
 		}},

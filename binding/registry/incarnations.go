@@ -423,6 +423,31 @@ func (r *rules) second(in *incarnations, f *fact) Outcome {
 	return outcome
 }
 
+// former applies what is of a session that is over: one that had the id before,
+// or that its node's restart has ended. It claims nothing, but for others it is as
+// if it had been known: it had the address, and ended by a moment.
+func (r *rules) former(in *incarnations, end clock.Bound, f *fact) Outcome {
+	r.places.unkept(in.list(), &end, r.admit(f, binding.CanonicalAPN(f.APN)).keys, f)
+	return r.mayBeFormer(in, end, f)
+}
+
+// mayBeFormer applies what may be of such a session: who had its addresses before
+// does not have them any more (T4), and other sources must confirm theirs.
+func (r *rules) mayBeFormer(in *incarnations, end clock.Bound, f *fact) Outcome {
+	r.places.past(in.list(), end, r.admit(f, binding.CanonicalAPN(f.APN)).keys, f)
+	return r.counters.outcome(countLate, Late)
+}
+
+// replaced is by when a session was over whose id those have that are known.
+func (r *rules) replaced(in *incarnations, f *fact) clock.Bound {
+	end := f.hi
+	for _, id := range in.list() {
+		s := r.m.Session(id)
+		end = clock.Upper(end, s.BegunBy)
+	}
+	return end
+}
+
 // doubtAll has all sessions of an id speak after an event of another one that has
 // it, and says after what.
 func (r *rules) doubtAll(in *incarnations, f *fact) clock.Bound {

@@ -177,6 +177,7 @@ func (l *loader) takeSessions() error {
 	for i := range l.rows {
 		r := &l.rows[i]
 		l.m.BySession.Touch(words(r.Key)[0])
+		l.m.BySIM.Touch(table.Mix(uint64(r.IMSI)))
 		l.touched[i] = l.m.ByNumber.Touch(table.NumberHash(binding.Subscriber{MSISDN: r.MSISDN, IMSI: r.IMSI}))
 		for j := range r.Holds {
 			for _, k := range table.Keys(r.Holds[j].Domain, r.Holds[j].Addr) {

@@ -501,5 +501,6 @@ func (p *people) number(id uint32, m binding.MSISDN, f *fact) bool {
 		}
 	})
 	p.adopt(id, binding.Subscriber{MSISDN: m, IMSI: s.IMSI, IMEI: was.IMEI}, f)
+	p.places.stays.attached(id, f)
 	return true
 }

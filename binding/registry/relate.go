@@ -251,11 +251,12 @@ func (p *places) relateAt(id uint32, c table.Claim, f *fact) {
 		}
 		if !y.session.Ended() {
 			p.against(&y, &x.session, x.held)
+			p.mayBeOver(&y, &x.session, x.held, c.Given)
 			confirming = true
 		}
 		if !x.session.Ended() {
-			p.mayBeOver(&x, &y)
 			p.against(&x, &y.session, y.held)
+			p.mayBeOver(&x, &y.session, y.held, y.claim.Given)
 		}
 	}
 	if confirming {
@@ -263,26 +264,25 @@ func (p *places) relateAt(id uint32, c table.Claim, f *fact) {
 	}
 }
 
-// mayBeOver has y count as over for another node's session that has spoken, if it
-// may be: that was told to those who lived when it was heard. Of what the source
-// of x itself told that is no news.
-func (p *places) mayBeOver(x, y *overlap) {
-	s := &y.session
-	if s.Ended() || p.m.Root(s.Node) == p.m.Root(x.session.Node) || p.m.SourceOf(s.Node) == binding.SourceFeed {
-		return
-	}
+// mayBeOver applies what y means for x, of another node, if it is over, as it may
+// be. That was told to those who lived when it was heard, but not to x if it, or
+// this address of y, was not known then. What the source of x told itself is no
+// news to it.
+func (p *places) mayBeOver(x *overlap, y *table.Session, held table.Hold, given bool) {
+	over := *y
 	switch {
-	case s.EndedBy.Has(p.m.SourceOf(x.session.Node)):
+	case y.Ended() || p.m.Root(y.Node) == p.m.Root(x.session.Node) || p.m.SourceOf(y.Node) == binding.SourceFeed || y.EndedBy.Has(p.m.SourceOf(x.session.Node)):
 		return
-	case p.m.MayHaveRestarted(s):
-		s.After, _ = p.m.RestartBy(p.m.Root(s.Node))
-	case s.Doubt == binding.ReasonEnding, s.Doubt == binding.ReasonOrder:
-	case y.claim.Given:
-		s.After = clock.Upper(s.After, s.Last)
+	case p.m.MayHaveRestarted(y):
+		over.After, _ = p.m.RestartBy(p.m.Root(y.Node))
+	case y.Doubt != binding.ReasonBound:
+	case given:
+		over.After = clock.Upper(y.After, y.Last)
 	default:
 		return
 	}
-	s.Flags |= table.Ended
+	over.Flags |= table.Ended
+	p.against(x, &over, held)
 }
 
 // confirmAt has a session and the others on an address confirm each other.

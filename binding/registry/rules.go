@@ -112,6 +112,7 @@ func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 		if !s.Ended() && table.Nobody(r.people.said(&s)) && !table.Nobody(f.identity()) { // nobody else's, at least
 			r.people.named(id, f, false)
 			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
+			r.stays.attached(id, f)
 		}
 		r.people.contradicts(id, f)
 		if apn := r.apnOf(&s, f); !s.Ended() {
@@ -186,31 +187,6 @@ func (r *rules) beforeRestart(f *fact) bool {
 	return told && clock.Before(f.hi, r.m.RestartFrom(f.root))
 }
 
-// former applies what is of a session that is over: one that had the id before,
-// or that its node's restart has ended. It claims nothing, but for others it is as
-// if it had been known: it had the address, and ended by a moment.
-func (r *rules) former(in *incarnations, end clock.Bound, f *fact) Outcome {
-	r.places.unkept(in.list(), &end, r.admit(f, binding.CanonicalAPN(f.APN)).keys, f)
-	return r.mayBeFormer(in, end, f)
-}
-
-// mayBeFormer applies what may be of such a session: who had its addresses before
-// does not have them any more (T4), and other sources must confirm theirs.
-func (r *rules) mayBeFormer(in *incarnations, end clock.Bound, f *fact) Outcome {
-	r.places.past(in.list(), end, r.admit(f, binding.CanonicalAPN(f.APN)).keys, f)
-	return r.counters.outcome(countLate, Late)
-}
-
-// replaced is by when a session was over whose id those have that are known.
-func (r *rules) replaced(in *incarnations, f *fact) clock.Bound {
-	end := f.hi
-	for _, id := range in.list() {
-		s := r.m.Session(id)
-		end = clock.Upper(end, s.BegunBy)
-	}
-	return end
-}
-
 // afterEnd applies a word that is not surely of after the end of its session:
 // nothing revives (T3), but it widens what is known of the session, and all that
 // follows for others.
@@ -278,10 +254,14 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	if when == older {
 		// A repetition, or overtaken: it says no more than who had the address, and
 		// who its session is of if that was not known.
+		named := false
 		if who := r.people.said(s); !s.Named || f.MSISDN == 0 || f.MSISDN == who.MSISDN {
-			r.people.named(id, f, false)
+			named = r.people.named(id, f, false)
 		}
 		r.hadBefore(id, s, f, apn, got.keys)
+		if named {
+			r.stays.attached(id, f)
+		}
 		if f.Order != 0 {
 			return r.counters.outcome(countDuplicate, Duplicate)
 		}
@@ -533,7 +513,13 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	switch {
 	case s.Ended():
 		r.people.named(id, f, false)
-		r.places.had(in.list(), f, r.admit(f, r.apnOf(&s, f)).keys)
+		keys := r.admit(f, r.apnOf(&s, f)).keys
+		r.places.had(in.list(), f, keys)
+		for _, k := range keys {
+			if !r.m.Has(&s, k) { // it may be of another session
+				r.places.past(in.list(), f.hi, []index.Key{k}, f)
+			}
+		}
 		r.stopOfEnded(id, f)
 		return r.counters.outcome(countDuplicate, Duplicate)
 	case s.Flags&(table.Reused|table.Again) != 0 && !sure:

@@ -175,10 +175,14 @@ func (st *stays) othersOf(x *stay, list []uint32) []uint32 {
 }
 
 // endedElsewhere has x speak after the end that another source tells of its SIM,
-// unless that is known to be of another stay.
+// or may have told, unless that is known to be of another stay.
 func (st *stays) endedElsewhere(x, y *stay) {
-	if end, may := st.m.MayHaveEnded(&y.Session); may && x.id != 0 && !x.Ended() && end.Our >= x.HeldAt.Our && !st.differ(x, y) {
-		st.places.doubtBy(x.id, clock.Bound{Our: end.Our}, binding.ReasonEnding, st.places.endedBy(x.Node, &y.Session))
+	end, may := st.m.MayHaveEnded(&y.Session)
+	if !may && y.Doubt == binding.ReasonEnding && !y.EndedBy.Has(st.m.SourceOf(x.Node)) {
+		end, may = y.After, true
+	}
+	if may && x.id != 0 && !x.Ended() && end.Our >= x.HeldAt.Our && !st.differ(x, y) {
+		st.places.doubtBy(x.id, clock.Bound{Our: end.Our}, binding.ReasonEnding, binding.SourceSet(0).Add(st.m.SourceOf(y.Node)))
 	}
 }
 
@@ -211,10 +215,11 @@ func (st *stays) reattached(x, y *stay, f *fact) bool {
 // nothing: of prefixes, and of blocks of ports, one may have several, and each
 // source tell another of them.
 func (st *stays) differ(x, y *stay) bool {
-	return st.whole4(x) && st.whole4(y) && !st.together(x, y)
+	return st.addressed(x) && st.addressed(y) && !st.together(x, y)
 }
 
-func (st *stays) whole4(s *stay) bool {
+// addressed reports that a stay surely has a whole IPv4 address.
+func (st *stays) addressed(s *stay) bool {
 	var few [4]table.Claim
 	for _, c := range st.claims(s, few[:0]) {
 		if c.Key.Class() == table.Class4 && c.Key.Bits() == table.LeafBits(table.Class4) && !c.Given {
