@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"math/rand"
 	"slices"
 	"testing"
 	"time"
@@ -265,5 +266,45 @@ func untilTheSweep() []claim {
 			g.start("b", simA, wide, ordered(1))
 			w.holds(rest, simA)
 		}},
+	}
+}
+
+// TestASweepMissesNoAddress that is shown anew on the way: what it means on a wider
+// one goes on.
+func TestASweepMissesNoAddress(t *testing.T) {
+	const wide, narrow, rest = "2001:db8:0:100::/56", "2001:db8:0:103::/64", "2001:db8:0:1ff::9"
+	for seed := range int64(4) {
+		rnd := rand.New(rand.NewSource(seed))
+		w := newTale(t, taleConfig)
+		one, two, g := w.pgw("one"), w.nas("two"), w.pgw("g")
+		one.start("a", simA, wide, ordered(1))
+		for i := range 10 {
+			one.start(fmt.Sprint("f", i), simC, fmt.Sprintf("10.0.7.%d", i+1), ordered(1))
+		}
+		two.start("b", binding.Subscriber{IMSI: simB.IMSI}, narrow)
+		g.start("gb", binding.Subscriber{IMSI: simB.IMSI}, narrow, ordered(1))
+		w.sweeps()
+		w.nobody(rest, "ambiguous/conflict")
+		for n := uint32(2); n < 1000; n++ {
+			w.now = w.now.Add(20 * time.Millisecond)
+			w.sweeper.sweep(1+rnd.Intn(3), w.now.UnixMilli())
+			if rnd.Intn(6) == 0 {
+				w.knows(simB.IMSI, simB.MSISDN+binding.MSISDN(n%3))
+			}
+			if rnd.Intn(6) == 0 {
+				one.update(fmt.Sprint("f", rnd.Intn(10)), number(simC, simC.MSISDN+binding.MSISDN(n)), "", ordered(n))
+			}
+			w.commit(t)
+			if w.silent(rest, simA); t.Failed() {
+				t.Fatalf("seed %d, piece %d", seed, n)
+			}
+		}
+		two.stop("b")
+		g.stop("gb", ordered(2))
+		w.wait(10 * time.Second)
+		one.update("a", simA, "", ordered(2))
+		w.sweeps()
+		w.sweeps()
+		w.holds(rest, simA)
 	}
 }

@@ -96,6 +96,10 @@ func began(s *table.Session) int64 { return max(s.BegunFrom.Our, min(s.BegunBy.O
 // settle decides from the claims who holds each address that was touched, shows
 // it to readers, and emits the change.
 func (p *places) settle(f *fact) {
+	for i := 0; i < len(p.touched); i++ { // what is shown anew is moved, and the sweep may miss it
+		h := p.touched[i].h
+		p.compare(p.touched[i].key, &h, f)
+	}
 	for i := 0; i < len(p.touched); i++ { // it may grow: to make room, others are forgotten
 		p.settleOne(i, f)
 	}
