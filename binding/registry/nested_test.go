@@ -17,7 +17,7 @@ func wideDomain(c *Config) {
 
 // TestNested holds claims on addresses that lie within each other.
 func TestNested(t *testing.T) {
-	prove(t, slices.Concat(nestedRemains(), boundedTogether(), untilTheSweep()))
+	prove(t, slices.Concat(nestedRemains(), boundedTogether(), untilTheSweep(), otherNodes()))
 }
 
 // nestedRemains are of what is forgotten, or an operator's word.
@@ -265,6 +265,79 @@ func untilTheSweep() []claim {
 			n.start("a", simA, "2001:db8:0:203:1::/80 2001:db8:0:103::/64")
 			g.start("b", simA, wide, ordered(1))
 			w.holds(rest, simA)
+		}},
+	}
+}
+
+// otherNodes are of what is forgotten of, or refused to, sessions at one node, for
+// those at others.
+func otherNodes() []claim {
+	return []claim{
+		{"a forgotten end counts for other nodes of its source too", func(w *tale) {
+			g1, g2 := w.pgw("g1"), w.pgw("g2")
+			g1.start("y", simB, ue1, ordered(1))
+			w.wait(20 * time.Second)
+			g1.stop("y", ordered(2))
+			w.wait(time.Second)
+			w.forget()
+			g2.start("z", simA, ue1, ordered(1), repeated)
+			w.nobody(ue1, "unknown/capacity")
+			w.wait(time.Second)
+			g2.update("z", simA, "", ordered(2))
+			w.holds(ue1, simA)
+		}},
+		{"and who must speak after it confirms nobody", func(w *tale) {
+			n, g1, g2 := w.nas("nas"), w.pgw("g1"), w.pgw("g2")
+			n.start("x", simA, ue1)
+			g1.start("y", simA, ue1, ordered(1))
+			w.wait(20 * time.Second)
+			g1.stop("y", ordered(2))
+			w.forget()
+			w.wait(time.Second)
+			g2.start("z", simA, ue1, ordered(1), repeated)
+			w.silent(ue1, simA)
+		}},
+		{"a session that finds no room for an address stands against another node's that was there before", func(w *tale) {
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = 16, 3 })
+			n, g, h := w.nas("nas"), w.pgw("g"), w.pgw("h")
+			for i := range 3 {
+				g.start(fmt.Sprint(i), simC, fmt.Sprintf("10.0.7.%d", i+1), ordered(1))
+			}
+			w.wait(10 * time.Second)
+			if got := h.start("b", simB, ue1, ordered(1)); got != RefusedCapacity {
+				w.t.Errorf("that is %q", got)
+			}
+			w.wait(time.Second)
+			g.stop("0", ordered(2))
+			w.wait(time.Second)
+			n.start("a", simA, ue1, late(9*time.Second))
+			w.nobody(ue1, "unknown/capacity")
+			w.wait(10 * time.Second)
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+		}},
+		{"also if there is no room for the session", func(w *tale) {
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = 4, 16 })
+			n, g, h := w.nas("nas"), w.pgw("g"), w.pgw("h")
+			for i := 0; w.Status().Sessions < 4; i++ {
+				g.start(fmt.Sprint(i), simC, fmt.Sprintf("10.0.7.%d", i+1), ordered(1))
+			}
+			w.wait(10 * time.Second)
+			h.start("b", simB, ue1, ordered(1))
+			w.wait(time.Second)
+			g.stop("0", ordered(2))
+			w.wait(time.Second)
+			n.start("a", simA, ue1, late(9*time.Second))
+			w.nobody(ue1, "unknown/capacity")
+		}},
+		{"an end at the session's own node does not hinder it", func(w *tale) {
+			g := w.pgw("g1")
+			g.start("y", simB, ue1, ordered(1))
+			w.wait(20 * time.Second)
+			g.stop("y", ordered(2))
+			w.forget()
+			g.start("z", simA, ue1, ordered(1))
+			w.holds(ue1, simA)
 		}},
 	}
 }

@@ -22,7 +22,7 @@ const remainsLen = 1 << 16
 const (
 	remainsIDs      = iota // by session: its end
 	remainsBegun           // by node and address: a moment when a session had it
-	remainsSources         // by source and address: the end of a session there, for other sources
+	remainsSources         // by source and address: the end of a session there, for other nodes
 	remainsReleased        // by address: an operator's word that nobody holds it
 	remainsHeard           // by node and address: a moment when a session had it that was over when it was heard of
 )
@@ -30,7 +30,7 @@ const (
 // A remnant is one slot.
 type remnant struct {
 	at int64  // unix ms, our clock
-	of uint32 // a hash of the one session that it is of; 0: of several
+	of uint32 // a hash of the one session that it is of, or the one node; 0: of several
 }
 
 // remainsAt names a slot.
@@ -87,7 +87,7 @@ func (r *remains) claim(s *table.Session, k index.Key, held table.Hold, end int6
 	for _, at := range noted(k, few[:0]) {
 		r.put(remainsBegun, begunHash(root, at), held.By.Our, of)
 		if end != 0 {
-			r.put(remainsSources, sourceHash(source, at), end, of)
+			r.put(remainsSources, sourceHash(source, at), end, uint32(root))
 		}
 	}
 }
@@ -201,21 +201,20 @@ func (r *remains) idEnded(key [2]uint64) int64 {
 // if nothing was forgotten there, and what of the sort was only heard of when it
 // was over. Its own remains do not hinder it.
 func (r *remains) after(s *table.Session, k index.Key) (forgotten, heard int64) {
-	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
-	look := func(at *int64, e *remnant) {
-		if e.of != of {
+	root, of := r.m.Root(s.Node), sessionMark(s.Key)
+	look := func(at *int64, e *remnant, own uint32) {
+		if e.of != own {
 			*at = max(*at, e.at)
 		}
 	}
 	var few [6]uint64
 	for _, h := range asked(k, few[:0]) {
 		begun := uint16(begunHash(root, h))
-		look(&heard, &r.tables[remainsHeard][begun])
-		look(&forgotten, &r.tables[remainsBegun][begun])
-		for other := binding.SourceNone; other < binding.SourceFeed; other++ { // none: of who was refused
-			if other != source {
-				look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(other, h))])
-			}
+		look(&heard, &r.tables[remainsHeard][begun], of)
+		look(&forgotten, &r.tables[remainsBegun][begun], of)
+		look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(binding.SourceNone, h))], of) // who was refused
+		for source := binding.SourceNone + 1; source < binding.SourceFeed; source++ {
+			look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(source, h))], uint32(root))
 		}
 	}
 	return forgotten, heard

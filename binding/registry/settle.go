@@ -210,6 +210,7 @@ func (p *places) dropUnpublished(i int, f *fact) {
 	h := p.touched[i].h
 	for c := p.m.AllClaimants(&h); c.Next(); {
 		p.unclaim(c.ID, k, true)
+		p.remains.refused(c.Session.Key, k, c.Session.Last.Our)
 		p.sessions.dirty(c.ID)
 		for o := p.overlapping(k); o.next(); {
 			if !o.session.Ended() && o.id != c.ID {
@@ -218,7 +219,9 @@ func (p *places) dropUnpublished(i int, f *fact) {
 		}
 	}
 	p.m.Refuse(k, f.now)
+	p.sessions.refusedAt.Store(f.now)
 	p.counters.add(countRefusedCapacity)
+	f.noRoom = true
 }
 
 // publish emits a change of one address.
