@@ -43,6 +43,8 @@ type fact struct {
 	why  string // of changes that it makes
 	told bool   // it comes from the journal: what it changed is known
 
+	noRoom bool // the index had none for an address of it
+
 	// earlier are the claims of the same session of before it was taken for over: of
 	// Gx, where an id is not used again.
 	earlier []table.Claim

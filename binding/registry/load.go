@@ -493,4 +493,6 @@ func (r *Registry) doubtPlace(p binding.Place, f *fact) {
 	}
 	h.Told = r.m.ToldOf(k, &h, f.now, r.t)
 	r.m.Addrs.Put(k, h.Pack())
+	r.places.compare(k, &h, f) // that moved it
+	r.places.settle(f)
 }

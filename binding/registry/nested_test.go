@@ -2,6 +2,7 @@ package registry
 
 import (
 	"fmt"
+	"math/rand"
 	"slices"
 	"testing"
 	"time"
@@ -16,7 +17,7 @@ func wideDomain(c *Config) {
 
 // TestNested holds claims on addresses that lie within each other.
 func TestNested(t *testing.T) {
-	prove(t, slices.Concat(nestedRemains(), boundedTogether(), untilTheSweep()))
+	prove(t, slices.Concat(nestedRemains(), boundedTogether(), untilTheSweep(), otherNodes()))
 }
 
 // nestedRemains are of what is forgotten, or an operator's word.
@@ -265,5 +266,118 @@ func untilTheSweep() []claim {
 			g.start("b", simA, wide, ordered(1))
 			w.holds(rest, simA)
 		}},
+	}
+}
+
+// otherNodes are of what is forgotten of, or refused to, sessions at one node, for
+// those at others.
+func otherNodes() []claim {
+	return []claim{
+		{"a forgotten end counts for other nodes of its source too", func(w *tale) {
+			g1, g2 := w.pgw("g1"), w.pgw("g2")
+			g1.start("y", simB, ue1, ordered(1))
+			w.wait(20 * time.Second)
+			g1.stop("y", ordered(2))
+			w.wait(time.Second)
+			w.forget()
+			g2.start("z", simA, ue1, ordered(1), repeated)
+			w.nobody(ue1, "unknown/capacity")
+			w.wait(time.Second)
+			g2.update("z", simA, "", ordered(2))
+			w.holds(ue1, simA)
+		}},
+		{"and who must speak after it confirms nobody", func(w *tale) {
+			n, g1, g2 := w.nas("nas"), w.pgw("g1"), w.pgw("g2")
+			n.start("x", simA, ue1)
+			g1.start("y", simA, ue1, ordered(1))
+			w.wait(20 * time.Second)
+			g1.stop("y", ordered(2))
+			w.forget()
+			w.wait(time.Second)
+			g2.start("z", simA, ue1, ordered(1), repeated)
+			w.silent(ue1, simA)
+		}},
+		{"a session that finds no room for an address stands against another node's that was there before", func(w *tale) {
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = 16, 3 })
+			n, g, h := w.nas("nas"), w.pgw("g"), w.pgw("h")
+			for i := range 3 {
+				g.start(fmt.Sprint(i), simC, fmt.Sprintf("10.0.7.%d", i+1), ordered(1))
+			}
+			w.wait(10 * time.Second)
+			if got := h.start("b", simB, ue1, ordered(1)); got != RefusedCapacity {
+				w.t.Errorf("that is %q", got)
+			}
+			w.wait(time.Second)
+			g.stop("0", ordered(2))
+			w.wait(time.Second)
+			n.start("a", simA, ue1, late(9*time.Second))
+			w.nobody(ue1, "unknown/capacity")
+			w.wait(10 * time.Second)
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+		}},
+		{"also if there is no room for the session", func(w *tale) {
+			w.configure(func(c *Config) { c.Capacity, c.Addresses = 4, 16 })
+			n, g, h := w.nas("nas"), w.pgw("g"), w.pgw("h")
+			for i := 0; w.Status().Sessions < 4; i++ {
+				g.start(fmt.Sprint(i), simC, fmt.Sprintf("10.0.7.%d", i+1), ordered(1))
+			}
+			w.wait(10 * time.Second)
+			h.start("b", simB, ue1, ordered(1))
+			w.wait(time.Second)
+			g.stop("0", ordered(2))
+			w.wait(time.Second)
+			n.start("a", simA, ue1, late(9*time.Second))
+			w.nobody(ue1, "unknown/capacity")
+		}},
+		{"an end at the session's own node does not hinder it", func(w *tale) {
+			g := w.pgw("g1")
+			g.start("y", simB, ue1, ordered(1))
+			w.wait(20 * time.Second)
+			g.stop("y", ordered(2))
+			w.forget()
+			g.start("z", simA, ue1, ordered(1))
+			w.holds(ue1, simA)
+		}},
+	}
+}
+
+// TestASweepMissesNoAddress that is shown anew on the way: what it means on a wider
+// one goes on.
+func TestASweepMissesNoAddress(t *testing.T) {
+	const wide, narrow, rest = "2001:db8:0:100::/56", "2001:db8:0:103::/64", "2001:db8:0:1ff::9"
+	for seed := range int64(4) {
+		rnd := rand.New(rand.NewSource(seed))
+		w := newTale(t, taleConfig)
+		one, two, g := w.pgw("one"), w.nas("two"), w.pgw("g")
+		one.start("a", simA, wide, ordered(1))
+		for i := range 10 {
+			one.start(fmt.Sprint("f", i), simC, fmt.Sprintf("10.0.7.%d", i+1), ordered(1))
+		}
+		two.start("b", binding.Subscriber{IMSI: simB.IMSI}, narrow)
+		g.start("gb", binding.Subscriber{IMSI: simB.IMSI}, narrow, ordered(1))
+		w.sweeps()
+		w.nobody(rest, "ambiguous/conflict")
+		for n := uint32(2); n < 1000; n++ {
+			w.now = w.now.Add(20 * time.Millisecond)
+			w.sweeper.sweep(1+rnd.Intn(3), w.now.UnixMilli())
+			if rnd.Intn(6) == 0 {
+				w.knows(simB.IMSI, simB.MSISDN+binding.MSISDN(n%3))
+			}
+			if rnd.Intn(6) == 0 {
+				one.update(fmt.Sprint("f", rnd.Intn(10)), number(simC, simC.MSISDN+binding.MSISDN(n)), "", ordered(n))
+			}
+			w.commit(t)
+			if w.silent(rest, simA); t.Failed() {
+				t.Fatalf("seed %d, piece %d", seed, n)
+			}
+		}
+		two.stop("b")
+		g.stop("gb", ordered(2))
+		w.wait(10 * time.Second)
+		one.update("a", simA, "", ordered(2))
+		w.sweeps()
+		w.sweeps()
+		w.holds(rest, simA)
 	}
 }

@@ -595,18 +595,25 @@ func (p *places) counted(k index.Key) bool {
 // sweep: what a word could not find from the wider side is found from the
 // narrower. It returns how many changes that made.
 func (p *places) around(k index.Key, h *table.Holding, f *fact) int {
+	n := p.seq
+	p.compare(k, h, f)
+	p.settle(f)
+	return int(p.seq - n)
+}
+
+// compare renews what the sessions of an address mean on wider ones, and those for
+// them.
+func (p *places) compare(k index.Key, h *table.Holding, f *fact) {
 	if table.IsPart(k) {
 		whole := table.PartOf(k)
 		if w, _ := p.holding(whole); w.Inner != p.round && h.Claim != 0 {
 			t := p.touch(whole, "state")
 			t.h.Inner, t.changed = p.round, true
-			p.settle(f)
 		}
 	}
 	if _, _, _, wider := p.m.Addrs.Longest(k.Domain(), k.Class(), k.Hi, k.Lo, k.Bits()-1); !wider {
-		return 0
+		return
 	}
-	n := p.seq
 	for c := p.m.AllClaimants(h); c.Next(); {
 		s := p.m.Session(c.ID)
 		if l, _ := p.m.Judge(&s, f.now, p.t); s.Key == c.Session.Key && (s.Ended() || l < table.Expired) {
@@ -614,6 +621,4 @@ func (p *places) around(k index.Key, h *table.Holding, f *fact) int {
 		}
 	}
 	p.finish(f)
-	p.settle(f)
-	return int(p.seq - n)
 }

@@ -26,7 +26,7 @@ const remainsLen = 1 << 16
 const (
 	remainsIDs      = iota // by session: its end, and the latest that a word of it can be of
 	remainsBegun           // by node and address: a moment when a session had it
-	remainsSources         // by source and address: the end of a session there, for other sources
+	remainsSources         // by source and address: the end of a session there, for other nodes
 	remainsReleased        // by address: an operator's word that nobody holds it
 	remainsHeard           // by node and address: a moment when a session had it that was over when it was heard of; by address alone: its end
 	remainsSIMs            // by IMSI, and by number: the end of a session, or the last word of one that found no room
@@ -38,7 +38,7 @@ const remainsHorizon = 255
 // A remnant is one slot.
 type remnant struct {
 	at int64  // unix ms, our clock
-	of uint32 // a hash of the one session that it is of; 0: of several
+	of uint32 // a hash of the one session that it is of, or the one node; 0: of several
 }
 
 // remainsAt names a slot.
@@ -124,7 +124,7 @@ func (r *remains) claim(s *table.Session, k index.Key, held table.Hold, end int6
 	for _, at := range noted(k, few[:0]) {
 		r.put(remainsBegun, begunHash(root, at), held.By.Our, of)
 		if end != 0 {
-			r.put(remainsSources, sourceHash(source, at), end, of)
+			r.put(remainsSources, sourceHash(source, at), end, nodeMark(root))
 		}
 	}
 }
@@ -297,24 +297,21 @@ func (r *remains) ofID(f *fact) (at int64) {
 // if nothing was forgotten there, and what of the sort was only heard of when it
 // was over. Its own remains do not hinder it.
 func (r *remains) after(s *table.Session, k index.Key) (forgotten, heard int64) {
-	root, source, of := r.m.Root(s.Node), r.m.SourceOf(s.Node), sessionMark(s.Key)
-	look := func(at *int64, e *remnant) {
-		if e.of != of {
+	root, of := r.m.Root(s.Node), sessionMark(s.Key)
+	look := func(at *int64, e *remnant, own uint32) {
+		if e.of != own {
 			*at = max(*at, e.at)
 		}
 	}
 	var few [6]uint64
 	for _, h := range asked(k, few[:0]) {
 		begun := uint16(begunHash(root, h))
-		look(&heard, &r.tables[remainsHeard][begun])
-		if e := &r.tables[remainsHeard][uint16(sourceHash(binding.SourceNone, h))]; e.of != nodeMark(root) {
-			heard = max(heard, e.at)
-		}
-		look(&forgotten, &r.tables[remainsBegun][begun])
-		for other := binding.SourceNone; other <= binding.SourceFeed; other++ { // none: of who was refused
-			if other != source {
-				look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(other, h))])
-			}
+		look(&heard, &r.tables[remainsHeard][begun], of)
+		look(&heard, &r.tables[remainsHeard][uint16(sourceHash(binding.SourceNone, h))], nodeMark(root))
+		look(&forgotten, &r.tables[remainsBegun][begun], of)
+		look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(binding.SourceNone, h))], of) // who was refused
+		for source := binding.SourceNone + 1; source <= binding.SourceFeed; source++ {
+			look(&forgotten, &r.tables[remainsSources][uint16(sourceHash(source, h))], nodeMark(root))
 		}
 	}
 	return forgotten, heard

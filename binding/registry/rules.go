@@ -48,6 +48,9 @@ func (r *rules) apply(ev *binding.Event, now int64) Outcome {
 func (r *rules) done(f *fact, o Outcome) Outcome {
 	r.people.settle(f)
 	r.places.settle(f)
+	if f.noRoom {
+		return RefusedCapacity
+	}
 	return o
 }
 

@@ -96,6 +96,10 @@ func began(s *table.Session) int64 { return max(s.BegunFrom.Our, min(s.BegunBy.O
 // settle decides from the claims who holds each address that was touched, shows
 // it to readers, and emits the change.
 func (p *places) settle(f *fact) {
+	for i := 0; i < len(p.touched); i++ { // what is shown anew is moved, and the sweep may miss it
+		h := p.touched[i].h
+		p.compare(p.touched[i].key, &h, f)
+	}
 	for i := 0; i < len(p.touched); i++ { // it may grow: to make room, others are forgotten
 		p.settleOne(i, f)
 	}
@@ -206,6 +210,7 @@ func (p *places) dropUnpublished(i int, f *fact) {
 	h := p.touched[i].h
 	for c := p.m.AllClaimants(&h); c.Next(); {
 		p.unclaim(c.ID, k, true)
+		p.remains.refused(c.Session.Key, k, c.Session.Last.Our)
 		p.sessions.dirty(c.ID)
 		for o := p.overlapping(k); o.next(); {
 			if !o.session.Ended() && o.id != c.ID {
@@ -214,7 +219,9 @@ func (p *places) dropUnpublished(i int, f *fact) {
 		}
 	}
 	p.m.Refuse(k, f.now)
+	p.sessions.refusedAt.Store(f.now)
 	p.counters.add(countRefusedCapacity)
+	f.noRoom = true
 }
 
 // publish emits a change of one address.
