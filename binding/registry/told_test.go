@@ -385,6 +385,39 @@ func TestNumbersThatWereTold(t *testing.T) {
 			g.update("g", simB, ue1, ordered(2))
 			w.nobody(ue1, "unknown/no-msisdn")
 		}},
+		{"one that a directory gave to two SIMs is neither's, over a crash too", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", imsiA, ue1)
+			g.start("b", sim(simB), ue2)
+			for i, who := range []binding.Subscriber{simA, simB, simA, simA} {
+				w.wait(time.Second)
+				if i == 3 {
+					w.crash(time.Second)
+				}
+				w.knows(who.IMSI, simA.MSISDN)
+				w.commit(w.t)
+				if i > 0 {
+					w.nobody(ue1, "unknown/no-msisdn")
+				}
+			}
+			w.knows(simA.IMSI, simA.MSISDN)
+			w.nobody(ue1, "unknown/no-msisdn")
+			w.wait(disputeTime)
+			g.update("a", imsiA, ue1)
+			w.knows(simA.IMSI, simA.MSISDN)
+			w.holds(ue1, simA)
+		}},
+		{"who is given another one has that", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", imsiA, ue1)
+			g.start("b", sim(simB), ue2)
+			w.knows(simA.IMSI, simA.MSISDN)
+			w.knows(simB.IMSI, simA.MSISDN)
+			w.commit(w.t)
+			w.crash(time.Second)
+			w.knows(simB.IMSI, simB.MSISDN)
+			w.holds(ue2, simB)
+		}},
 		{"a number is several SIMs', whoever else names the address", func(w *tale) {
 			w.configure(func(c *Config) { c.MultiSIM = MultiSIMAmbiguous })
 			n, g := w.nas("nas"), w.pgw("pgw")
