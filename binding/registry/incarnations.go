@@ -45,14 +45,16 @@ func (in *incarnations) drop(id uint32) {
 			in.own[i] = 0
 		}
 	}
-	list := in.list()
-	if i := slices.Index(list, id); i >= 0 {
-		in.n--
-		list[i] = list[in.n]
-		if in.more != nil {
-			in.more = list[:in.n]
-		}
+	i := slices.Index(in.list(), id)
+	if i < 0 {
+		return
 	}
+	in.n--
+	if in.more != nil {
+		in.more = slices.Delete(in.more, i, i+1)
+		return
+	}
+	in.few[i] = in.few[in.n]
 }
 
 // find finds the sessions that an event may be of, and makes room for what it may
