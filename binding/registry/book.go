@@ -146,6 +146,10 @@ func (b *book) given(p *people, sub *table.Subscriber, imsi binding.IMSI) bool {
 // has the directory asked for both SIMs anew.
 func (b *book) dispute(p *people, subID uint32, sub *table.Subscriber, imsi binding.IMSI, f *fact) {
 	first := sub.IMSI
+	p.setIMSI(subID, sub, 0) // which is how a disputed number is known again after a restart
+	sub.SIMSince = 0
+	p.m.PutSubscriber(subID, sub)
+	p.saveSubscriber(sub)
 	b.disputes.begin(sub.MSISDN, first, imsi, f.now)
 	p.later(task{do: revoke, sub: subID, who: binding.Subscriber{MSISDN: sub.MSISDN}})
 	if b.doubt != nil {
@@ -161,8 +165,9 @@ const (
 	maxDisputes = 65536
 )
 
-// disputes are about numbers that a directory gave to two SIMs or more. They are
-// not stored: after a restart of ours the directory is asked anew.
+// disputes are about numbers that a directory gave to two SIMs or more. After a
+// restart of ours it is known that a number was disputed, but not by whom: it is
+// nobody's for as long as if that had begun then.
 type disputes struct {
 	open    map[binding.MSISDN]dispute
 	parties map[binding.IMSI]party // by SIM: the number that it was given and did not get

@@ -11,21 +11,32 @@ import (
 // incarnations are the sessions of one id at one node: more than one while it is
 // not known which of them goes on.
 type incarnations struct {
-	ids [4]uint32
-	n   int
-	own table.Incarnations // by number, of the node's first name
+	few  [4]uint32
+	more []uint32 // all, if there are more than few; a node may have several names
+	n    int
+	own  table.Incarnations // by number, of the name that the event gives
 }
 
 func (in *incarnations) add(list table.Incarnations) {
 	for _, id := range list {
-		if id != 0 && in.n < len(in.ids) {
-			in.ids[in.n] = id
-			in.n++
+		switch {
+		case id == 0:
+			continue
+		case in.n < len(in.few):
+			in.few[in.n] = id
+		default:
+			in.more = append(append([]uint32(nil), in.list()...), id)
 		}
+		in.n++
 	}
 }
 
-func (in *incarnations) list() []uint32 { return in.ids[:in.n] }
+func (in *incarnations) list() []uint32 {
+	if in.more != nil {
+		return in.more
+	}
+	return in.few[:in.n]
+}
 
 // drop takes a session out that was forgotten.
 func (in *incarnations) drop(id uint32) {
@@ -34,12 +45,16 @@ func (in *incarnations) drop(id uint32) {
 			in.own[i] = 0
 		}
 	}
-	for i := 0; i < in.n; i++ {
-		if in.ids[i] == id {
-			in.n--
-			in.ids[i] = in.ids[in.n]
-		}
+	i := slices.Index(in.list(), id)
+	if i < 0 {
+		return
 	}
+	in.n--
+	if in.more != nil {
+		in.more = slices.Delete(in.more, i, i+1)
+		return
+	}
+	in.few[i] = in.few[in.n]
 }
 
 // find finds the sessions that an event may be of, and makes room for what it may
@@ -378,7 +393,7 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 // began after all that have ended; zero if that cannot be told.
 func (r *rules) latest(in *incarnations) uint32 {
 	if in.n == 1 {
-		return in.ids[0]
+		return in.list()[0]
 	}
 	living := uint32(0)
 	for _, id := range in.list() {

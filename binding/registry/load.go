@@ -111,6 +111,9 @@ func (l *loader) subscriber(r *binding.SubscriberRow) {
 	if r.MSISDN == 0 && r.IMSI == 0 {
 		return // what it was means nothing any more
 	}
+	if r.MSISDN != 0 && r.IMSI == 0 && r.SIMSince == 0 { // see book.dispute; one SIM waits that is not known
+		l.people.book.disputes.begin(r.MSISDN, 0, 0, l.cfg.Now().UnixMilli())
+	}
 	id, ok := l.m.Subs.Alloc()
 	if !ok {
 		l.skipped++

@@ -93,7 +93,7 @@ func (n *nodes) place(f *fact) {
 // setSlot says since when a slot of the clock's epochs has its meaning, for all
 // names of the node.
 func (n *nodes) setSlot(root uint16, slot uint8, since int64) {
-	n.m.SetSlotSince(root, slot, since)
+	n.m.SetSlotSince(root, slot, max(since, n.m.SlotSince(root, slot)))
 	for _, id := range n.members[root] {
 		n.m.SetSlotSince(id, slot, max(since, n.m.SlotSince(id, slot)))
 	}
@@ -158,7 +158,7 @@ func (n *nodes) join(f *fact) {
 	if len(n.members[also]) > 0 {
 		return // it goes by other names itself: it is a node of its own
 	}
-	n.alias(also, root, f.arr)
+	n.alias(also, root, f.now+1)
 	n.save(also)
 	n.save(root)
 }
@@ -166,11 +166,11 @@ func (n *nodes) join(f *fact) {
 // alias makes one node another name of root. Its sessions stay its own, with
 // bounds by what was taken for a clock of its own, which say no more from now
 // on; they count for the one node from now on.
-func (n *nodes) alias(id, root uint16, now int64) {
+func (n *nodes) alias(id, root uint16, since int64) {
 	n.m.SetNode(id, table.NodeSame, uint64(root))
 	n.members[root] = append(n.members[root], id)
 	for slot := range uint8(clock.Slots) {
-		n.m.SetSlotSince(id, slot, max(now, n.m.SlotSince(root, slot)))
+		n.m.SetSlotSince(id, slot, max(since, n.m.SlotSince(root, slot)))
 	}
 	if by, told := n.m.RestartBy(id); told {
 		n.raise(root, n.m.RestartFrom(id), by, int64(n.m.Node(id, table.NodeRestart)))
@@ -178,7 +178,8 @@ func (n *nodes) alias(id, root uint16, now int64) {
 	delete(n.states, id)
 }
 
-// part gives up a name that came with several nodes.
+// part gives up a name that came with several nodes. Its sessions go with it, with
+// bounds by the clock that was taken for its own.
 func (n *nodes) part(id uint16) {
 	root := n.m.Root(id)
 	list := n.members[root]
@@ -190,26 +191,39 @@ func (n *nodes) part(id uint16) {
 	}
 	n.noName[id] = true
 	n.m.SetNode(id, table.NodeSame, 0)
+	if by, told := n.m.RestartBy(root); told {
+		n.raise(id, clock.Bound{Our: n.m.RestartFrom(root).Our}, clock.Bound{Our: by.Our}, int64(n.m.Node(root, table.NodeRestart)))
+	}
+	n.m.SetNode(id, table.NodeRestarts, n.m.Node(root, table.NodeRestarts))
+	// Of its own clock nothing is known, but that this is no first contact, and that no
+	// slot is new.
+	n.states[id] = &nodeState{clock: clock.Restore(clock.State{Used: 1<<(clock.Slots-1) - 1})}
 	n.save(id)
 }
 
 // find finds the sessions that an event may be of, by every name of its node, and
-// gives it the key that a new one would have.
+// gives it the key that a new one would have: by the name that it gives, which may
+// turn out to be none of this node's.
 func (n *nodes) find(f *fact) incarnations {
 	names := n.m.NodeNames.Load()
 	look := func(node uint16) table.Incarnations {
 		name := names.Of(node)
 		key := table.NewSessionKey(&name, f.Session)
-		if node == f.root {
+		if node == f.node {
 			f.key = key
 		}
 		return n.m.FindIncarnations(key)
 	}
 	var in incarnations
-	in.own = look(f.root)
+	in.own = look(f.node)
 	in.add(in.own)
+	if f.root != f.node {
+		in.add(look(f.root))
+	}
 	for _, node := range n.members[f.root] {
-		in.add(look(node))
+		if node != f.node {
+			in.add(look(node))
+		}
 	}
 	return in
 }

@@ -94,11 +94,12 @@ func (p *places) claim(id uint32, k index.Key, newer bool, f *fact) bool {
 	for c := h.Claim; c != 0; n++ {
 		cl := p.m.Claim(c)
 		if cl.Session == id {
-			if held := cl.Hear(f.lo, f.hi); held != cl.Hold {
+			s := p.m.Session(id)
+			if held := p.m.HoldOf(&cl, s.Node).Hear(f.lo, f.hi); held != cl.Hold {
 				p.m.SetHold(c, held)
 				p.sessions.dirty(id)
 			}
-			if s := p.m.Session(id); cl.Given && newer && s.Doubt == binding.ReasonBound && s.After == (clock.Bound{}) {
+			if cl.Given && newer && s.Doubt == binding.ReasonBound && s.After == (clock.Bound{}) {
 				p.touch(k, f.why).changed = true
 				p.m.SetGiven(c, false)
 				p.sessions.dirty(id)

@@ -36,7 +36,7 @@ func (ss *sessions) create(f *fact) (uint32, bool) {
 		return 0, false
 	}
 	s := table.Session{
-		Key: f.key, Node: f.root, BegunFrom: f.begunFrom, BegunBy: f.begunBy, HeldAt: f.lo, Last: f.hi,
+		Key: f.key, Node: f.node, BegunFrom: f.begunFrom, BegunBy: f.begunBy, HeldAt: f.lo, Last: f.hi,
 		Restarts: uint16(ss.m.Node(f.root, table.NodeRestarts)), Seen: f.sent, Lease: ss.leaseOf(f), Order: f.Order,
 		APN: ss.nodes.apn(binding.CanonicalAPN(f.APN)), RAT: f.RAT, Contexts: f.Contexts, Age: sessionAge(f), Listed: listed(f), Named: f.MSISDN != 0,
 	}
@@ -46,7 +46,7 @@ func (ss *sessions) create(f *fact) (uint32, bool) {
 	}
 	ss.m.PutSession(id, &s)
 	ss.m.BySession.Insert(s.Key[0], id)
-	ss.count(f.root, 1)
+	ss.count(f.node, 1)
 	ss.dirty(id)
 	ss.people.adopt(id, f.identity(), f)
 	return id, true

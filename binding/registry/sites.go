@@ -166,6 +166,7 @@ func (s *sites) find(f *fact) (id uint32, lives bool) {
 	if in.n == 0 {
 		return 0, false
 	}
-	x := s.m.Session(in.ids[0])
-	return in.ids[0], !x.Ended()
+	id = in.list()[0]
+	x := s.m.Session(id)
+	return id, !x.Ended()
 }

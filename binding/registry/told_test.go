@@ -385,6 +385,39 @@ func TestNumbersThatWereTold(t *testing.T) {
 			g.update("g", simB, ue1, ordered(2))
 			w.nobody(ue1, "unknown/no-msisdn")
 		}},
+		{"one that a directory gave to two SIMs is neither's, over a crash too", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", imsiA, ue1)
+			g.start("b", sim(simB), ue2)
+			for i, who := range []binding.Subscriber{simA, simB, simA, simA} {
+				w.wait(time.Second)
+				if i == 3 {
+					w.crash(time.Second)
+				}
+				w.knows(who.IMSI, simA.MSISDN)
+				w.commit(w.t)
+				if i > 0 {
+					w.nobody(ue1, "unknown/no-msisdn")
+				}
+			}
+			w.knows(simA.IMSI, simA.MSISDN)
+			w.nobody(ue1, "unknown/no-msisdn")
+			w.wait(disputeTime)
+			g.update("a", imsiA, ue1)
+			w.knows(simA.IMSI, simA.MSISDN)
+			w.holds(ue1, simA)
+		}},
+		{"who is given another one has that", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", imsiA, ue1)
+			g.start("b", sim(simB), ue2)
+			w.knows(simA.IMSI, simA.MSISDN)
+			w.knows(simB.IMSI, simA.MSISDN)
+			w.commit(w.t)
+			w.crash(time.Second)
+			w.knows(simB.IMSI, simB.MSISDN)
+			w.holds(ue2, simB)
+		}},
 		{"a number is several SIMs', whoever else names the address", func(w *tale) {
 			w.configure(func(c *Config) { c.MultiSIM = MultiSIMAmbiguous })
 			n, g := w.nas("nas"), w.pgw("pgw")
@@ -392,6 +425,163 @@ func TestNumbersThatWereTold(t *testing.T) {
 			g.start("g", imsiA, ue1, ordered(1))
 			n.start("b", number(simB, simA.MSISDN), ue2)
 			w.want(ue1, simA, "ambiguous/multi-sim")
+		}},
+	})
+}
+
+// TestTwoNamesOfOneNode shows what becomes of sessions when two names turn out to be
+// one node's, or one name to be several's.
+func TestTwoNamesOfOneNode(t *testing.T) {
+	const address = "192.0.2.9"
+	byAddress := func(n *gateway) *gateway { return n.as(func(g *gateway) { g.name = address }) }
+	names := func(n *gateway) { n.also = address; n.chat() }
+	prove(t, []claim{
+		{"however often an id was used by one name, the session by the other is found", func(w *tale) {
+			n := w.nas("nas")
+			m := byAddress(n)
+			m.settle()
+			for i := range 4 {
+				n.start("a", oracleSIMs[i%3], "10.0.5.1")
+				w.pass(5 * time.Second)
+				n.stop("a")
+				w.pass(5 * time.Second)
+			}
+			m.start("a", simA, ue1)
+			w.pass(5 * time.Second)
+			names(n)
+			w.pass(10 * time.Second)
+			n.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"a name that is none any more has another clock", func(w *tale) {
+			n, o := w.nas("nas"), w.nas("other")
+			o.owner = n.owner
+			m := byAddress(n)
+			m.settle()
+			m.start("a", simA, ue1)
+			w.now = w.now.Add(20 * time.Second)
+			m.stop("a")
+			w.now = w.now.Add(5 * time.Second)
+			names(n)
+			w.now = w.now.Add(5 * time.Second)
+			names(o)
+			w.now = w.now.Add(5 * time.Second)
+			m.update("a", simA, ue1, late(25*time.Second)) // of 10 s before the stop
+			w.silent(ue1, simA)
+		}},
+		{"over a crash too", func(w *tale) {
+			n, o := w.nas("nas"), w.nas("other")
+			o.owner = n.owner
+			m := byAddress(n)
+			m.settle()
+			m.start("a", simA, ue1)
+			w.now = w.now.Add(20 * time.Second)
+			m.stop("a")
+			w.now = w.now.Add(5 * time.Second)
+			names(n)
+			w.now = w.now.Add(5 * time.Second)
+			names(o)
+			w.crash(5 * time.Second)
+			m.update("a", simA, ue1, late(25*time.Second))
+			w.silent(ue1, simA)
+		}},
+		{"and none of the times that were told before", func(w *tale) {
+			n, o := w.newNAS("nas"), w.nas("other")
+			o.owner = n.owner
+			m := byAddress(n)
+			n.update("chat", noSIM, "", late(200*time.Second)) // its clock seems to be behind
+			names(n)
+			n.settle()
+			m.start("a", simA, ue1)
+			w.pass(10 * time.Second)
+			names(o)
+			m.settle()
+			m.stop("a")
+			w.silent(ue1, simA)
+		}},
+		{"its sessions go with it", func(w *tale) {
+			n, o := w.nas("nas"), w.nas("other")
+			o.owner = n.owner
+			m := byAddress(n)
+			names(n)
+			w.pass(10 * time.Second)
+			m.start("a", simA, ue1)
+			w.pass(10 * time.Second)
+			names(o)
+			w.holds(ue1, simA)
+			w.pass(10 * time.Second)
+			m.stop("a")
+			w.nobody(ue1, "unknown/no-binding")
+		}},
+		{"and what a restart has ended stays over", func(w *tale) {
+			n, o := w.nas("nas"), w.nas("other")
+			o.owner = n.owner
+			m := byAddress(n)
+			names(n)
+			w.pass(10 * time.Second)
+			m.start("a", simA, ue1)
+			w.pass(10 * time.Second)
+			n.restart()
+			w.now = w.now.Add(time.Second)
+			w.nobody(ue1, "unknown/ended")
+			names(o) // before the sweep has been around
+			w.nobody(ue1, "unknown/ended")
+		}},
+		{"two clocks' times are never one", func(w *tale) {
+			n := w.nas("nas")
+			m := byAddress(n)
+			m.update("chat", noSIM, "", late(200*time.Second))
+			w.now = w.now.Add(time.Second)
+			m.start("a", simA, ue1, partial)
+			names(n)
+			w.pass(10 * time.Second)
+			n.update("a", simA, ue1, partial)
+			w.pass(10 * time.Second)
+			n.update("a", simA, ue1, partial)
+			n.update("a", simA, ue2) // within a second: all that it has
+			w.silent(ue1, simA)
+		}},
+		{"nor if the names came together within the millisecond", func(w *tale) {
+			n := w.newNAS("nas")
+			n.update("chat", noSIM, "", late(200*time.Second))
+			m := byAddress(n)
+			m.settle()
+			m.start("a", simA, ue1)
+			w.now = w.now.Add(20 * time.Second)
+			m.stop("a")
+			names(n)
+			w.now = w.now.Add(time.Second)
+			n.update("a", simA, ue1, late(10*time.Second))
+			w.silent(ue1, simA)
+		}},
+		{"what is only overheard is so by either name", func(w *tale) {
+			g := w.tapped(binding.SourceGx, "pgw")
+			names(g)
+			byAddress(g).start("a", simA, ue1)
+			w.holds(ue1, simA)
+			w.crash(20 * time.Second)
+			w.nobody(ue1, "stale/unconfirmed")
+		}},
+		{"a node with two names that is quiet and steady is answered by either", func(w *tale) {
+			n := w.nas("nas")
+			names(n)
+			m := byAddress(n)
+			m.also = "nas"
+			m.start("a", simA, ue1)
+			n.start("b", simB, ue2)
+			w.pass(10 * time.Second)
+			w.holds(ue1, simA)
+			w.holds(ue2, simB)
+			n.update("a", simA, ue1)
+			m.update("b", simB, ue2)
+			w.holds(ue1, simA)
+			w.holds(ue2, simB)
+			w.crash(time.Second)
+			w.pass(10 * time.Second)
+			m.stop("a")
+			n.stop("b")
+			w.nobody(ue1, "unknown/no-binding")
+			w.nobody(ue2, "unknown/no-binding")
 		}},
 	})
 }

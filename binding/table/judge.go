@@ -51,7 +51,7 @@ func (m *Memory) Judge(s *Session, now int64, t *Times) (Life, binding.Reason) {
 	}
 	expires := s.Seen + int64(s.Lease)*1000
 	trust, observed := m.Trust(m.SourceOf(s.Node)), int64(0)
-	if m.Node(s.Node, NodeWhat)&NodeObserved != 0 {
+	if m.Node(m.Root(s.Node), NodeWhat)&NodeObserved != 0 {
 		observed, _ = m.Overheard()
 	}
 	switch {
