@@ -396,14 +396,14 @@ func TestWhoseSIMMayHaveLeft(t *testing.T) {
 	prove(t, []claim{
 		{"its SIM is named by an older word", func(w *tale) {
 			n, g := w.nas("nas"), w.pgw("pgw")
-			n.start("x", binding.Subscriber{MSISDN: simA.MSISDN}, ue1)
-			w.pass(15 * sec)
-			n.update("x", binding.Subscriber{MSISDN: simA.MSISDN}, ue1)
-			w.pass(5 * sec)
-			g.stop("y", by(sim(simA)))
+			onlyA := binding.Subscriber{MSISDN: simA.MSISDN}
+			g.start("x", onlyA, ue1, ordered(1))
+			g.update("x", onlyA, ue1, ordered(3))
+			w.pass(20 * sec)
+			n.stop("y", by(sim(simA)))
 			w.holds(ue1, simA)
 			w.wait(5 * sec)
-			n.update("x", simA, ue1, late(17*sec))
+			g.update("x", simA, ue1, ordered(2), repeated)
 			w.silent(ue1, simA)
 		}},
 		{"by a directory", func(w *tale) {
