@@ -180,8 +180,9 @@ func TestATakeoverDoesNotBringAFormerHolderBack(t *testing.T) {
 		t.Errorf("b itself says %s", got)
 	}
 	centre.awaits("10.1.0.2", 2, "match/bound")
-	before := b.Status().JournalSeq                   // the takeover has told what it had to
-	time.Sleep(400 * time.Millisecond)                // what a link brings is surely of since then
+	before := b.Status().JournalSeq // the takeover has told what it had to
+	active := time.Now()
+	until(t, "what a link brings is surely of since then", func() bool { return time.Since(active) > 400*time.Millisecond })
 	b.says(binding.SessionUpdate, "1", "10.1.0.1", 1) // the gateway confirms it
 	centre.awaits("10.1.0.1", 1, "match/bound")
 	if got := b.Status().JournalSeq; got != before+1 {
