@@ -369,12 +369,13 @@ func (l *loader) unload() {
 }
 
 // unblock has those who are around an address that was blocked for lack of room
-// speak again, and deletes the block.
+// speak again, or come to it by what they said before, and deletes the block.
 func (l *loader) unblock(now int64) {
 	f := own(now, "capacity")
 	for _, r := range l.blocked {
 		for _, k := range table.Keys(r.Domain, r.Addr) {
 			l.m.Refuse(k, now)
+			l.remains.refused([2]uint64{}, k, now)
 			for o := l.places.overlapping(k); o.next(); {
 				if !o.session.Ended() {
 					l.places.doubt(o.id, clock.Bound{Our: now}, binding.ReasonCapacity)

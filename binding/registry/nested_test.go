@@ -330,6 +330,17 @@ func otherNodes() []claim {
 			n.start("a", simA, ue1, late(9*time.Second))
 			w.nobody(ue1, "unknown/capacity")
 		}},
+		{"an address that a former journal has as blocked is nobody's by a word of before", func(w *tale) {
+			f := newFormer(w)
+			f.j.blocks = []binding.BlockRow{{Domain: 1, Addr: addresses(ue1)[0], Since: w.now.UnixMilli()}}
+			n := f.open()
+			n.start("a", simA, ue1, late(time.Minute))
+			w.nobody(ue1, "unknown/capacity")
+			w.commit(w.t)
+			w.wait(10 * time.Second)
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+		}},
 		{"an end at the session's own node does not hinder it", func(w *tale) {
 			g := w.pgw("g1")
 			g.start("y", simB, ue1, ordered(1))
@@ -339,6 +350,30 @@ func otherNodes() []claim {
 			g.start("z", simA, ue1, ordered(1))
 			w.holds(ue1, simA)
 		}},
+	}
+}
+
+// TestAFollowerHearsOfAWiderClaimAtOnce: its site does not match there any more.
+func TestAFollowerHearsOfAWiderClaimAtOnce(t *testing.T) {
+	const host = "2001:db8:0:103::7"
+	w := newTale(t, taleConfig)
+	n, g := w.nas("nas"), w.pgw("pgw")
+	n.start("a", simA, "2001:db8:0:103::/64")
+	w.sweeps()
+	follower := newReplica(t, taleConfig, "site")
+	follower.now = w.now
+	follower.on(binding.Event{Kind: binding.NodeUp, Source: binding.SourceFeed, Node: "site", Time: w.now})
+	follower.catchUp(t, "site", w.changes)
+	if got := follower.verify(host, simA.MSISDN); got != "match/bound" {
+		t.Fatal(got)
+	}
+	told := len(w.changes)
+	g.start("b", simB, "2001:db8:0:100::/56", ordered(1))
+	follower.catchUp(t, "site", w.changes[told:])
+	for who, got := range map[string]string{"site": w.said(host, simA), "follower": follower.verify(host, simA.MSISDN)} {
+		if got != "ambiguous/conflict" {
+			t.Errorf("the %s says %s", who, got)
+		}
 	}
 }
 

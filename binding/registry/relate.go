@@ -149,6 +149,9 @@ func (p *places) against(x *overlap, y *table.Session, held table.Hold) {
 	switch effect, bound, why := p.m.Against(&x.session, x.held, y, held); effect {
 	case table.Opposes:
 		p.oppose(x)
+		if h, _ := p.holding(x.key); h.Told == binding.ReasonBound {
+			p.touch(x.key, "state") // it is told at once
+		}
 	case table.Doubts:
 		p.doubtBy(x.id, bound, why, p.endedBy(x.session.Node, y))
 	case table.Ends:
