@@ -286,27 +286,26 @@ const leftMost = 64
 // leftElsewhere reports that the SIM of a session had one at another source which
 // the restart of its node has ended, and the sweep not yet: wherever that was.
 func (m *Memory) leftElsewhere(x *Session) bool {
-	var few [1 + MaxSameIMSI]uint32
-	subs := append(few[:0], x.Sub)
-	if x.IMSI != 0 {
-		subs = m.SubscribersOf(x.IMSI, subs)
+	left := func(y *Session) bool {
+		end, over := m.EndOf(y)
+		return over && !y.Untold() && m.SourceOf(x.Node) != m.SourceOf(y.Node) && m.SourceOf(y.Node) != binding.SourceFeed &&
+			end.Our >= x.HeldAt.Our && m.OneSIM(x, y) && (x.APN == 0 || y.APN == 0 || x.APN == y.APN)
 	}
-	for i, sub := range subs {
-		if i > 0 && sub == x.Sub {
-			continue
+	id := m.Subscriber(x.Sub).Head
+	for n := 0; id != 0 && n < leftMost; n++ {
+		y := m.Session(id)
+		if y.Sub != x.Sub || left(&y) {
+			return true // perhaps it changed while we looked
 		}
-		id := m.Subscriber(sub).Head
-		for n := 0; id != 0 && n < leftMost; n++ {
-			y := m.Session(id)
-			if y.Sub != sub {
-				return true // it changed while we looked
-			}
-			end, over := m.EndOf(&y)
-			if over && !y.Untold() && m.SourceOf(x.Node) != m.SourceOf(y.Node) && m.SourceOf(y.Node) != binding.SourceFeed &&
-				end.Our >= x.HeldAt.Our && m.OneSIM(x, &y) && (x.APN == 0 || y.APN == 0 || x.APN == y.APN) {
-				return true
-			}
-			id = y.Next
+		id = y.Next
+	}
+	if x.IMSI == 0 {
+		return false
+	}
+	var few [leftMost]uint32
+	for _, id := range m.SessionsOf(x.IMSI, few[:0]) {
+		if y := m.Session(id); left(&y) {
+			return true
 		}
 	}
 	return false
