@@ -337,7 +337,7 @@ func (l *loader) Memo(r *binding.MemoRow) error {
 	if s := l.m.Session(id); s.Ended() {
 		return nil
 	}
-	l.sessions.update(id, func(s *table.Session) { s.Flags |= table.Memo })
+	l.m.SetFlags(id, l.m.Flags(id)|table.Memo)
 	if l.recall != nil {
 		l.recall(r.Source, r.Memo)
 	}

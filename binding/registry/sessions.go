@@ -334,12 +334,11 @@ func (ss *sessions) update(id uint32, change func(*table.Session)) {
 
 // dirty has the session's row written with the batch.
 func (ss *sessions) dirty(id uint32) {
-	s := ss.m.Session(id)
-	if s.Flags&table.Dirty != 0 {
+	flags := ss.m.Flags(id)
+	if flags&table.Dirty != 0 {
 		return
 	}
-	s.Flags |= table.Dirty
-	ss.m.PutSession(id, &s)
+	ss.m.SetFlags(id, flags|table.Dirty)
 	ss.batch.dirty = append(ss.batch.dirty, id)
 }
 
@@ -348,18 +347,19 @@ func (ss *sessions) remember(id uint32, f *fact) {
 	if len(f.Memo) == 0 || len(f.Memo) > binding.MaxMemo {
 		return
 	}
-	ss.update(id, func(s *table.Session) { s.Flags |= table.Memo })
+	ss.m.SetFlags(id, ss.m.Flags(id)|table.Memo)
 	s := ss.m.Session(id)
 	ss.batch.Memos = append(ss.batch.Memos, binding.MemoRow{Key: s.RowKey(), Source: f.Source, Memo: f.Memo})
 }
 
 // forgetMemo deletes the memo of a session that ends.
 func (ss *sessions) forgetMemo(id uint32) {
-	s := ss.m.Session(id)
-	if s.Flags&table.Memo == 0 {
+	flags := ss.m.Flags(id)
+	if flags&table.Memo == 0 {
 		return
 	}
-	ss.update(id, func(s *table.Session) { s.Flags &^= table.Memo })
+	ss.m.SetFlags(id, flags&^table.Memo)
+	s := ss.m.Session(id)
 	ss.batch.Memos = append(ss.batch.Memos, binding.MemoRow{Key: s.RowKey(), Gone: true})
 }
 
@@ -376,8 +376,7 @@ func (ss *sessions) seal(now int64) {
 		if s.Flags&table.Dirty == 0 {
 			continue // made again since, or marked twice
 		}
-		s.Flags &^= table.Dirty
-		ss.m.PutSession(id, &s)
+		ss.m.SetFlags(id, s.Flags&^table.Dirty)
 		b.Sessions = append(b.Sessions, ss.row(&s))
 	}
 	for _, key := range b.forgotten {

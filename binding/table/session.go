@@ -163,6 +163,14 @@ func (m *Memory) PutSession(id uint32, s *Session) {
 	}
 }
 
+// Flags are the flags of a record. Writer only.
+func (m *Memory) Flags(id uint32) uint8 { return uint8(m.Sessions.Load(id, 13) >> 48) }
+
+// SetFlags changes them. Writer only.
+func (m *Memory) SetFlags(id uint32, flags uint8) {
+	m.Sessions.Store(id, 13, m.Sessions.Load(id, 13)&^(0xFF<<48)|uint64(flags)<<48)
+}
+
 // SetNext changes the link to the next session of its subscriber. Writer only.
 func (m *Memory) SetNext(id, next uint32) {
 	m.Sessions.Store(id, 9, m.Sessions.Load(id, 9)&^(1<<32-1)|uint64(next))
