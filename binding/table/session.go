@@ -103,26 +103,27 @@ func (s *Session) RowKey() (k binding.SessionKey) {
 
 // Session reads a record. The parts are of one moment only for the writer, or
 // if the reader proves it afterwards. A record that is free reads as zero.
-func (m *Memory) Session(id uint32) Session {
+func (m *Memory) Session(id uint32) (s Session) {
 	if id == 0 || id > m.Sessions.Limit() {
-		return Session{}
+		return s
 	}
 	var w [sessionWords]uint64
 	m.Sessions.LoadAll(id, w[:])
-	node := uint16(w[13] >> 32)
-	s := Session{
-		Key:       [2]uint64{w[0], w[1]},
-		BegunFrom: m.bound(node, w[2]), BegunBy: m.bound(node, w[3]), HeldAt: m.bound(node, w[4]), Last: m.bound(node, w[5]), After: m.bound(node, w[6]),
-		IMSI: binding.IMSI(w[7]), Sub: uint32(w[8]), Claim: uint32(w[8] >> 32), Next: uint32(w[9]), Prev: uint32(w[9] >> 32),
-		Seen: int64(w[11] & seenMask), EndedBy: binding.SourceSet(w[11] >> seenBits & 0x3F), APN: uint16(w[11] >> 48),
-		Lease: uint32(w[12] & MaxLease), Restarts: uint16(w[12] >> 20), Contexts: uint16(w[12] >> 36), RAT: binding.RAT(w[12] >> 52), Listed: uint8(w[12]>>60) & 7, Named: w[12]>>63 == 1,
-		Order: uint32(w[13]), Node: node, Flags: uint8(w[13] >> 48), Doubt: binding.Reason(w[13] >> 56),
-	}
+	s.Key[0], s.Key[1] = w[0], w[1]
+	s.Order, s.Node, s.Flags, s.Doubt = uint32(w[13]), uint16(w[13]>>32), uint8(w[13]>>48), binding.Reason(w[13]>>56)
+	s.BegunFrom, s.BegunBy = m.bound(s.Node, w[2]), m.bound(s.Node, w[3])
+	s.HeldAt, s.Last, s.After = m.bound(s.Node, w[4]), m.bound(s.Node, w[5]), m.bound(s.Node, w[6])
+	s.IMSI = binding.IMSI(w[7])
+	s.Sub, s.Claim = uint32(w[8]), uint32(w[8]>>32)
+	s.Next, s.Prev = uint32(w[9]), uint32(w[9]>>32)
 	if s.Ended() {
 		s.Older, s.Newer = uint32(w[10]), uint32(w[10]>>32)
 	} else {
 		s.Age = uint32(w[10])
 	}
+	s.Seen, s.EndedBy, s.APN = int64(w[11]&seenMask), binding.SourceSet(w[11]>>seenBits&0x3F), uint16(w[11]>>48)
+	s.Lease, s.Restarts, s.Contexts = uint32(w[12]&MaxLease), uint16(w[12]>>20), uint16(w[12]>>36)
+	s.RAT, s.Listed, s.Named = binding.RAT(w[12]>>52), uint8(w[12]>>60)&7, w[12]>>63 == 1
 	return s
 }
 
