@@ -114,7 +114,6 @@ func (r *rules) mayBeOf(in *incarnations, f *fact) Outcome {
 		s := r.m.Session(id)
 		if !s.Ended() && table.Nobody(r.people.said(&s)) && !table.Nobody(f.identity()) { // nobody else's, at least
 			r.people.named(id, f, false)
-			r.places.doubt(id, clock.Upper(s.Last, f.hi), binding.ReasonNumber)
 			r.stays.attached(id, f)
 		}
 		r.people.contradicts(id, f)
