@@ -619,6 +619,18 @@ func TestRegressions(t *testing.T) {
 			n.start("b", sim(simA), ue2, of("internet"))
 			w.silent(ue1, simA)
 		}},
+		{"a block of ports goes on beside a later session with the whole address only when it has spoken", func(w *tale) {
+			n := w.newNAS("nas")
+			n.mute = true
+			n.update("a", simA, "10.0.0.76/31 10.0.64.9:3151-4644", of("internet"), bearer(7))
+			w.wait(86 * time.Second)
+			n.start("b", simA, "10.0.64.9 10.0.0.74", of("internet"), bearer(5))
+			w.silent("10.0.64.9:4441", simA)
+			w.wait(time.Second)
+			n.stop("b", has("10.0.64.9 10.0.0.74"))
+			w.wait(26 * time.Second)
+			w.silent("10.0.64.9:4441", simA)
+		}},
 		{"an update that names no APN is refused for none", func(w *tale) {
 			w.configure(func(c *Config) {
 				c.Domains = []binding.Domain{

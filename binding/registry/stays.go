@@ -201,7 +201,7 @@ func (st *stays) reattached(x, y *stay, f *fact) bool {
 			return false // secondary contexts of one session share its addresses (3GPP TS 29.061)
 		}
 		for _, c := range st.sessions.claims(x.id) {
-			if !st.keeps(y, c.Key) && !clock.Before(y.BegunBy, c.At) {
+			if !st.names(y, c.Key) && !clock.Before(y.BegunBy, c.At) {
 				st.places.mayLackSince(x.id, c.Key, y.BegunBy, f)
 			}
 		}
@@ -238,6 +238,12 @@ func (st *stays) keeps(s *stay, k index.Key) bool {
 		}
 	}
 	return false
+}
+
+// names reports that a stay has this very address, and has not perhaps given it up.
+func (st *stays) names(s *stay, k index.Key) bool {
+	var few [4]table.Claim
+	return slices.ContainsFunc(st.claims(s, few[:0]), func(c table.Claim) bool { return c.Key == k && !c.Given })
 }
 
 // within reports that a stay has no other addresses than another one.
