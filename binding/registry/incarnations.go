@@ -135,7 +135,7 @@ func (r *rules) said(in *incarnations, f *fact) (last clock.Bound, inOrder bool)
 func (r *rules) mayHaveSaid(in *incarnations, f *fact) {
 	known := false
 	for _, id := range in.list() {
-		if s := r.m.Session(id); r.repeats(&s, f) {
+		if s := r.m.Session(id); !s.Ended() && r.repeats(&s, f) {
 			r.sessions.update(id, func(s *table.Session) { s.Last = clock.Upper(s.Last, f.hi) })
 			known = true
 		}
@@ -148,11 +148,10 @@ func (r *rules) mayHaveSaid(in *incarnations, f *fact) {
 	}
 }
 
-// repeats reports that a session lives, and that an event says nothing else of it
-// than it has said.
+// repeats reports that an event says nothing else of a session than that has said.
 func (r *rules) repeats(s *table.Session, f *fact) bool {
 	who := r.m.Identity(s)
-	if s.Ended() || f.MSISDN != 0 && f.MSISDN != who.MSISDN || f.IMSI != 0 && f.IMSI != who.IMSI || len(f.Gone) > 0 {
+	if f.MSISDN != 0 && f.MSISDN != who.MSISDN || f.IMSI != 0 && f.IMSI != who.IMSI || len(f.Gone) > 0 {
 		return false
 	}
 	keys, all, n := r.admit(f, r.apnOf(s, f)).keys, listed(f), 0
@@ -349,7 +348,7 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 		s := r.m.Session(id)
 		t := r.incarnation(&s, f)
 		seen[t]++
-		afterAll = afterAll && (clock.Before(s.Last, f.lo) || r.repeats(&s, f) && clock.Before(s.After, f.lo))
+		afterAll = afterAll && (clock.Before(s.Last, f.lo) || !s.Ended() && r.repeats(&s, f) && clock.Before(s.After, f.lo))
 		if t != same && t != unclear && t != anew {
 			continue
 		}
