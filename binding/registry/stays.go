@@ -83,11 +83,14 @@ func (st *stays) attach(x *stay, own []uint32, f *fact) {
 			}
 		}
 	}
+	sub, abroad := uint32(0), []uint32(nil)
 	for i := range left {
-		for _, other := range st.othersOf(&left[i].from, others) { // it may join a number and an IMSI
-			if y := st.stay(other); !y.Ended() && st.m.SourceOf(x.Node) != st.m.SourceOf(y.Node) {
-				st.leftBehind(&y, &left[i], f)
-			}
+		if from := &left[i].from; i == 0 || from.Sub != sub { // it may join a number and an IMSI
+			sub, abroad = from.Sub, st.abroad(append(st.othersOf(from, nil), others...), x)
+		}
+		for _, other := range abroad {
+			y := st.stay(other)
+			st.leftBehind(&y, &left[i], f)
 		}
 	}
 	st.places.finish(f)
@@ -108,6 +111,14 @@ func (st *stays) mayHaveAttached(id uint32, f *fact) {
 		}
 	}
 	st.places.finish(f)
+}
+
+// abroad are those of the sessions that live at another source than x.
+func (st *stays) abroad(list []uint32, x *stay) []uint32 {
+	return slices.DeleteFunc(list, func(id uint32) bool {
+		y := st.m.Session(id)
+		return y.Ended() || st.m.SourceOf(x.Node) == st.m.SourceOf(y.Node)
+	})
 }
 
 // overBy has a session that is over have ended as late as a source tells now: others
