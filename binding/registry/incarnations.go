@@ -290,8 +290,8 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 	case f.begins && clock.Before(s.BegunBy, f.begunFrom):
 		return later
 	case s.Ended() && clock.Before(s.After, f.lo):
-		if s.Order != 0 && s.Flags&table.Stopped != 0 {
-			return same // a session of Gx that was terminated does not come back
+		if terminated(s) {
+			return same
 		}
 		return later
 	case contradict(r.m.Identity(s), f.identity()):
@@ -307,6 +307,12 @@ func (r *rules) incarnation(s *table.Session, f *fact) turn {
 		return unclear
 	}
 	return same
+}
+
+// terminated reports that a session of Gx told its end: it does not come back, and
+// none has its id after it (RFC 6733 section 8.8).
+func terminated(s *table.Session) bool {
+	return s.Ended() && s.Order != 0 && s.Flags&table.Stopped != 0
 }
 
 // mayBeNext reports that a word may be of a session that has the id since the
@@ -347,6 +353,9 @@ func (r *rules) whose(in *incarnations, f *fact) (id uint32, turn turn) {
 	for _, id := range in.list() {
 		s := r.m.Session(id)
 		t := r.incarnation(&s, f)
+		if t == same && terminated(&s) {
+			return id, same
+		}
 		seen[t]++
 		afterAll = afterAll && (clock.Before(s.Last, f.lo) || !s.Ended() && r.repeats(&s, f) && clock.Before(s.After, f.lo))
 		if t != same && t != unclear && t != anew {

@@ -631,6 +631,33 @@ func TestRegressions(t *testing.T) {
 			w.wait(26 * time.Second)
 			w.silent("10.0.64.9:4441", simA)
 		}},
+		{"a session of Gx that went on after a restart does not come back after its end", func(w *tale) {
+			g := w.pgw("pgw")
+			g.start("a", simA, ue1, ordered(1), state(7))
+			w.wait(time.Second)
+			g.update("b", simB, ue2, ordered(1), state(8))
+			w.wait(time.Second)
+			g.update("a", simA, ue1, ordered(2), state(8))
+			w.holds(ue1, simA)
+			w.wait(time.Second)
+			g.stop("a", ordered(3), state(8))
+			w.wait(time.Second)
+			g.update("a", simA, ue1, ordered(4), state(8))
+			w.silent(ue1, simA)
+			w.crash(time.Second)
+			g.update("a", simA, ue1, ordered(5), state(8))
+			w.silent(ue1, simA)
+		}},
+		{"what is outside of new pools is held by nobody, in the domain that is named too", func(w *tale) {
+			w.pgw("pgw").start("a", simA, ue1, ordered(1))
+			w.Registry.names.set([]binding.Domain{{Name: "default", APNs: []string{"*"}, Pools: prefixes("10.1.0.0/16")}})
+			q := query(ue1)
+			for _, q.Domain = range []string{"", "default"} {
+				if a := w.Verify(q, binding.Number{MSISDN: simA.MSISDN}); a.Reason != binding.ReasonOutOfPool {
+					w.t.Errorf("domain %q: %v %v", q.Domain, a.Verdict, a.Reason)
+				}
+			}
+		}},
 		{"an update that names no APN is refused for none", func(w *tale) {
 			w.configure(func(c *Config) {
 				c.Domains = []binding.Domain{

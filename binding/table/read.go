@@ -92,10 +92,11 @@ func (r *Reader) see(q binding.Query, now int64, full bool, v *sighting) {
 			v.verdict, v.reason = binding.Unknown, binding.ReasonNoDomain
 			return
 		}
-		r.seeIn(d, q, now, full, v)
-		if v.h.State == None && !d.Has(single) {
+		if !d.Has(single) { // who held it before the pools changed does not
 			v.verdict, v.reason = binding.Unknown, binding.ReasonOutOfPool
+			return
 		}
+		r.seeIn(d, q, now, full, v)
 		return
 	}
 	candidates, found := 0, 0
