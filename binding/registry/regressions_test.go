@@ -658,6 +658,34 @@ func TestRegressions(t *testing.T) {
 				}
 			}
 		}},
+		{"a number that changes back is no more that of the session that changed it", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("a", simA, ue1)
+			w.wait(3 * time.Second)
+			other := number(simA, simC.MSISDN)
+			g.start("b", other, ue2, ordered(1))
+			w.wait(3 * time.Second)
+			n.update("a", simA, ue1)
+			w.holds(ue1, simA)
+			w.silent(ue2, other)
+			w.wait(3 * time.Second)
+			g.update("b", other, ue2, ordered(2))
+			w.silent(ue1, simA)
+		}},
+		{"what was heard of a session after its end may be over by its node's restart, for other sources too", func(w *tale) {
+			n, g := w.nas("nas"), w.pgw("pgw")
+			n.start("r", simA, ue1)
+			n.stop("r")
+			w.now = w.now.Add(400 * time.Millisecond)
+			g.start("x", simA, ue1, ordered(1))
+			n.start("r", simA, ue1)
+			w.wait(3 * time.Second)
+			n.restart()
+			w.sweeps()
+			w.silent(ue1, simA)
+			w.crash(time.Second)
+			w.silent(ue1, simA)
+		}},
 		{"an update that names no APN is refused for none", func(w *tale) {
 			w.configure(func(c *Config) {
 				c.Domains = []binding.Domain{

@@ -286,6 +286,10 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 	if changed {
 		r.places.touchAll(id, f.why, true)
 	}
+	if settled && s.Doubt == binding.ReasonNumber {
+		now := r.m.Session(id)
+		r.people.renumbered(id, r.people.said(&now), f) // which it has again, its SIM's others may not have
+	}
 	if changed || r.m.Session(id).Claim != s.Claim {
 		r.stays.attached(id, f) // it is said whose it is, or has another address
 	}

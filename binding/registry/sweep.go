@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/simbind/simbind/binding"
+	"github.com/simbind/simbind/binding/clock"
 	"github.com/simbind/simbind/binding/table"
 )
 
@@ -84,9 +85,11 @@ func (sw *sweeper) visit(id uint32, f *fact) {
 	}
 	s := sw.m.Session(id)
 	if s.Ended() {
-		if root := sw.m.Root(s.Node); s.Untold() && s.Restarts != uint16(sw.m.Node(root, table.NodeRestarts)) {
+		root := sw.m.Root(s.Node)
+		if n := uint16(sw.m.Node(root, table.NodeRestarts)); s.Restarts != n && (s.Untold() || clock.Upper(s.After, s.Last) != s.After) {
 			by, _ := sw.m.RestartBy(root)
-			sw.places.stays.overBy(id, by, f) // it was taken for over, and is now
+			sw.sessions.update(id, func(s *table.Session) { s.Restarts = n })
+			sw.places.stays.overBy(id, by, f) // it was taken for over, or may have the id since, and is now
 			sw.places.settle(f)
 		}
 		if sw.sessions.due(&s, now) {
