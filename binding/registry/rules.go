@@ -520,9 +520,9 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	case s.Ended():
 		r.people.named(id, f, false)
 		keys := r.admit(f, r.apnOf(&s, f)).keys
-		r.places.had(in.list(), f, keys)
 		for _, k := range keys {
 			if !r.m.Has(&s, k) { // it may be of another session
+				r.places.had(in.list(), f, []index.Key{k})
 				r.places.past(in.list(), f.hi, []index.Key{k}, f)
 			}
 		}
