@@ -300,7 +300,12 @@ func (r *rules) goOn(id uint32, s *table.Session, f *fact) Outcome {
 // its addresses: it may have given up since those that it names, if it has told
 // which it has, and those that it does not name, if it has not named them since.
 func (r *rules) hadBefore(id uint32, s *table.Session, f *fact, apn string, keys []index.Key) {
-	r.places.had([]uint32{id}, f, keys)
+	for i, k := range keys {
+		held := r.places.heldBy(id, k)
+		if now := held.Hear(f.lo, f.hi); !r.m.Has(s, k) || now.At != held.At || now.By.Our != held.By.Our {
+			r.places.had([]uint32{id}, f, keys[i:i+1]) // else it only repeats
+		}
+	}
 	for _, k := range r.places.fitting(id, keys, f) {
 		if s.Listed>>table.FamilyOf(k)&1 == 0 {
 			r.places.claim(id, k, false, f)
@@ -520,10 +525,10 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 	case s.Ended():
 		r.people.named(id, f, false)
 		keys := r.admit(f, r.apnOf(&s, f)).keys
-		for _, k := range keys {
+		for i, k := range keys {
 			if !r.m.Has(&s, k) { // it may be of another session
-				r.places.had(in.list(), f, []index.Key{k})
-				r.places.past(in.list(), f.hi, []index.Key{k}, f)
+				r.places.had(in.list(), f, keys[i:i+1])
+				r.places.past(in.list(), f.hi, keys[i:i+1], f)
 			}
 		}
 		r.stopOfEnded(id, f)
