@@ -156,7 +156,7 @@ func startRelay(t testing.TB, cfg diameter.Config, submit binding.SubmitFunc, pc
 		cfg.Reconnect = 20 * time.Millisecond
 	}
 	for i, p := range pcrfs {
-		cfg.Upstreams = append(cfg.Upstreams, p.upstream(i + 1))
+		cfg.Upstreams = append(cfg.Upstreams, p.upstream(i+1))
 	}
 	return start(t, cfg, submit)
 }
