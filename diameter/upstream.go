@@ -17,7 +17,7 @@ type Upstream struct {
 	Address string
 	// Host is its Origin-Host, unique among the upstreams.
 	Host string
-	// Priority, 1 by default: a lower one is preferred as long as one of it answers.
+	// Priority: a lower one is preferred as long as one of it answers.
 	Priority int
 	// Weight is the share among those of one priority, 1 by default.
 	Weight int
@@ -41,7 +41,7 @@ type upstreams struct {
 func newUpstreams(cfg []Upstream, peers *peers) *upstreams {
 	u := &upstreams{seed: maphash.MakeSeed()}
 	for _, one := range cfg {
-		one.Weight, one.Priority = max(one.Weight, 1), max(one.Priority, 1)
+		one.Weight = max(one.Weight, 1)
 		u.list = append(u.list, &upstream{Upstream: one, peer: peers.get(one.Host), salt: maphash.String(u.seed, one.Host)})
 	}
 	slices.SortStableFunc(u.list, func(a, b *upstream) int { return a.Priority - b.Priority })
