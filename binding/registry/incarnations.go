@@ -140,11 +140,12 @@ func (r *rules) mayHaveSaid(in *incarnations, f *fact) {
 			known = true
 		}
 	}
+	if known {
+		return
+	}
 	for _, id := range in.list() {
-		if !known {
-			r.sessions.update(id, func(s *table.Session) { s.Last = clock.Upper(s.Last, f.hi) })
-			r.places.doubt(id, f.hi, binding.ReasonOrder)
-		}
+		r.sessions.update(id, func(s *table.Session) { s.Last = clock.Upper(s.Last, f.hi) })
+		r.places.doubt(id, f.hi, binding.ReasonOrder)
 	}
 }
 

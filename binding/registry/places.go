@@ -387,6 +387,5 @@ func (p *places) mayLackSince(id uint32, k index.Key, after clock.Bound, f *fact
 	s := p.m.Session(id)
 	if bound := andAfter(&s, after); bound != s.After {
 		p.sessions.update(id, func(s *table.Session) { s.After = bound })
-		p.sessions.dirty(id)
 	}
 }

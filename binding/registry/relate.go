@@ -87,9 +87,8 @@ func (p *places) mayHaveEnded(id uint32, f *fact) {
 	x := p.stays.stay(id)
 	x.Session = s
 	for _, other := range p.stays.othersOf(&x, nil) {
-		if y := p.m.Session(other); p.m.SourceOf(s.Node) != p.m.SourceOf(y.Node) {
-			o := p.stays.stay(other)
-			p.stays.endedElsewhere(&o, &x)
+		if y := p.stays.stay(other); p.m.SourceOf(s.Node) != p.m.SourceOf(y.Node) {
+			p.stays.endedElsewhere(&y, &x)
 		}
 	}
 	p.finish(f)
@@ -483,6 +482,14 @@ func (o *overlap) add(k index.Key) {
 	o.n++
 }
 
+// through is the key to go through after i others.
+func (o *overlap) through(i int) index.Key {
+	if i < len(o.few) {
+		return o.few[i]
+	}
+	return o.more[i-len(o.few)]
+}
+
 // overlapping begins with the key itself.
 func (p *places) overlapping(k index.Key) overlap {
 	o := overlap{p: p}
@@ -509,14 +516,10 @@ func (o *overlap) next() bool {
 			o.id, o.session, o.held = o.claim.ID, o.claim.Session, o.claim.Hold
 			return true
 		}
-		switch {
-		case o.at == o.n:
+		if o.at == o.n {
 			return false
-		case o.at < len(o.few):
-			o.key = o.few[o.at]
-		default:
-			o.key = o.more[o.at-len(o.few)]
 		}
+		o.key = o.through(o.at)
 		o.at++
 		h, _ := o.p.holding(o.key)
 		o.claim = o.p.m.AllClaimants(&h)
@@ -556,11 +559,7 @@ func (p *places) hasParts(k index.Key) bool {
 		p.inside(k, &o)
 	}
 	for i := range o.n {
-		at := o.few[min(i, len(o.few)-1)]
-		if i >= len(o.few) {
-			at = o.more[i-len(o.few)]
-		}
-		if h, _ := p.holding(at); h.Inner != 0 {
+		if h, _ := p.holding(o.through(i)); h.Inner != 0 {
 			return true
 		}
 	}

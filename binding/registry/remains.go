@@ -147,9 +147,9 @@ func nodeMark(root uint16) uint32 { return uint32(root)<<1 | 1 }
 
 // ofSIM notes until when a session of a SIM has spoken, or when it ended.
 func (r *remains) ofSIM(s *table.Session, who binding.Subscriber) {
-	at := max(s.Last.Our, s.After.Our)
-	if !s.Ended() {
-		at = s.Last.Our
+	at := s.Last.Our
+	if s.Ended() {
+		at = max(at, s.After.Our)
 	}
 	r.sims = max(r.sims, at)
 	if who.IMSI != 0 {

@@ -527,7 +527,6 @@ func (r *rules) stopOf(id uint32, in *incarnations, f *fact) Outcome {
 		keys := r.admit(f, r.apnOf(&s, f)).keys
 		for i, k := range keys {
 			if !r.m.Has(&s, k) { // it may be of another session
-				r.places.had(in.list(), f, keys[i:i+1])
 				r.places.past(in.list(), f.hi, keys[i:i+1], f)
 			}
 		}
